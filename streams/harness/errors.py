@@ -1,0 +1,20 @@
+"""The three kinds of error; everything else is sorted into these in one boundary helper."""
+
+from __future__ import annotations
+
+
+class Poison(Exception):
+    """This record will never be readable: it goes to the dead-letter topic with the reason, and the stage goes on."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        self.detail = detail
+
+
+class Retryable(Exception):
+    """Later it may work: back off, try again, then stop uncommitted."""
+
+
+class Fatal(Exception):
+    """Stop the process uncommitted; the supervisor restarts it."""
