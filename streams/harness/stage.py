@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
+
+from schemas.base import Position
 
 State = TypeVar("State")
 
@@ -57,3 +59,39 @@ class Stage(Generic[State]):
     apply: Callable[[State, Record, int], Sequence[Output]]  # (state, record, now in ms)
     snapshot: Callable[[State], bytes]
     tick_every_s: float | None = None  # this stage writes the ticks of its topic (one writer a topic)
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What a fold has written and an effector is to do; its id is the idempotency key."""
+
+    id: str
+    offset: int  # of the intent's record: nothing at or above the earliest unfinished one is committed
+    value: object
+
+
+class Append(Protocol):
+    """Append records and return their positions once the broker has acknowledged all of them; they keep their order."""
+
+    async def __call__(self, outputs: Sequence[Output]) -> Sequence[Position]: ...
+
+
+class Effector(Protocol):
+    """What touches the world. It reads one topic that holds both intents and results, and appends results to it."""
+
+    name: str  # consumer group airra-<name>
+    topic: str
+    concurrency: int  # intents performed at once
+    armed_start: bool  # true: with no committed offset wait until an operator arms; false: start at the beginning
+
+    def fold(self, record: Record) -> None:
+        """Fold one record of the log: an intent, or a result that closes one. Deterministic; raises Poison."""
+
+    def pending(self) -> Sequence[Intent]:
+        """Return the intents without a result, in log order."""
+
+    async def begin(self, append: Append) -> None:
+        """Called once the log has been folded to its end, before the first intent is performed (execute: writes its epoch)."""
+
+    async def perform(self, intent: Intent, append: Append) -> None:
+        """Perform one intent and append its result; look up first what an earlier run may have begun. Retryable: again later."""

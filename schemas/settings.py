@@ -1,0 +1,110 @@
+"""The one settings model: `AIRRA_*` variables or a TOML file. Only composition roots (cli/) build it."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+PREFIX = "AIRRA_"
+
+
+class Settings(BaseSettings):
+    """Every setting, with its unit in the name and its meaning beside it; a misspelt `AIRRA_*` name is an error."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    # Kafka
+    kafka_bootstrap: str = Field("127.0.0.1:9092", description="host:port, comma-separated")
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field("PLAINTEXT", description="as Kafka names them")
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field("PLAIN", description="used with the SASL protocols")
+    kafka_sasl_username: str = Field("", description="used with the SASL protocols")
+    kafka_sasl_password: SecretStr = Field(SecretStr(""), description="used with the SASL protocols")
+    kafka_ssl_cafile: Path | None = Field(None, description="certificate authority of the brokers")
+    kafka_replication: int = Field(1, ge=1, description="of topics that AIRRA creates; production: 3")
+    metrics_topics: tuple[str, ...] = Field(("metrics",), description="topics of prometheus-kafka-adapter JSON")
+    alerts_topics: tuple[str, ...] = Field(("alerts",), description="topics of Alertmanager webhooks")
+    changes_topics: tuple[str, ...] = Field(("changes",), description="topics of change events")
+
+    # configuration files; each is validated and known by its digest
+    config_dir: Path = Field(Path("config"), description="folder of the files below")
+    detect_file: Path | None = Field(None, description="default: detect.yaml in the folder")
+    metrics_file: Path | None = Field(None, description="default: metrics.yaml in the folder")
+    runbooks_file: Path | None = Field(None, description="default: runbooks.yaml in the folder")
+    policy_file: Path | None = Field(None, description="default: policy.yaml in the folder")
+    topology_file: Path | None = Field(None, description="default: topology.yaml in the folder")
+
+    # decisions
+    anomaly_threshold_sigma: float = Field(3.0, gt=0, description="robust standard deviations at which a series is anomalous")
+    confidence_threshold_high: float = Field(0.8, ge=0, le=1, description="below it an automatic policy asks a human")
+    dry_run_mode: bool = Field(True, description="true: nothing is ever done to a target, whatever was approved")
+
+    # acting
+    executor: Literal["none", "http"] = Field("none", description="http: the control API of the sandbox, or one of the same contract")
+    executor_url: str = Field("", description="base address of the control API")
+    executor_token: SecretStr = Field(SecretStr(""), description="bearer token of the control API")
+    executor_timeout_s: float = Field(20.0, gt=0, description="for one call to the target")
+
+    # people
+    api_host: str = Field("127.0.0.1", description="the API listens here; beyond this machine put TLS before it")
+    api_port: int = Field(8080, ge=0, le=65535, description="0: a free one, printed")
+    api_tokens: SecretStr = Field(SecretStr(""), description="operators: subject:token pairs, comma-separated")
+    webhook_url: str = Field("", description="notices are posted here as JSON; empty: nowhere")
+    webhook_timeout_s: float = Field(5.0, gt=0, description="for one post")
+
+    # LLM: explains and orders beside the path; off without a key
+    llm_provider: Literal["anthropic", "openai"] = Field("anthropic", description="whose SDK")
+    llm_model: str = Field("", description="empty: the provider's default of this version")
+    llm_api_key: SecretStr = Field(SecretStr(""), description="empty: the LLM is off")
+    llm_base_url: str = Field("", description="empty: the provider's own address")
+    llm_timeout_s: float = Field(20.0, gt=0, description="for one answer; then the record says failed")
+
+    # store
+    store_url: str = Field("", description="ClickHouse server, http(s)://user@host:port/database; empty: the embedded one")
+    store_password: SecretStr = Field(SecretStr(""), description="of the ClickHouse server")
+    store_port: int = Field(8123, ge=0, le=65535, description="the embedded store answers read-only queries here; 0: a free one")
+
+    # processes
+    data_dir: Path = Field(Path("var"), description="what this machine keeps: the embedded store, run files")
+    instance: str = Field("0", description="names this process within its role: static membership needs it to be stable and unique")
+    observe_port: int = Field(0, ge=0, le=65535, description="/health and /metrics of a worker; 0: a free one, logged")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="of the JSON logs on stderr")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_misspelt(cls, values: Any) -> Any:
+        """Name the nearest setting for an `AIRRA_*` variable that is none: pydantic alone would pass over it in silence."""
+        known = {f"{PREFIX}{name}".upper() for name in cls.model_fields} | RESERVED
+        for name in sorted(os.environ):
+            if name.upper().startswith(PREFIX) and name.upper() not in known:
+                near = difflib.get_close_matches(name.upper(), known, n=1)
+                raise ValueError(f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else "; `airra doctor` lists them"))
+        return values
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take arguments first, then variables, then the TOML file that AIRRA_SETTINGS names."""
+        del dotenv_settings, file_secret_settings
+        sources: list[PydanticBaseSettingsSource] = [init_settings, env_settings]
+        if path := os.environ.get("AIRRA_SETTINGS"):
+            sources.append(TomlConfigSettingsSource(settings_cls, toml_file=Path(path)))
+        return tuple(sources)
+
+    def file(self, name: str) -> Path:
+        """Return where the configuration file of this name is: its own setting, or its place in the folder."""
+        return getattr(self, f"{name}_file") or self.config_dir / f"{name}.yaml"
+
+
+# Variables that are not settings of the product: the file that holds settings, and what only tests and make targets read.
+RESERVED = frozenset({"AIRRA_SETTINGS", "AIRRA_REQUIRE_KAFKA", "AIRRA_TEST_BROKER"})

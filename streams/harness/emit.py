@@ -1,0 +1,40 @@
+"""How a model becomes a record of a log, and a record a model: one encoding for every control topic."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from schemas.base import Position, canonical
+from schemas.samples import TYPE_HEADER
+from schemas.topics import TopicSpec
+from streams.harness.errors import Poison
+from streams.harness.stage import Output, Record
+
+SOURCE_HEADER = "airra.source"  # a copied record: where the original stands
+
+Event = TypeVar("Event")
+
+
+def emit(topic: TopicSpec, key: str, model: BaseModel, source: Position | None = None) -> Output:
+    """Encode a model with a `type` field as a record of this topic."""
+    kind: Any = getattr(model, "type")  # noqa: B009 - the base model has none
+    headers: tuple[tuple[str, bytes], ...] = ((TYPE_HEADER, str(kind).encode()),)
+    if source is not None:
+        headers = (*headers, (SOURCE_HEADER, str(source).encode()))
+    return Output(topic.name, key.encode(), canonical(model), headers)
+
+
+def position(record: Record) -> Position:
+    return Position(topic=record.topic, partition=record.partition, offset=record.offset)
+
+
+def parse(adapter: TypeAdapter[Event], record: Record) -> Event:
+    """Decode a record of a control topic; what is none of the topic's types is poison."""
+    try:
+        return adapter.validate_json(record.value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the record"
+        raise Poison("invalid_record", f"{where}: {first['msg']}") from error
