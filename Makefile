@@ -1,0 +1,32 @@
+# The two commands of a newcomer are `make demo` and `make test`; both set up `.venv` first.
+PYTHON ?= python3
+DEMO_ARGS ?=
+TEST_ARGS ?=
+AIRRA = .venv/bin/airra
+
+.PHONY: setup demo test demo-all kill-loop campaign check
+
+setup:
+	@$(PYTHON) deploy/setup_venv.py
+
+demo: setup
+	@if [ -t 0 ]; then exec $(AIRRA) demo $(DEMO_ARGS); else exec $(AIRRA) demo --yes $(DEMO_ARGS); fi
+
+test: setup
+	@exec .venv/bin/python -m pytest $(TEST_ARGS)
+
+# Every fault of the shop with three seeds, a table at the end (about an hour; JOBS=2 runs two at a time).
+demo-all: setup
+	@exec .venv/bin/python -m cli.demo.all $(DEMO_ARGS)
+
+# SIGKILL of every role and at every step of the loop, on Apache Kafka; the sandbox's own log must show one effect each.
+kill-loop: setup
+	@exec .venv/bin/python -m tests.faults.kill_loop $(TEST_ARGS)
+
+# The long fault campaign of the harness, on Apache Kafka.
+campaign: setup
+	@exec .venv/bin/python -m tests.faults.campaign --full
+
+# Style and types, as CI runs them.
+check: setup
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
