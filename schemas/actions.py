@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter
 
 from schemas.base import Frozen, Millis, Position
-from schemas.kinds import ActionName, Mode
+from schemas.kinds import ActionName, Cause, Mode
 
 
 class ActionSpec(Frozen):
@@ -39,6 +39,10 @@ class Grant(Frozen):
     spec: ActionSpec
     preconditions: Preconditions
     undo_of: str | None = None  # the action that this one takes back
+    undo: ActionSpec | None = None  # the approved way back, if there is one
+    cause: Cause | None = None  # of the hypothesis acted on, with its service and confidence: what verification answers for
+    hypothesis_service: str | None = None
+    confidence: float | None = None
     lease_until: Millis
     at: Millis
 
@@ -59,6 +63,8 @@ class Seen(Frozen):
     evidence_at: Millis | None = None
     approvals_end: int | None = None
     incidents_end: int | None = None
+    decision: str | None = None
+    arming: str | None = None
     target: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -73,6 +79,10 @@ class Started(Frozen):
     mode: Mode
     spec: ActionSpec
     undo_of: str | None = None
+    undo: ActionSpec | None = None
+    cause: Cause | None = None
+    hypothesis_service: str | None = None
+    confidence: float | None = None
     epoch: int  # the fencing token
     seen: Seen
     at: Millis
@@ -91,6 +101,9 @@ class RefusalReason(StrEnum):
     NO_EXECUTOR = "no_executor"
     VIEW_UNREADABLE = "view_unreadable"
     CLOCK_SKEW = "clock_skew"
+    TARGET_UNREADABLE = "target_unreadable"
+    LEASE_HELD = "lease_held"  # admit: another action holds the target, and the wait is over
+    BUDGET_EXHAUSTED = "budget_exhausted"  # admit: enough was done in this hour
 
 
 class Refused(Frozen):
@@ -103,6 +116,8 @@ class Refused(Frozen):
     spec: ActionSpec
     reason: RefusalReason
     detail: str = ""
+    undo_of: str | None = None
+    epoch: int | None = None  # None: admit's
     seen: Seen
     at: Millis
 
@@ -123,6 +138,7 @@ class Finished(Frozen):
     spec: ActionSpec
     undo_of: str | None = None
     status: FinishStatus
+    epoch: int | None = None
     looked_up: bool = False  # learned by looking up after a restart, not from the call itself
     detail: str = ""
     before: dict[str, Any] = Field(default_factory=dict)

@@ -5,12 +5,20 @@ from __future__ import annotations
 import difflib
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 PREFIX = "AIRRA_"
+
+
+def _split(value: object) -> object:
+    """Read `a,b` as two names, as people write lists in variables."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
 class Settings(BaseSettings):
@@ -26,9 +34,9 @@ class Settings(BaseSettings):
     kafka_sasl_password: SecretStr = Field(SecretStr(""), description="used with the SASL protocols")
     kafka_ssl_cafile: Path | None = Field(None, description="certificate authority of the brokers")
     kafka_replication: int = Field(1, ge=1, description="of topics that AIRRA creates; production: 3")
-    metrics_topics: tuple[str, ...] = Field(("metrics",), description="topics of prometheus-kafka-adapter JSON")
-    alerts_topics: tuple[str, ...] = Field(("alerts",), description="topics of Alertmanager webhooks")
-    changes_topics: tuple[str, ...] = Field(("changes",), description="topics of change events")
+    metrics_topics: Names = Field(("metrics",), description="topics of prometheus-kafka-adapter JSON")
+    alerts_topics: Names = Field(("alerts",), description="topics of Alertmanager webhooks")
+    changes_topics: Names = Field(("changes",), description="topics of change events")
 
     # configuration files; each is validated and known by its digest
     config_dir: Path = Field(Path("config"), description="folder of the files below")
@@ -71,6 +79,7 @@ class Settings(BaseSettings):
     # processes
     data_dir: Path = Field(Path("var"), description="what this machine keeps: the embedded store, run files")
     instance: str = Field("0", description="names this process within its role: static membership needs it to be stable and unique")
+    observe_host: str = Field("127.0.0.1", description="/health and /metrics of a worker listen here")
     observe_port: int = Field(0, ge=0, le=65535, description="/health and /metrics of a worker; 0: a free one, logged")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="of the JSON logs on stderr")
 

@@ -1,0 +1,33 @@
+"""What the API is built from: everything it reads, appends and trusts is handed in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from api.read_model import ReadModel
+from streams.harness.stage import Append
+
+
+class View(Protocol):
+    """A log that is being folded here: what the API needs to read its own writes."""
+
+    async def wait_for(self, offset: int, timeout_s: float) -> bool:
+        """Wait until this offset has been folded; False when the time is over first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    model: ReadModel
+    approvals: View
+    incidents: View
+    append: Append
+    tokens: Mapping[str, str]  # token → subject; none: reading only
+    secret: bytes  # signs sessions; new in every process
+    cluster: str  # Kafka's cluster id: arming is bound to it
+    clock: Callable[[], int]  # milliseconds UTC
+    new_id: Callable[[], str]  # for a request that brings no Idempotency-Key
+    readiness: Callable[[], tuple[bool, dict[str, Any]]]
+    allowed_hosts: tuple[str, ...] = ("*",)
+    wait_s: float = 5.0  # for the broker's acknowledgement, and again for the fold

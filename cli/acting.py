@@ -1,0 +1,80 @@
+"""Arming: the positive, renewed record without which nothing is ever executed."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from schemas import topics
+from schemas.approvals import Arming
+from schemas.base import derive_id
+from streams.harness.emit import emit
+from streams.harness.errors import Fatal
+from streams.harness.kafka import KafkaSettings
+
+ANSWER_S = 15.0
+
+
+def cluster_id(kafka: KafkaSettings) -> str:
+    """Return the id of the Kafka cluster: an arming holds on this one only."""
+    try:
+        found: str = AdminClient(kafka.confluent()).describe_cluster(request_timeout=ANSWER_S).result().cluster_id
+    except KafkaException as error:
+        raise Fatal(f"no answer from Kafka at {kafka.bootstrap}: {error}; check AIRRA_KAFKA_BOOTSTRAP and that the broker runs") from error
+    return found
+
+
+def arm(kafka: KafkaSettings, by: str, seconds: float, *, armed: bool = True) -> Arming:
+    """Append an arming (or a disarming) that ends by itself."""
+    now = int(time.time() * 1000)
+    cluster = cluster_id(kafka)
+    record = Arming(
+        id=derive_id("arm", cluster, by, now), armed=armed, by=by, at=now, until=now + int(seconds * 1000) if armed else now, cluster=cluster
+    )
+    append(kafka, emit(topics.APPROVALS, record.id, record))
+    return record
+
+
+def append(kafka: KafkaSettings, output: Any) -> None:
+    """Append one record and wait for the broker's acknowledgement."""
+    producer = Producer({**kafka.confluent(), "acks": "all", "message.timeout.ms": int(ANSWER_S * 1000)})
+    failed: list[str] = []
+    producer.produce(
+        output.topic,
+        output.value,
+        output.key,
+        partition=0,
+        headers=list(output.headers),
+        on_delivery=lambda error, _: failed.append(str(error)) if error else None,
+    )
+    if producer.flush(ANSWER_S + 1) or failed:
+        raise Fatal(f"{output.topic} on {kafka.bootstrap} did not take the record: {failed or 'no answer'}; check it with airra topics check")
+
+
+def last(kafka: KafkaSettings, topic: str, kind: str, limit: int = 100_000) -> bytes | None:
+    """Return the value of the newest record of this type in the one partition of a control log."""
+    consumer = Consumer({**kafka.confluent(), "group.id": "airra-cli", "enable.auto.commit": False})
+    try:
+        low, high = consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=ANSWER_S)
+        consumer.assign([TopicPartition(topic, 0, max(low, high - limit))])
+        found: bytes | None = None
+        position = max(low, high - limit)
+        while position < high:
+            messages = consumer.consume(1000, ANSWER_S)
+            if not messages:
+                raise Fatal(f"{topic} on {kafka.bootstrap}: no answer within {ANSWER_S:.0f} s")
+            for message in messages:
+                if message.error() is None:
+                    position = message.offset() + 1
+                    if ("airra.type", kind.encode()) in (message.headers() or ()):
+                        found = message.value()
+        return found
+    except KafkaException as error:
+        raise Fatal(f"{topic} on {kafka.bootstrap}: {error}; create it with airra topics create") from error
+    finally:
+        consumer.close()
+
+

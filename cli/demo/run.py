@@ -1,0 +1,184 @@
+"""One run: start everything, let the sandbox break, follow the records to the end, read the outcome back."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from cli.acting import arm
+from cli.demo.sandbox import Sandbox
+from cli.demo.stack import Stack
+from cli.demo.story import Fault, Story
+from cli.demo.watch import Watch
+from cli.roles import ROLES
+from schemas.approvals import Proposal
+from schemas.kinds import ActionName, Mode
+from streams.sink.store import connect
+
+END_AFTER_S = 170.0  # after the fault: verification's deadline and the time to get there
+SILENCE_S = 60.0  # how long a harmless fault is watched
+CALM_S = 20.0  # after an abstention: long enough to see that nothing is executed
+READ_BACK_S = 20.0  # the sink flushes every second or so
+
+Say = Callable[[str], None]
+Approver = Callable[["Run", Proposal], Mode | None]  # None: decided elsewhere, or rejected there
+
+
+@dataclass
+class Plan:
+    """What to run."""
+
+    scenario: Path
+    fault: dict[str, Any] | None  # as the sandbox lists it; None: no fault
+    seed: int
+    seconds: float | None  # without a fault: how long
+    directory: Path
+    bootstrap: str | None = None
+    config_dir: Path | None = None
+
+
+class Run:
+    """Drives one run; `story` holds what happened."""
+
+    def __init__(self, plan: Plan, say: Say, approve: Approver) -> None:
+        self.plan = plan
+        self.story = Story()
+        self.stack: Stack | None = None
+        self._say = say
+        self._approve = approve
+        self._changed = threading.Condition()
+        self._began = time.monotonic()
+        self._asked: set[str] = set()
+        self._sandbox_ended = False
+
+    def run(self) -> dict[str, Any]:
+        """Run to the end; return the result document."""
+        plan = self.plan
+        settings: dict[str, Any] = {"config_dir": plan.config_dir} if plan.config_dir else {}
+        with Stack(plan.directory, {**settings, "dry_run_mode": False}, plan.bootstrap) as stack:
+            self.stack = stack
+            self._say(f"broker {stack.bootstrap}; working in {plan.directory}")
+            token = secrets.token_urlsafe(24)
+            sandbox = Sandbox(plan.scenario, plan.fault["name"] if plan.fault else "none", plan.seed, stack.bootstrap, plan.directory / "sandbox", token)
+            try:
+                ready = sandbox.wait_ready()
+                stack.start_roles(
+                    executor="http",
+                    executor_url=ready["control_url"],
+                    executor_token=token,
+                    topology_file=ready["topology"],
+                    metrics_file=ready["metrics"],
+                )
+                threading.Thread(target=self._follow_sandbox, args=(sandbox,), name="sandbox-follow", daemon=True).start()
+                watch = Watch(stack.kafka.confluent(), self._take)
+                stack.wait_ready([role for role in ROLES if role != "control"])
+                arm(stack.kafka, by="demo", seconds=3600)
+                stack.wait_ready(["control"])
+                self._say(f"every role is ready; page: http://127.0.0.1:{stack.address('api', 'api_port')}/")
+                watch.start()
+                try:
+                    self._to_the_end()
+                    row = self._read_back()
+                finally:
+                    watch.stop()
+            finally:
+                sandbox.stop()
+        return self.story.result(row, time.monotonic() - self._began)
+
+    def approve(self, proposal: Proposal, mode: Mode) -> None:
+        """Approve through the API, as the demo's operator."""
+        assert self.stack is not None  # noqa: S101 - called from within a run
+        answer = httpx2.post(
+            f"http://127.0.0.1:{self.stack.address('api', 'api_port')}/api/v1/approvals/{proposal.id}/approve",
+            json={"approved_by": "demo-operator", "execution_mode": mode.value},
+            headers={"Authorization": f"Bearer {self.stack.operator_token}"},
+            timeout=20.0,
+        )
+        if answer.status_code != httpx2.codes.OK:
+            self._say(f"the approval was not taken: {answer.status_code} {answer.text}")
+
+    def _take(self, event: object, at: int) -> None:
+        with self._changed:
+            for line in self.story.take(event, at):
+                self._say(line)
+            self._changed.notify_all()
+
+    def _follow_sandbox(self, sandbox: Sandbox) -> None:
+        while (event := sandbox.events.get()) is not None:
+            with self._changed:
+                if event["event"] == "warm_up":
+                    self._say(f"clean traffic, {event['seconds_left']} s before the fault")
+                elif event["event"] == "fault_injected":
+                    expected = (self.plan.fault or {}).get("expected") or {}
+                    self.story.fault = Fault(
+                        event["fault"], event["kind"], event["service"], event["at"], expected.get("root_cause"), expected.get("action")
+                    )
+                    self._say(f"FAULT {event['fault']} ({event['kind']}) injected into {event['service']}")
+                self._changed.notify_all()
+        with self._changed:
+            self._sandbox_ended = True
+            self._changed.notify_all()
+
+    def _to_the_end(self) -> None:
+        """Wait for the end of the story: its outcome, its abstention, or its silence."""
+        started = time.monotonic()
+        injected: float | None = None
+        while True:
+            with self._changed:
+                self._changed.wait(0.25)
+                if self._sandbox_ended:
+                    raise RuntimeError(f"the sandbox ended; see {self.plan.directory / 'sandbox' / 'sandbox.log'}")
+                if injected is None and self.story.fault is not None:
+                    injected = time.monotonic()
+                pending = self.story.pending()
+                ended = self._ended(time.monotonic(), started, injected)
+            if ended:
+                return
+            if pending is not None and pending.id not in self._asked:
+                self._asked.add(pending.id)
+                mode = self._approve(self, pending)
+                if mode is not None:
+                    self.approve(pending, mode)
+
+    def _ended(self, now: float, started: float, injected: float | None) -> bool:
+        story = self.story
+        if self.plan.fault is None:
+            return now - started >= (self.plan.seconds or SILENCE_S)
+        if injected is None:
+            return False
+        since = now - injected
+        if since > END_AFTER_S:
+            return True
+        expected = self.plan.fault.get("expected") or {}
+        if not expected:
+            return since >= SILENCE_S
+        if expected.get("action") == ActionName.NONE:
+            calm_from = story.escalated_at
+            return calm_from is not None and time.time() * 1000 - calm_from > CALM_S * 1000
+        return bool(story.outcomes) or bool(story.refused)
+
+    def _read_back(self) -> dict[str, Any] | None:
+        """Read the outcome's row through ClickHouse."""
+        if not self.story.outcomes:
+            return None
+        assert self.stack is not None  # noqa: S101 - called from within a run
+        action = next(iter(self.story.outcomes))
+        client = connect(f"http://127.0.0.1:{self.stack.address('sink', 'store_port')}", "")
+        deadline = time.monotonic() + READ_BACK_S
+        try:
+            while time.monotonic() < deadline:
+                found = list(client.query("SELECT * FROM outcomes FINAL WHERE action = {action:String}", {"action": action}).named_results())
+                if found:
+                    self._say("outcome row read back through ClickHouse")
+                    return found[0] if len(found) == 1 else {**found[0], "duplicates": len(found)}
+                time.sleep(0.3)
+        finally:
+            client.close()
+        return None

@@ -1,0 +1,99 @@
+"""What `airra doctor` looks at: each finding is well or says what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx2
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from cli import runfile
+from cli.acting import ANSWER_S, cluster_id
+from cli.config import ConfigError
+from cli.roles import ROLES
+from cli.settings import described, read_settings
+from cli.wiring import configuration
+from schemas import topics
+from schemas.base import digest
+from schemas.samples import decode_series
+from schemas.settings import Settings
+from streams.harness.errors import Fatal
+from streams.harness.kafka import KafkaSettings
+from streams.harness.topics import compare_topics
+
+SHOWN = 20  # unmapped series listed by name
+
+
+def finding(what: str, ok: bool, detail: str) -> dict[str, Any]:
+    return {"what": what, "ok": ok, "detail": detail}
+
+
+def diagnose() -> dict[str, Any]:
+    """Look at everything; a part that cannot be read is a finding, never an end."""
+    settings = read_settings()
+    findings = [*_files(settings), *_kafka(settings), *_roles(settings)]
+    return {"settings": described(settings), "findings": findings}
+
+
+def _files(settings: Settings) -> list[dict[str, Any]]:
+    found = []
+    for name in ("detect", "metrics", "runbooks", "policy", "topology"):
+        try:
+            model = configuration(settings, name)
+            found.append(finding(str(settings.file(name)), ok=True, detail=f"valid, digest {digest(model)[:12]}"))
+        except ConfigError as error:
+            found.append(finding(str(settings.file(name)), ok=False, detail=str(error)))
+    return found
+
+
+def _kafka(settings: Settings) -> list[dict[str, Any]]:
+    kafka = KafkaSettings.of(settings)
+    try:
+        found = [finding("kafka", ok=True, detail=f"{kafka.bootstrap}, cluster {cluster_id(kafka)}")]
+        differences = compare_topics(kafka, topics.CATALOGUE)
+        found += [finding("topic", ok=False, detail=str(difference)) for difference in differences]
+        if not differences:
+            found.append(finding("topics", ok=True, detail="as the catalogue says"))
+        unmapped = _unmapped(kafka)
+        names = sorted({series["metric"] for series in unmapped})
+        shown = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+        detail = f"{len(unmapped)} series match no rule of {settings.file('metrics')}: {shown}" if names else "every series is mapped"
+        found.append(finding("metrics mapping", ok=not names, detail=detail))
+    except Fatal as error:
+        return [finding("kafka", ok=False, detail=str(error))]
+    return found
+
+
+def _unmapped(kafka: KafkaSettings) -> list[dict[str, Any]]:
+    consumer = Consumer({**kafka.confluent(), "group.id": "airra-cli", "enable.auto.commit": False})
+    latest: dict[int, dict[str, Any]] = {}
+    try:
+        low, high = consumer.get_watermark_offsets(TopicPartition(topics.SERIES.name, 0), timeout=ANSWER_S)
+        consumer.assign([TopicPartition(topics.SERIES.name, 0, low)])
+        position = low
+        while position < high and (messages := consumer.consume(1000, ANSWER_S)):
+            for message in messages:
+                if message.error() is None and message.value() is not None:
+                    position = message.offset() + 1
+                    for series in decode_series(message.value()):
+                        latest[series.id] = {"metric": series.metric, "mapped": series.mapped}
+    except KafkaException as error:
+        raise Fatal(f"{topics.SERIES.name} on {kafka.bootstrap}: {error}") from error
+    finally:
+        consumer.close()
+    return [series for series in latest.values() if not series["mapped"]]
+
+
+def _roles(settings: Settings) -> list[dict[str, Any]]:
+    found = []
+    for role in ROLES:
+        running = runfile.read(settings.data_dir, role)
+        if running is None:
+            found.append(finding(f"role {role}", ok=False, detail=f"does not run on this machine with {settings.data_dir}; start it with airra worker {role}"))
+            continue
+        try:
+            answer = httpx2.get(f"http://127.0.0.1:{running['observe_port']}/health/ready", timeout=3.0)
+            found.append(finding(f"role {role}", ok=answer.status_code == httpx2.codes.OK, detail=f"pid {running['pid']}: {answer.text}"))
+        except httpx2.HTTPError as error:
+            found.append(finding(f"role {role}", ok=False, detail=f"pid {running['pid']} does not answer: {error}"))
+    return found

@@ -1,0 +1,133 @@
+"""Operate: topics, the dead-letter topic, the doctor, SQL."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from cli import runfile
+from cli.acting import ANSWER_S
+from cli.config import ConfigError
+from cli.diagnose import diagnose
+from cli.output import JsonTo, err, out, rows, show
+from cli.settings import read_settings
+from schemas import topics as catalogue
+from streams.harness.errors import Fatal
+from streams.harness.kafka import KafkaSettings
+from streams.harness.topics import compare_topics, create_topics
+from streams.sink.store import connect
+
+topics = typer.Typer(no_args_is_help=True, help="The catalogue of topics against the broker.")
+dlq = typer.Typer(no_args_is_help=True, help="What could not be read, with the reason.")
+
+
+@topics.command("create")
+def create(json_to: JsonTo = None) -> None:
+    """Create the topics of the catalogue that are not there; what exists is left as it is.
+
+    Example:  AIRRA_KAFKA_BOOTSTRAP=kafka:9092 AIRRA_KAFKA_REPLICATION=3 airra topics create
+    """
+    settings = read_settings()
+    created = create_topics(KafkaSettings.of(settings), catalogue.CATALOGUE, settings.kafka_replication)
+    show(json_to, {"created": created}, [f"created {name}" for name in created] or ["every topic is there"])
+
+
+@topics.command("check")
+def check(json_to: JsonTo = None) -> None:
+    """Compare the broker's topics with the catalogue; exit 1 where they differ.
+
+    Example:  airra topics check
+    """
+    differences = compare_topics(KafkaSettings.of(read_settings()), catalogue.CATALOGUE)
+    show(json_to, {"differences": differences}, [str(difference) for difference in differences] or ["as the catalogue says"])
+    raise typer.Exit(1 if differences else 0)
+
+
+def _dead_letters(limit: int) -> list[dict[str, Any]]:
+    kafka = KafkaSettings.of(read_settings())
+    consumer = Consumer({**kafka.confluent(), "group.id": "airra-cli", "enable.auto.commit": False})
+    found: list[dict[str, Any]] = []
+    try:
+        low, high = consumer.get_watermark_offsets(TopicPartition(catalogue.DLQ.name, 0), timeout=ANSWER_S)
+        position = max(low, high - limit)
+        consumer.assign([TopicPartition(catalogue.DLQ.name, 0, position)])
+        while position < high:
+            messages = consumer.consume(500, ANSWER_S)
+            if not messages:
+                raise Fatal(f"{catalogue.DLQ.name} on {kafka.bootstrap}: no answer within {ANSWER_S:.0f} s")
+            for message in messages:
+                if message.error() is None:
+                    position = message.offset() + 1
+                    named = {name: value.decode(errors="replace") for name, value in (message.headers() or ()) if value is not None}
+                    ours = {name.removeprefix("airra.error."): value for name, value in named.items() if name.startswith("airra.error.")}
+                    found.append({"number": message.offset(), **ours, "at": message.timestamp()[1], "value": message.value() or b""})
+    except KafkaException as error:
+        raise Fatal(f"{catalogue.DLQ.name} on {kafka.bootstrap}: {error}; create it with airra topics create") from error
+    finally:
+        consumer.close()
+    return found
+
+
+@dlq.command("ls")
+def dlq_ls(limit: Annotated[int, typer.Option(help="The newest this many.")] = 50, json_to: JsonTo = None) -> None:
+    """List dead letters: where each came from and why it could not be read.
+
+    Example:  airra dlq ls --limit 10
+    """
+    letters = [{**letter, "bytes": len(letter["value"]), "value": None} for letter in _dead_letters(limit)]
+    rows(json_to, "dead letters", ["number", "stage", "reason", "detail", "topic", "partition", "offset", "bytes"], letters)
+
+
+@dlq.command("show")
+def dlq_show(number: Annotated[int, typer.Argument(help="As listed by airra dlq ls.")], json_to: JsonTo = None) -> None:
+    """Show one dead letter with its original bytes.
+
+    Example:  airra dlq show 3
+    """
+    letter = next((letter for letter in _dead_letters(1_000_000) if letter["number"] == number), None)
+    if letter is None:
+        raise ConfigError(f"no dead letter {number}; airra dlq ls lists them")
+    letter["value"] = letter["value"].decode(errors="backslashreplace")
+    show(json_to, letter, [f"{name}: {value}" for name, value in letter.items()])
+
+
+def doctor(json_to: JsonTo = None) -> None:
+    """Say what is well and what is not: settings and where each came from, files, broker, topics, roles, unmapped series.
+
+    Exit 1 where something needs a hand.  Example:  airra doctor
+    """
+    report = diagnose()
+    if json_to is not None:
+        show(json_to, report)
+    if json_to != "-":
+        rows(None, "settings", ["setting", "value", "from"], [row for row in report["settings"] if row["from"] != "default"])
+        for finding in report["findings"]:
+            out.print(f"{'ok  ' if finding['ok'] else 'LOOK'}  {finding['what']}: {finding['detail']}", markup=False)
+    raise typer.Exit(0 if all(finding["ok"] for finding in report["findings"]) else 1)
+
+
+def sql(
+    query: Annotated[str, typer.Argument(help="Any SELECT; the tables: SHOW TABLES.")],
+    json_to: JsonTo = None,
+) -> None:
+    """Ask the store, while everything runs: the embedded one through its read-only port, or the server of AIRRA_STORE_URL.
+
+    Examples:  airra sql "SELECT * FROM calibration_ece"  ·  airra sql "SELECT * FROM calibration_bins" --json
+    """
+    settings = read_settings()
+    url, password = settings.store_url, settings.store_password.get_secret_value()
+    if not url:
+        running = runfile.read(settings.data_dir, "sink")
+        url, password = f"http://127.0.0.1:{running['store_port'] if running else settings.store_port}", ""
+    try:
+        client = connect(url, password)
+        result = client.query(query)
+    except (ClickHouseError, OSError) as error:
+        err.print(f"airra sql: {str(error).strip()}", markup=False)
+        raise typer.Exit(1) from error
+    rows(json_to, "", list(result.column_names), [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows])
+
+

@@ -1,0 +1,1 @@
+"""Which signals make one incident, and when it is over."""

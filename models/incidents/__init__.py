@@ -1,0 +1,1 @@
+"""The incidents log, folded: what several readers share."""

@@ -1,0 +1,1 @@
+"""Which service is guilty, and of what."""

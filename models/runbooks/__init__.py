@@ -1,0 +1,1 @@
+"""Which actions apply, what they risk, and which one is proposed."""

@@ -1,0 +1,126 @@
+"""What each raw label text means, remembered: decoding labels once a series instead of once a sample is what makes normalise fast.
+
+Two generations stand in for an LRU list, which would cost a write on every hit: what was used since the last turn is young; at a
+turn the old ones are forgotten and counted. A text has a slot, an index into NumPy arrays, so that a batch needs no objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.samples import SeriesDef
+from streams.normalise.fates import Reason, Rejected, Rejection
+from streams.normalise.jsons import decode
+from streams.normalise.partitioner import partition_of
+from streams.normalise.series import NAME, Resolver, Unmapped
+
+CAPACITY = 400_000  # label texts; about 1 kB each with their definition
+CAPACITY_BYTES = 256 * 1024 * 1024  # of label texts, for one may be 64 kB long
+UNMAPPED, REFUSED = -1, -2  # in place of a partition
+
+_NEEDS_NAME = -1  # in place of a slot: these labels lack __name__, so the message's own name is part of the key
+_LABELS = msgspec.json.Decoder(dict[str, str])
+
+Meaning = SeriesDef | Unmapped | Rejection
+
+
+class SeriesCache:
+    """`young.get(raw)` is the hot path, inlined by the decoder; a negative or missing slot is settled by `find`."""
+
+    def __init__(self, resolver: Resolver, partitions: int, capacity: int = CAPACITY) -> None:
+        if capacity < 2:
+            raise ValueError("a cache of at least two texts")
+        self._resolver = resolver
+        self._partitions = partitions
+        self._half = capacity // 2
+        self._young_bytes = 0
+        self.young: dict[bytes, int] = {}
+        self._old: dict[bytes, int] = {}
+        self._free: list[int] = []
+        self._meanings: list[Meaning | None] = []
+        self.ids: NDArray[np.uint64] = np.zeros(0, np.uint64)
+        self.partition: NDArray[np.int64] = np.zeros(0, np.int64)
+        self.announced: NDArray[np.bool_] = np.zeros(0, np.bool_)
+        self.evicted = 0
+
+    def __len__(self) -> int:
+        return len(self.young) + len(self._old)
+
+    def turn(self) -> None:
+        """Forget what was not used for a generation. Between batches only: slots that a batch holds must stay its own."""
+        if len(self.young) < self._half and self._young_bytes < CAPACITY_BYTES // 2:
+            return
+        for slot in self._old.values():
+            if slot >= 0:
+                self._meanings[slot] = None
+                self._free.append(slot)
+        self.evicted += len(self._old)
+        self.young, self._old, self._young_bytes = {}, self.young, 0
+
+    def find(self, raw: bytes, name: str) -> int:
+        """Return the slot of a text that is not young, or whose labels need the message's name."""
+        slot = self._get(raw, lambda: self._resolve(raw, ""))
+        if slot != _NEEDS_NAME:
+            return slot
+        key = name.encode() + b"\x00" + raw  # no JSON text holds a NUL: never mistaken for another's labels
+        return self._get(key, lambda: self._resolve(raw, name))
+
+    def meaning(self, slot: int) -> Meaning:
+        found = self._meanings[slot]
+        if found is None:
+            raise LookupError(f"slot {slot} was given up")
+        return found
+
+    def _get(self, key: bytes, make: Callable[[], Meaning | None]) -> int:
+        slot = self.young.get(key)
+        if slot is None:
+            slot = self._old.pop(key, None)
+            if slot is None:
+                meaning = make()
+                slot = _NEEDS_NAME if meaning is None else self._take(meaning)
+            self.young[key] = slot
+            self._young_bytes += len(key)
+        return slot
+
+    def _resolve(self, raw: bytes, name: str) -> Meaning | None:
+        """Return what the labels mean, None where they mean nothing without a name."""
+        try:
+            labels = decode(_LABELS, raw, len(raw))
+            if not labels.get(NAME):
+                if not name:
+                    return None
+                labels[NAME] = name
+            return self._resolver.resolve(labels)
+        except Rejected as refused:
+            return refused.rejection
+
+    def _take(self, meaning: Meaning) -> int:
+        if self._free:
+            slot = self._free.pop()
+        else:
+            slot = len(self._meanings)
+            self._meanings.append(None)
+            if slot >= len(self.ids):
+                self._grow(max(1024, 2 * slot))
+        self._meanings[slot] = meaning
+        self.announced[slot] = False
+        self.ids[slot] = 0
+        if isinstance(meaning, SeriesDef):
+            self.ids[slot] = meaning.id
+            self.partition[slot] = partition_of(meaning.service, self._partitions)
+        else:
+            self.partition[slot] = UNMAPPED if isinstance(meaning, Unmapped) else REFUSED
+        return slot
+
+    def _grow(self, size: int) -> None:
+        more = size - len(self.ids)
+        self.ids = np.concatenate([self.ids, np.zeros(more, np.uint64)])
+        self.partition = np.concatenate([self.partition, np.zeros(more, np.int64)])
+        self.announced = np.concatenate([self.announced, np.zeros(more, np.bool_)])
+
+
+NAMELESS = Rejection(Reason.MISSING_FIELD, "neither labels.__name__ nor name")

@@ -1,0 +1,38 @@
+"""What becomes of a raw record: exactly one fate, counted; the counts add up to the records taken in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Fate(StrEnum):
+    ACCEPTED = "accepted"
+    DEAD_LETTER = "dead_letter"
+    UNMAPPED = "unmapped"  # a sound sample of a metric that no rule of the mapping names
+
+
+class Reason(StrEnum):
+    """Why a record is dead-lettered; the order is the order of the checks."""
+
+    TOO_LARGE = "too_large"
+    NOT_JSON = "not_json"
+    WRONG_TYPE = "wrong_type"
+    MISSING_FIELD = "missing_field"
+    NO_SERVICE = "no_service"
+    NOT_FINITE = "not_finite"
+    TIMESTAMP_OUT_OF_RANGE = "timestamp_out_of_range"
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    reason: Reason
+    detail: str
+
+
+class Rejected(Exception):
+    """Raised inside one record's decoding; never leaves this package."""
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.rejection = Rejection(reason, detail)

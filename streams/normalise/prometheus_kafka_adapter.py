@@ -1,0 +1,147 @@
+"""prometheus-kafka-adapter's JSON, one sample a message, decoded by the batch.
+
+    {"labels":{"__name__":"up","instance":"10.0.0.1:80","job":"shop"},"name":"up","timestamp":"2026-11-24T03:00:00Z","value":"1"}
+
+The value is a string. Where `labels.__name__` and `name` differ, the labels win: they are what Prometheus hashes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.samples import SampleBatch, SeriesDef
+from streams.normalise.cache import NAMELESS, REFUSED, UNMAPPED, SeriesCache
+from streams.normalise.fates import Reason, Rejection
+from streams.normalise.jsons import DECODE_ERRORS, why
+from streams.normalise.series import Unmapped
+from streams.normalise.times import MEMO_SIZE, NEWEST_MS, OLDEST_MS, parse_time
+
+MAX_SAMPLE_BYTES = 65_536  # Prometheus' own limit on a label set is far below it
+
+
+class _Sample(msgspec.Struct, gc=False):
+    timestamp: str
+    value: str
+    labels: msgspec.Raw
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Rows of accepted samples in source order, and the fate of every other message: rows + rejected + unmapped = messages."""
+
+    batch: SampleBatch
+    slots: NDArray[np.int64]  # of each row, in the cache that decoded it
+    rejected: list[tuple[int, Rejection]]  # by index of the message
+    unmapped: int
+    unknown: list[SeriesDef]  # what the unmapped samples are, once a label text
+
+
+class Decoder:
+    def __init__(self, cache: SeriesCache) -> None:
+        self.cache = cache
+        self._decode = msgspec.json.Decoder(_Sample).decode
+        self._time = lru_cache(MEMO_SIZE)(parse_time)
+
+    @property
+    def times_evicted(self) -> int:
+        info = self._time.cache_info()
+        return info.misses - info.currsize
+
+    def decode(self, values: Sequence[bytes | None], offsets: Sequence[int], stamps: Sequence[int]) -> Decoded:
+        """Decode messages of one source partition; `stamps` are their Kafka timestamps in ms. Never raises for what is in them."""
+        cache = self.cache
+        cache.turn()
+        decode, slot_of, find, time_of = self._decode, cache.young.get, cache.find, self._time
+        rejected: list[tuple[int, Rejection]] = []
+        slots: list[int] = []
+        times: list[int] = []
+        numbers: list[float] = []
+        kept: list[int] = []
+        for index, value in enumerate(values):
+            if value is None or len(value) > MAX_SAMPLE_BYTES:
+                rejected.append((index, _unreadable(value)))
+                continue
+            try:
+                sample = decode(value)
+                number = float(sample.value)
+            except DECODE_ERRORS as error:
+                rejected.append((index, why(error)))
+                continue
+            except ValueError:
+                rejected.append((index, Rejection(Reason.WRONG_TYPE, f"value {sample.value[:64]!r} is not a number")))
+                continue
+            at = time_of(sample.timestamp)
+            if at is None:
+                rejected.append((index, Rejection(Reason.WRONG_TYPE, f"timestamp {sample.timestamp[:64]!r} is not RFC 3339")))
+                continue
+            raw = bytes(sample.labels)
+            slot = slot_of(raw)
+            if slot is None or slot < 0:
+                slot = find(raw, sample.name)
+                if slot < 0:
+                    rejected.append((index, NAMELESS))
+                    continue
+            slots.append(slot)
+            times.append(at)
+            numbers.append(number)
+            kept.append(index)
+        return self._settle(kept, slots, times, numbers, offsets, stamps, rejected)
+
+    def _settle(
+        self,
+        kept: list[int],
+        slots: list[int],
+        times: list[int],
+        numbers: list[float],
+        offsets: Sequence[int],
+        stamps: Sequence[int],
+        rejected: list[tuple[int, Rejection]],
+    ) -> Decoded:
+        """Check the whole batch's meaning, finiteness and range at once."""
+        index = np.array(kept, np.int64)
+        slot = np.array(slots, np.int64)
+        at = np.array(times, np.int64)
+        number = np.array(numbers, np.float64)
+        stamp = np.array(stamps, np.int64)[index]
+        partition = self.cache.partition[slot]
+        mapped = partition >= 0
+        finite = np.isfinite(number)
+        timely = (at >= 0) & ((stamp <= 0) | ((at >= stamp - OLDEST_MS) & (at <= stamp + NEWEST_MS)))
+        good = mapped & finite & timely
+        unmapped = 0
+        unknown: dict[int, SeriesDef] = {}
+        if not good.all():
+            for row in np.flatnonzero(~good).tolist():
+                if partition[row] == UNMAPPED:
+                    unmapped += 1
+                    meaning = self.cache.meaning(slots[row])
+                    if isinstance(meaning, Unmapped):
+                        unknown[slots[row]] = meaning.definition
+                else:
+                    rejected.append((kept[row], self._refusal(slots[row], bool(finite[row]), numbers[row], times[row], int(stamp[row]))))
+            rejected.sort(key=lambda found: found[0])
+            index, slot, at, number = index[good], slot[good], at[good], number[good]
+        batch = SampleBatch(self.cache.ids[slot], at, number, np.array(offsets, np.int64)[index])
+        return Decoded(batch, slot, rejected, unmapped, list(unknown.values()))
+
+    def _refusal(self, slot: int, finite: bool, number: float, at: int, stamp: int) -> Rejection:
+        if self.cache.partition[slot] == REFUSED:
+            meaning = self.cache.meaning(slot)
+            if isinstance(meaning, Rejection):
+                return meaning
+        if not finite:
+            return Rejection(Reason.NOT_FINITE, f"value {number}")
+        return Rejection(Reason.TIMESTAMP_OUT_OF_RANGE, f"{at} ms, while its record was written at {stamp} ms")
+
+
+def _unreadable(value: bytes | None) -> Rejection:
+    if value is None:
+        return Rejection(Reason.NOT_JSON, "the record has no value")
+    return Rejection(Reason.TOO_LARGE, f"{len(value)} bytes, at most {MAX_SAMPLE_BYTES}")
