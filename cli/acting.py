@@ -6,25 +6,15 @@ import time
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
 
 from schemas import topics
 from schemas.approvals import Arming
 from schemas.base import derive_id
 from streams.harness.emit import emit
 from streams.harness.errors import Fatal
-from streams.harness.kafka import KafkaSettings
+from streams.harness.kafka import KafkaSettings, cluster_id
 
 ANSWER_S = 15.0
-
-
-def cluster_id(kafka: KafkaSettings) -> str:
-    """Return the id of the Kafka cluster: an arming holds on this one only."""
-    try:
-        found: str = AdminClient(kafka.confluent()).describe_cluster(request_timeout=ANSWER_S).result().cluster_id
-    except KafkaException as error:
-        raise Fatal(f"no answer from Kafka at {kafka.bootstrap}: {error}; check AIRRA_KAFKA_BOOTSTRAP and that the broker runs") from error
-    return found
 
 
 def arm(kafka: KafkaSettings, by: str, seconds: float, *, armed: bool = True) -> Arming:
@@ -32,7 +22,12 @@ def arm(kafka: KafkaSettings, by: str, seconds: float, *, armed: bool = True) ->
     now = int(time.time() * 1000)
     cluster = cluster_id(kafka)
     record = Arming(
-        id=derive_id("arm", cluster, by, now), armed=armed, by=by, at=now, until=now + int(seconds * 1000) if armed else now, cluster=cluster
+        id=derive_id("arm", cluster, by, now),
+        armed=armed,
+        by=by,
+        at=now,
+        until=now + int(seconds * 1000) if armed else now,
+        cluster=cluster,
     )
     append(kafka, emit(topics.APPROVALS, record.id, record))
     return record
@@ -51,7 +46,9 @@ def append(kafka: KafkaSettings, output: Any) -> None:
         on_delivery=lambda error, _: failed.append(str(error)) if error else None,
     )
     if producer.flush(ANSWER_S + 1) or failed:
-        raise Fatal(f"{output.topic} on {kafka.bootstrap} did not take the record: {failed or 'no answer'}; check it with airra topics check")
+        raise Fatal(
+            f"{output.topic} on {kafka.bootstrap} did not take the record: {failed or 'no answer'}; check it with airra topics check"
+        )
 
 
 def last(kafka: KafkaSettings, topic: str, kind: str, limit: int = 100_000) -> bytes | None:
@@ -76,5 +73,3 @@ def last(kafka: KafkaSettings, topic: str, kind: str, limit: int = 100_000) -> b
         raise Fatal(f"{topic} on {kafka.bootstrap}: {error}; create it with airra topics create") from error
     finally:
         consumer.close()
-
-

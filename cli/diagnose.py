@@ -8,7 +8,7 @@ import httpx2
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from cli import runfile
-from cli.acting import ANSWER_S, cluster_id
+from cli.acting import ANSWER_S
 from cli.config import ConfigError
 from cli.roles import ROLES
 from cli.settings import described, read_settings
@@ -18,7 +18,7 @@ from schemas.base import digest
 from schemas.samples import decode_series
 from schemas.settings import Settings
 from streams.harness.errors import Fatal
-from streams.harness.kafka import KafkaSettings
+from streams.harness.kafka import KafkaSettings, cluster_id
 from streams.harness.topics import compare_topics
 
 SHOWN = 20  # unmapped series listed by name
@@ -89,7 +89,13 @@ def _roles(settings: Settings) -> list[dict[str, Any]]:
     for role in ROLES:
         running = runfile.read(settings.data_dir, role)
         if running is None:
-            found.append(finding(f"role {role}", ok=False, detail=f"does not run on this machine with {settings.data_dir}; start it with airra worker {role}"))
+            found.append(
+                finding(
+                    f"role {role}",
+                    ok=False,
+                    detail=f"does not run on this machine with {settings.data_dir}; start it with airra worker {role}",
+                )
+            )
             continue
         try:
             answer = httpx2.get(f"http://127.0.0.1:{running['observe_port']}/health/ready", timeout=3.0)

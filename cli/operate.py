@@ -129,5 +129,3 @@ def sql(
         err.print(f"airra sql: {str(error).strip()}", markup=False)
         raise typer.Exit(1) from error
     rows(json_to, "", list(result.column_names), [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows])
-
-

@@ -9,13 +9,13 @@ from typing import Annotated
 
 import typer
 
-from cli.acting import arm, cluster_id, last
+from cli.acting import arm, last
 from cli.config import ConfigError
 from cli.output import JsonTo, show
 from cli.settings import read_settings
 from schemas import topics
 from schemas.approvals import Arming
-from streams.harness.kafka import KafkaSettings
+from streams.harness.kafka import KafkaSettings, cluster_id
 
 act = typer.Typer(no_args_is_help=True, help="Arm acting, or see whether it is armed. Without an arming in force nothing is executed.")
 
@@ -67,14 +67,23 @@ def act_status(json_to: JsonTo = None) -> None:
     record = Arming.model_validate_json(value) if value is not None else None
     now = int(time.time() * 1000)
     in_force = record is not None and record.armed and record.cluster == cluster and now < record.until
-    told = {"armed": in_force, "dry_run_mode": settings.dry_run_mode, "cluster": cluster, "arming": record.model_dump(mode="json") if record else None}
+    told = {
+        "armed": in_force,
+        "dry_run_mode": settings.dry_run_mode,
+        "cluster": cluster,
+        "arming": record.model_dump(mode="json") if record else None,
+    }
     if in_force and record is not None:
         line = f"armed by {record.by}, {(record.until - now) // 1000} s left"
     elif record is None:
         line = "never armed; airra act arm --for 8h arms"
     else:
         line = f"not armed: the last arming by {record.by} " + ("was withdrawn" if not record.armed else "is over or for another cluster")
-    note = "AIRRA_DRY_RUN_MODE is true: nothing is executed live whatever is approved" if settings.dry_run_mode else "live execution is enabled"
+    note = (
+        "AIRRA_DRY_RUN_MODE is true: nothing is executed live whatever is approved"
+        if settings.dry_run_mode
+        else "live execution is enabled"
+    )
     show(json_to, told, [line, note])
     raise typer.Exit(0 if in_force else 1)
 

@@ -12,7 +12,11 @@ from schemas.settings import PREFIX, Settings
 
 def env_example() -> str:
     """Return every setting with its meaning and default, commented out; secrets stay empty."""
-    lines = ["# Every setting of AIRRA with its default. Copy what you change into the environment, or into a TOML file", "# that AIRRA_SETTINGS names (there the names are lower case, without the prefix).", ""]
+    lines = [
+        "# Every setting of AIRRA with its default. Copy what you change into the environment, or into a TOML file",
+        "# that AIRRA_SETTINGS names (there the names are lower case, without the prefix).",
+        "",
+    ]
     for name, field in Settings.model_fields.items():
         default = field.default
         if isinstance(default, SecretStr) or default is None or default is PydanticUndefined:

@@ -69,6 +69,18 @@ class Health(Frozen):
     source: Position
 
 
+class AlertReason(StrEnum):
+    """Why dedup says it again."""
+
+    FIRST = "first"
+    SEVERITY = "severity"  # rose within the window
+    RESOLVED = "resolved"
+    REFIRED = "refired"
+    REPEATED = "repeated"  # at most every 30 s of event time
+    CLOSED = "closed"  # the window's final count
+    LATE = "late"  # its window had closed; counted alone
+
+
 class Alert(Frozen):
     """A deduplicated alert: first and last of its window, how often, the highest severity seen."""
 
@@ -78,10 +90,11 @@ class Alert(Frozen):
     service: str
     name: str
     severity: Severity
-    firing: bool
+    firing: bool  # the newest word on this fingerprint, whichever window the counts are of
     count: int
     first: Millis
     last: Millis
+    reason: AlertReason = AlertReason.FIRST
     summary: str = ""
     labels: dict[str, str] = Field(default_factory=dict)
     source: Position

@@ -45,7 +45,9 @@ def demo(
     signal.signal(signal.SIGTERM, _interrupt)
     with tempfile.TemporaryDirectory(prefix="airra-demo-", ignore_cleanup_errors=True) as scratch:
         directory = keep or Path(scratch)
-        run = Run(Plan(scenario, chosen, seed, seconds, directory, kafka, ROOT / "config"), _speaker(json_to), _approve_all if yes else _ask)
+        run = Run(
+            Plan(scenario, chosen, seed, seconds, directory, kafka, ROOT / "config"), _speaker(json_to), _approve_all if yes else _ask
+        )
         try:
             result = run.run()
         except RuntimeError as error:
@@ -99,8 +101,12 @@ def _ask(run: Run, proposal: Proposal) -> Mode | None:
     assert chosen is not None  # noqa: S101 - only proposals with an action are pending
     out.print(f"\n  {proposal.title}", markup=False)
     for hypothesis in proposal.hypotheses[:3]:
-        out.print(f"  {hypothesis.rank}. {hypothesis.service}: {hypothesis.cause} ({hypothesis.confidence:.2f}) – {'; '.join(hypothesis.reasons[:2])}", markup=False)
-    out.print(f"  risk {chosen.risk:.2f}, blast radius {chosen.blast_level}, {'reversible' if chosen.reversible else 'not reversible'}", markup=False)
+        why = "; ".join(hypothesis.reasons[:2])
+        out.print(f"  {hypothesis.rank}. {hypothesis.service}: {hypothesis.cause} ({hypothesis.confidence:.2f}) – {why}", markup=False)
+    out.print(
+        f"  risk {chosen.risk:.2f}, blast radius {chosen.blast_level}, {'reversible' if chosen.reversible else 'not reversible'}",
+        markup=False,
+    )
     out.print(f"  page: http://127.0.0.1:{run.stack.address('api', 'api_port')}/ (token: {run.stack.operator_token})", markup=False)
     answer = typer.prompt(f"  {chosen.spec.action} {chosen.spec.service}? [y]es, live / [d]ry run / [p]age decides", default="p")
     return {"y": Mode.LIVE, "d": Mode.DRY_RUN}.get(answer[:1].lower())

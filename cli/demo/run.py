@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx2
+from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from cli.acting import arm
 from cli.demo.sandbox import Sandbox
 from cli.demo.stack import Stack
 from cli.demo.story import Fault, Story
@@ -29,6 +30,7 @@ READ_BACK_S = 20.0  # the sink flushes every second or so
 
 Say = Callable[[str], None]
 Approver = Callable[["Run", Proposal], Mode | None]  # None: decided elsewhere, or rejected there
+Observer = Callable[["Run", object], None]  # sees every record after the story; fault campaigns kill from here
 
 
 @dataclass
@@ -42,13 +44,18 @@ class Plan:
     directory: Path
     bootstrap: str | None = None
     config_dir: Path | None = None
+    settings: dict[str, Any] = field(default_factory=dict)  # more settings of the roles
+    test_hooks: bool = False  # of the sandbox
 
 
 class Run:
     """Drives one run; `story` holds what happened."""
 
-    def __init__(self, plan: Plan, say: Say, approve: Approver) -> None:
+    def __init__(self, plan: Plan, say: Say, approve: Approver, observe: Observer | None = None) -> None:
         self.plan = plan
+        self._observe = observe
+        self.control_url = ""
+        self.control_token = secrets.token_urlsafe(24)
         self.story = Story()
         self.stack: Stack | None = None
         self._say = say
@@ -62,35 +69,42 @@ class Run:
         """Run to the end; return the result document."""
         plan = self.plan
         settings: dict[str, Any] = {"config_dir": plan.config_dir} if plan.config_dir else {}
-        with Stack(plan.directory, {**settings, "dry_run_mode": False}, plan.bootstrap) as stack:
+        with contextlib.ExitStack() as closing:
+            stack = closing.enter_context(Stack(plan.directory, {**settings, "dry_run_mode": False, **plan.settings}, plan.bootstrap))
             self.stack = stack
             self._say(f"broker {stack.bootstrap}; working in {plan.directory}")
-            token = secrets.token_urlsafe(24)
-            sandbox = Sandbox(plan.scenario, plan.fault["name"] if plan.fault else "none", plan.seed, stack.bootstrap, plan.directory / "sandbox", token)
-            try:
-                ready = sandbox.wait_ready()
-                stack.start_roles(
-                    executor="http",
-                    executor_url=ready["control_url"],
-                    executor_token=token,
-                    topology_file=ready["topology"],
-                    metrics_file=ready["metrics"],
-                )
-                threading.Thread(target=self._follow_sandbox, args=(sandbox,), name="sandbox-follow", daemon=True).start()
-                watch = Watch(stack.kafka.confluent(), self._take)
-                stack.wait_ready([role for role in ROLES if role != "control"])
-                arm(stack.kafka, by="demo", seconds=3600)
-                stack.wait_ready(["control"])
-                self._say(f"every role is ready; page: http://127.0.0.1:{stack.address('api', 'api_port')}/")
-                watch.start()
-                try:
-                    self._to_the_end()
-                    row = self._read_back()
-                finally:
-                    watch.stop()
-            finally:
-                sandbox.stop()
-        return self.story.result(row, time.monotonic() - self._began)
+            sandbox = Sandbox(
+                plan.scenario,
+                plan.fault["name"] if plan.fault else "none",
+                plan.seed,
+                stack.bootstrap,
+                plan.directory / "sandbox",
+                self.control_token,
+                test_hooks=plan.test_hooks,
+            )
+            closing.callback(sandbox.stop)
+            self._start(stack, sandbox)
+            watch = Watch(stack.kafka.confluent(), self._take)
+            watch.start()
+            closing.callback(watch.stop)
+            self._to_the_end()
+            row = self._read_back()
+            return self.story.result(row, time.monotonic() - self._began)
+
+    def _start(self, stack: Stack, sandbox: Sandbox) -> None:
+        ready = sandbox.wait_ready()
+        self.control_url = ready["control_url"]
+        threading.Thread(target=self._follow_sandbox, args=(sandbox,), name="sandbox-follow", daemon=True).start()
+        stack.start_roles(
+            executor="http",
+            executor_url=self.control_url,
+            executor_token=self.control_token,
+            topology_file=ready["topology"],
+            metrics_file=ready["metrics"],
+        )
+        stack.wait_ready([role for role in ROLES if role != "control"])
+        stack.arm()
+        self._say(f"every role is ready; page: http://127.0.0.1:{stack.address('api', 'api_port')}/")
 
     def approve(self, proposal: Proposal, mode: Mode) -> None:
         """Approve through the API, as the demo's operator."""
@@ -109,6 +123,8 @@ class Run:
             for line in self.story.take(event, at):
                 self._say(line)
             self._changed.notify_all()
+        if self._observe is not None:
+            self._observe(self, event)
 
     def _follow_sandbox(self, sandbox: Sandbox) -> None:
         while (event := sandbox.events.get()) is not None:
@@ -168,17 +184,24 @@ class Run:
         """Read the outcome's row through ClickHouse."""
         if not self.story.outcomes:
             return None
-        assert self.stack is not None  # noqa: S101 - called from within a run
         action = next(iter(self.story.outcomes))
-        client = connect(f"http://127.0.0.1:{self.stack.address('sink', 'store_port')}", "")
         deadline = time.monotonic() + READ_BACK_S
+        while time.monotonic() < deadline:
+            try:
+                found = self.query("SELECT * FROM outcomes FINAL WHERE action = {action:String}", {"action": action})
+            except (ClickHouseError, OSError, RuntimeError):
+                found = []  # the sink is being restarted
+            if found:
+                self._say("outcome row read back through ClickHouse")
+                return found[0] if len(found) == 1 else {**found[0], "duplicates": len(found)}
+            time.sleep(0.3)
+        return None
+
+    def query(self, sql: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Ask the store, through its read-only port."""
+        assert self.stack is not None  # noqa: S101 - called from within a run
+        client = connect(f"http://127.0.0.1:{self.stack.address('sink', 'store_port')}", "")
         try:
-            while time.monotonic() < deadline:
-                found = list(client.query("SELECT * FROM outcomes FINAL WHERE action = {action:String}", {"action": action}).named_results())
-                if found:
-                    self._say("outcome row read back through ClickHouse")
-                    return found[0] if len(found) == 1 else {**found[0], "duplicates": len(found)}
-                time.sleep(0.3)
+            return list(client.query(sql, parameters).named_results())
         finally:
             client.close()
-        return None

@@ -12,6 +12,7 @@ from typing import Any, Self
 import httpx2
 
 from cli import runfile
+from cli.acting import arm
 from cli.processes import Child, Supervisor, role_command, role_env
 from cli.roles import ROLES
 from schemas import topics
@@ -73,6 +74,17 @@ class Stack:
                 raise RuntimeError(f"not ready within {timeout_s:.0f} s: {told}; logs are in {self.directory / 'logs'}")
             if waiting:
                 time.sleep(0.2)
+
+    def arm(self) -> None:
+        """Arm acting and wait for the control role: it counts an arming only when that comes after it has noticed it needs one."""
+        deadline = time.monotonic() + READY_S
+        while True:
+            arm(self.kafka, by="demo", seconds=3600)
+            try:
+                return self.wait_ready(["control"], timeout_s=3.0)
+            except RuntimeError:
+                if time.monotonic() > deadline:
+                    raise
 
     def address(self, role: str, name: str) -> int:
         found = runfile.read(self.directory, role)

@@ -48,8 +48,8 @@ class Story:
             case Anomaly(phase=Phase.OPENED) as anomaly:
                 if self.anomaly_at is None and self.fault is not None and at >= self.fault.at:
                     self.anomaly_at = at
-                evidence = anomaly.evidence
-                return [f"anomaly: {evidence.service} {evidence.metric} {evidence.value:.4g} (ordinary {evidence.baseline:.4g}, {evidence.z:+.1f} σ)"]
+                found = anomaly.evidence
+                return [f"anomaly: {found.service} {found.metric} {found.value:.4g} (ordinary {found.baseline:.4g}, {found.z:+.1f} σ)"]
             case Incident(phase=IncidentPhase.OPENED) as incident if incident.incident not in self.incidents:
                 self.incidents[incident.incident] = at
                 if self.fault is None or at < self.fault.at:
@@ -178,4 +178,3 @@ def _metrics(outcome: Outcome) -> str:
 
 def _between(start: int | None, end: int | None) -> float | None:
     return round((end - start) / 1000, 1) if start is not None and end is not None else None
-

@@ -28,7 +28,8 @@ class CorrelateConfig(Strict):
     max_suspects: int = Field(100, ge=1)  # of one incident
     max_readings: int = Field(240, ge=1)  # health readings in one record
     max_points: int = Field(40, ge=1)  # of one reading
-    max_tracked: int = Field(5000, ge=10)  # health entries, waiting anomalies, alerts and changes, each
+    max_services: int = Field(500, ge=1)  # with health readings
+    max_tracked: int = Field(5000, ge=10)  # waiting anomalies, alerts and changes, each
 
     @field_validator("opens")
     @classmethod

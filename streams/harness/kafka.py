@@ -15,6 +15,7 @@ from schemas.settings import Settings
 from streams.harness.errors import Fatal
 
 CHECK_WITHIN_S = 10.0
+FETCH_WAIT_MS = 100  # the embedded broker answers a waiting fetch only after half of it; Apache Kafka at once
 MAX_REQUEST_BYTES = 12 * 1024 * 1024  # the largest raw record, 10 MB, and the DLQ record about it
 
 

@@ -91,7 +91,7 @@ class Effector(Protocol):
         """Return the intents without a result, in log order."""
 
     async def begin(self, append: Append) -> None:
-        """Called once the log has been folded to its end, before the first intent is performed (execute: writes its epoch)."""
+        """Prepare, once the log has been folded to its end and before the first intent is performed (execute: its epoch)."""
 
     async def perform(self, intent: Intent, append: Append) -> None:
         """Perform one intent and append its result; look up first what an earlier run may have begun. Retryable: again later."""

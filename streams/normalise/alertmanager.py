@@ -26,10 +26,9 @@ MAX_WEBHOOK_BYTES = 8 * 1024 * 1024  # a group of ten thousand alerts; the raw t
 SUMMARY_CHARS = 500  # what a signal carries of a text that anybody may write
 LABEL_CHARS = 16_384  # of one alert's labels together: events must fit the topic
 
-_SEVERITIES = {
-    **dict.fromkeys(("critical", "crit", "fatal", "emergency", "alert", "page", "error", "high", "p1", "p2", "sev1", "sev2"), Severity.CRITICAL),
-    **dict.fromkeys(("info", "information", "informational", "notice", "none", "low", "ok", "debug", "p5", "sev5"), Severity.INFO),
-}
+_CRITICAL = ("critical", "crit", "fatal", "emergency", "alert", "page", "error", "high", "p1", "p2", "sev1", "sev2")
+_INFO = ("info", "information", "informational", "notice", "none", "low", "ok", "debug", "p5", "sev5")
+_SEVERITIES = {**dict.fromkeys(_CRITICAL, Severity.CRITICAL), **dict.fromkeys(_INFO, Severity.INFO)}
 
 
 class _Alert(msgspec.Struct):

@@ -20,7 +20,7 @@ from streams.normalise.series import NAME, Resolver, Unmapped
 
 CAPACITY = 400_000  # label texts; about 1 kB each with their definition
 CAPACITY_BYTES = 256 * 1024 * 1024  # of label texts, for one may be 64 kB long
-UNMAPPED, REFUSED = -1, -2  # in place of a partition
+NOWHERE = -1  # in place of a partition: unmapped, or refused
 
 _NEEDS_NAME = -1  # in place of a slot: these labels lack __name__, so the message's own name is part of the key
 _LABELS = msgspec.json.Decoder(dict[str, str])
@@ -113,7 +113,7 @@ class SeriesCache:
             self.ids[slot] = meaning.id
             self.partition[slot] = partition_of(meaning.service, self._partitions)
         else:
-            self.partition[slot] = UNMAPPED if isinstance(meaning, Unmapped) else REFUSED
+            self.partition[slot] = NOWHERE
         return slot
 
     def _grow(self, size: int) -> None:

@@ -1,6 +1,6 @@
 """Change events, one JSON object a message: what was changed on purpose, for correlate and reason to hold against what broke.
 
-    {"type":"deploy","service":"orders","at":1795489200000,"before":"v1","after":"v2","name":"","by":"ci"}
+{"type":"deploy","service":"orders","at":1795489200000,"before":"v1","after":"v2","name":"","by":"ci"}
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
-from streams.normalise.fates import Reason, Rejection, Rejected
+from streams.normalise.fates import Reason, Rejected, Rejection
 
 # What msgspec raises for input that a stranger wrote: bad UTF-8 and nesting beyond the stack are errors of their own.
 DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter as Counted
+
 from prometheus_client import Counter, Gauge
+
+from schemas.topics import ALERTS, SIGNALS
+from schemas.topics import SERIES as SERIES_TOPIC
+from streams.normalise.core import Core, Taken
+from streams.normalise.fates import Fate
 
 RECORDS = Counter("airra_normalise_records_total", "raw records by their one fate", ["format", "fate"])
 DEAD_LETTERS = Counter("airra_normalise_dead_letters_total", "raw records dead-lettered, by reason", ["format", "reason"])
@@ -13,5 +20,29 @@ CHANGES = Counter("airra_normalise_changes_total", "change events forwarded")
 SERIES = Counter("airra_normalise_series_announced_total", "series definitions written")
 EVICTED = Counter("airra_normalise_cache_evictions_total", "entries forgotten for want of room", ["cache"])
 CACHED = Gauge("airra_normalise_cached_series", "label texts remembered")
-BYTES = Counter("airra_normalise_read_bytes_total", "bytes of raw records")
 MISSING_TOPICS = Gauge("airra_normalise_missing_topics", "raw topics that the settings name and the broker has not")
+
+
+def count(form: str, taken: Taken) -> None:
+    """Count each record taken exactly once."""
+    RECORDS.labels(form, Fate.ACCEPTED).inc(taken.accepted)
+    RECORDS.labels(form, Fate.UNMAPPED).inc(taken.unmapped)
+    RECORDS.labels(form, Fate.DEAD_LETTER).inc(len(taken.refused))
+    UNMAPPED.inc(taken.unmapped)
+    for reason, times in Counted(taken.refused).items():
+        DEAD_LETTERS.labels(form, reason).inc(times)
+    by_topic = Counted(output.topic for output in taken.outputs)
+    SERIES.inc(by_topic[SERIES_TOPIC.name])
+    ALERT_EVENTS.inc(by_topic[ALERTS.name])
+    CHANGES.inc(by_topic[SIGNALS.name])
+
+
+def count_cache(core: Core) -> None:
+    """Bring the caches' own counts up to date."""
+    CACHED.set(len(core.cache))
+    for name, counter, total in (
+        ("series", EVICTED.labels("series"), core.cache.evicted),
+        ("timestamps", EVICTED.labels("timestamps"), core.samples.times_evicted),
+    ):
+        counter.inc(total - core.counted.get(name, 0))
+        core.counted[name] = total

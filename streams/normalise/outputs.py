@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from schemas.alerts import AlertEvent
-from schemas.samples import BATCH_HEADER, BatchSource, SampleBatch, SeriesDef, TYPE_HEADER, encode_batch, encode_series, encode_source
+from schemas.samples import BATCH_HEADER, TYPE_HEADER, BatchSource, SampleBatch, SeriesDef, encode_batch, encode_series, encode_source
 from schemas.signals import Change
 from schemas.topics import ALERTS, SAMPLES, SERIES, SIGNALS
 from streams.harness.emit import emit

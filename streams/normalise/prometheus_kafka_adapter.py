@@ -1,14 +1,15 @@
 """prometheus-kafka-adapter's JSON, one sample a message, decoded by the batch.
 
-    {"labels":{"__name__":"up","instance":"10.0.0.1:80","job":"shop"},"name":"up","timestamp":"2026-11-24T03:00:00Z","value":"1"}
+{"labels":{"__name__":"up","instance":"10.0.0.1:80","job":"shop"},"name":"up","timestamp":"2026-11-24T03:00:00Z","value":"1"}
 
 The value is a string. Where `labels.__name__` and `name` differ, the labels win: they are what Prometheus hashes.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import msgspec
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.samples import SampleBatch, SeriesDef
-from streams.normalise.cache import NAMELESS, REFUSED, UNMAPPED, SeriesCache
+from streams.normalise.cache import NAMELESS, SeriesCache
 from streams.normalise.fates import Reason, Rejection
 from streams.normalise.jsons import DECODE_ERRORS, why
 from streams.normalise.series import Unmapped
@@ -30,6 +31,16 @@ class _Sample(msgspec.Struct, gc=False):
     value: str
     labels: msgspec.Raw
     name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Columns of what could be read, before its meaning is checked; `kept` is the index of the message."""
+
+    kept: list[int] = field(default_factory=list)
+    slots: list[int] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)
+    numbers: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +71,8 @@ class Decoder:
         cache.turn()
         decode, slot_of, find, time_of = self._decode, cache.young.get, cache.find, self._time
         rejected: list[tuple[int, Rejection]] = []
-        slots: list[int] = []
-        times: list[int] = []
-        numbers: list[float] = []
-        kept: list[int] = []
+        rows = _Rows()
+        kept, slots, times, numbers = rows.kept, rows.slots, rows.times, rows.numbers
         for index, value in enumerate(values):
             if value is None or len(value) > MAX_SAMPLE_BYTES:
                 rejected.append((index, _unreadable(value)))
@@ -92,23 +101,14 @@ class Decoder:
             times.append(at)
             numbers.append(number)
             kept.append(index)
-        return self._settle(kept, slots, times, numbers, offsets, stamps, rejected)
+        return self._settle(rows, offsets, stamps, rejected)
 
-    def _settle(
-        self,
-        kept: list[int],
-        slots: list[int],
-        times: list[int],
-        numbers: list[float],
-        offsets: Sequence[int],
-        stamps: Sequence[int],
-        rejected: list[tuple[int, Rejection]],
-    ) -> Decoded:
+    def _settle(self, rows: _Rows, offsets: Sequence[int], stamps: Sequence[int], rejected: list[tuple[int, Rejection]]) -> Decoded:
         """Check the whole batch's meaning, finiteness and range at once."""
-        index = np.array(kept, np.int64)
-        slot = np.array(slots, np.int64)
-        at = np.array(times, np.int64)
-        number = np.array(numbers, np.float64)
+        index = np.array(rows.kept, np.int64)
+        slot = np.array(rows.slots, np.int64)
+        at = np.array(rows.times, np.int64)
+        number = np.array(rows.numbers, np.float64)
         stamp = np.array(stamps, np.int64)[index]
         partition = self.cache.partition[slot]
         mapped = partition >= 0
@@ -119,26 +119,23 @@ class Decoder:
         unknown: dict[int, SeriesDef] = {}
         if not good.all():
             for row in np.flatnonzero(~good).tolist():
-                if partition[row] == UNMAPPED:
+                meaning = self.cache.meaning(rows.slots[row])
+                if isinstance(meaning, Unmapped):
                     unmapped += 1
-                    meaning = self.cache.meaning(slots[row])
-                    if isinstance(meaning, Unmapped):
-                        unknown[slots[row]] = meaning.definition
+                    unknown[rows.slots[row]] = meaning.definition
                 else:
-                    rejected.append((kept[row], self._refusal(slots[row], bool(finite[row]), numbers[row], times[row], int(stamp[row]))))
+                    refusal = meaning if isinstance(meaning, Rejection) else _refusal(rows.numbers[row], rows.times[row], int(stamp[row]))
+                    rejected.append((rows.kept[row], refusal))
             rejected.sort(key=lambda found: found[0])
             index, slot, at, number = index[good], slot[good], at[good], number[good]
         batch = SampleBatch(self.cache.ids[slot], at, number, np.array(offsets, np.int64)[index])
         return Decoded(batch, slot, rejected, unmapped, list(unknown.values()))
 
-    def _refusal(self, slot: int, finite: bool, number: float, at: int, stamp: int) -> Rejection:
-        if self.cache.partition[slot] == REFUSED:
-            meaning = self.cache.meaning(slot)
-            if isinstance(meaning, Rejection):
-                return meaning
-        if not finite:
-            return Rejection(Reason.NOT_FINITE, f"value {number}")
-        return Rejection(Reason.TIMESTAMP_OUT_OF_RANGE, f"{at} ms, while its record was written at {stamp} ms")
+
+def _refusal(number: float, at: int, stamp: int) -> Rejection:
+    if not math.isfinite(number):
+        return Rejection(Reason.NOT_FINITE, f"value {number}")
+    return Rejection(Reason.TIMESTAMP_OUT_OF_RANGE, f"{at} ms, while its record was written at {stamp} ms")
 
 
 def _unreadable(value: bytes | None) -> Rejection:

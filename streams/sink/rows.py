@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -92,7 +93,7 @@ def fold(record: Record) -> Folded:
     try:
         event = parse(adapter, record)
     except Poison:
-        if _is_of_a_newer_writer(record, adapter):
+        if _is_of_a_newer_writer(record):
             return Folded(Fate.UNKNOWN)
         raise
     if isinstance(event, Tick):
@@ -109,17 +110,18 @@ def rows(record: Record) -> list[Row]:
     return list(fold(record).rows)
 
 
-def _is_of_a_newer_writer(record: Record, adapter: TypeAdapter[Any]) -> bool:
+def _is_of_a_newer_writer(record: Record) -> bool:
     """Tell a well-formed record of a type that this reader does not know from an unreadable one."""
     try:
         kind = json.loads(record.value)["type"]
     except (ValueError, TypeError, KeyError, IndexError, RecursionError):
         return False
-    return isinstance(kind, str) and kind not in _known_types(adapter)
+    return isinstance(kind, str) and kind not in _known_types(record.topic)
 
 
-def _known_types(adapter: TypeAdapter[Any]) -> frozenset[str]:
-    schema = adapter.json_schema()
+@functools.cache
+def _known_types(topic: str) -> frozenset[str]:
+    schema = _ADAPTERS[topic].json_schema()
     return frozenset(schema["discriminator"]["mapping"]) if "discriminator" in schema else frozenset({Outcome.model_fields["type"].default})
 
 
@@ -131,7 +133,8 @@ def _row(table: str, record: Record, model_version: int, values: dict[str, Any])
         "logged_at": moment(max(record.timestamp, 0)),  # a broker without append times says -1
         "row_version": row_version(model_version, record.offset),
     }
-    return Row(table, {**{name: moment(value) if name in _TIMES and value is not None else value for name, value in values.items()}, **tail})
+    times = {name: moment(values[name]) for name in _TIMES if values.get(name) is not None}
+    return Row(table, {**values, **times, **tail})
 
 
 _TIMES = frozenset({"at", "opened_at", "expires_at", "until", "lease_until", "started_at", "finished_at"})
@@ -169,7 +172,8 @@ def _incident(event: Incident) -> dict[str, Any]:
 def _action(event: Grant | Started | Refused | Finished) -> dict[str, Any]:
     shared = {**_fields("id", "proposal", "incident", "mode", "at")(event), **_spec(event.spec), "event": event.type}
     blank = {"decision": "", "undo_of": None, "status": "", "reason": "", "detail": "", "epoch": None, "looked_up": False}
-    blank |= {"before": "{}", "after": "{}", "seen": "{}", "lease_until": None, "action": event.id if isinstance(event, Grant) else event.action}
+    blank |= {"before": "{}", "after": "{}", "seen": "{}", "lease_until": None}
+    blank["action"] = event.id if isinstance(event, Grant) else event.action
     if isinstance(event, Grant):
         own = _fields("decision", "undo_of", "lease_until")(event)
     elif isinstance(event, Started):
@@ -193,8 +197,8 @@ def _decision(event: Decision) -> dict[str, Any]:
 
 
 def _explanation(event: Explanation) -> dict[str, Any]:
-    shared = _fields("id", "proposal", "provider", "model", "status", "text", "agrees", "error", "input_tokens", "output_tokens", "at")(event)
-    return {**shared, "order": list(event.order), "missing_evidence": list(event.missing_evidence)}
+    names = "id proposal provider model status text agrees error input_tokens output_tokens at"
+    return {**_fields(*names.split())(event), "order": list(event.order), "missing_evidence": list(event.missing_evidence)}
 
 
 _Shape = tuple[str, Callable[[Any], dict[str, Any]]]

@@ -35,7 +35,7 @@ def imports(path: Path) -> Iterator[str]:
 
 
 def allowed(name: str, package: str) -> bool:
-    if name.split(".")[0] not in PACKAGES:
+    if name.split(".", maxsplit=1)[0] not in PACKAGES:
         return True
     return any(name == root or name.startswith(f"{root}.") for root in ALLOWED[package])
 
@@ -53,7 +53,13 @@ def test_the_import_rule_sees_a_wrong_import() -> None:
 
 
 def test_an_executor_never_imports_the_llm() -> None:
-    wrong = [path for path in files("agents") if "execut" in str(path) for name in imports(path) if "llm" in name or name in ("anthropic", "openai")]
+    wrong = [
+        path
+        for path in files("agents")
+        if "execut" in str(path)
+        for name in imports(path)
+        if "llm" in name or name in ("anthropic", "openai")
+    ]
     assert wrong == []
 
 
@@ -63,9 +69,9 @@ ENVIRONMENT = {("os", "environ"), ("os", "getenv")}
 def environment_reads(path: Path) -> list[int]:
     found = []
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and (node.value.id, node.attr) in ENVIRONMENT:
-            found.append(node.lineno)
-        elif isinstance(node, ast.ImportFrom) and node.module == "os" and {alias.name for alias in node.names} & {"environ", "getenv"}:
+        if (isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and (node.value.id, node.attr) in ENVIRONMENT) or (
+            isinstance(node, ast.ImportFrom) and node.module == "os" and {alias.name for alias in node.names} & {"environ", "getenv"}
+        ):
             found.append(node.lineno)
     return found
 
@@ -93,6 +99,21 @@ def test_the_environment_rule_sees_a_reader(tmp_path: Path) -> None:
 
 def test_models_are_pure() -> None:
     """No I/O, no clock, no Kafka, no unseeded randomness in the decisions."""
-    banned = {"os", "time", "random", "socket", "subprocess", "requests", "httpx2", "aiokafka", "confluent_kafka", "faust", "asyncio", "threading"}
-    wrong = [f"{path.relative_to(ROOT)} imports {name}" for path in files("models") for name in imports(path) if name.split(".")[0] in banned]
+    banned = {
+        "os",
+        "time",
+        "random",
+        "socket",
+        "subprocess",
+        "requests",
+        "httpx2",
+        "aiokafka",
+        "confluent_kafka",
+        "faust",
+        "asyncio",
+        "threading",
+    }
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}" for path in files("models") for name in imports(path) if name.split(".")[0] in banned
+    ]
     assert wrong == []

@@ -1,0 +1,1 @@
+"""The LLM beside the path: explains a proposal and orders its candidates in a later record; nothing waits for it."""

@@ -1,0 +1,97 @@
+"""The LLM effector: proposals in, explanations out, on the approvals log; one each, whatever the provider does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import structlog
+from prometheus_client import Counter
+
+from agents.reason.llm.answer import Explainer, Told, Unanswered
+from agents.reason.llm.material import INSTRUCTIONS, material
+from schemas import topics
+from schemas.approvals import APPROVAL_EVENTS, Explanation, Proposal
+from schemas.base import derive_id
+from streams.harness.emit import emit, parse
+from streams.harness.stage import Append, Intent, Record
+
+ANSWERS = Counter("airra_llm_answers_total", "Explanations appended", ["provider", "status"])
+TOKENS = Counter("airra_llm_tokens_total", "Tokens that providers counted", ["provider", "direction"])
+
+log = structlog.get_logger()
+
+
+class LlmEffector:
+    """Ask once per proposal that can still be decided; a failure is a record too."""
+
+    name = "llm"
+    topic = topics.APPROVALS.name
+    concurrency = 2
+    armed_start = False
+
+    def __init__(self, explainer: Explainer, clock: Callable[[], int]) -> None:
+        self._explainer = explainer
+        self._clock = clock  # milliseconds
+        self._pending: dict[str, Intent] = {}
+
+    def fold(self, record: Record) -> None:
+        match parse(APPROVAL_EVENTS, record):
+            case Proposal() as proposal:
+                self._pending.setdefault(proposal.id, Intent(proposal.id, record.offset, proposal))
+            case Explanation() as explanation:
+                self._pending.pop(explanation.proposal, None)
+
+    def pending(self) -> Sequence[Intent]:
+        return list(self._pending.values())
+
+    async def begin(self, append: Append) -> None:
+        """Nothing to prepare."""
+
+    async def perform(self, intent: Intent, append: Append) -> None:
+        proposal = intent.value
+        assert isinstance(proposal, Proposal)  # noqa: S101 - fold stores nothing else
+        record = await self._ask(proposal)
+        ANSWERS.labels(self._explainer.provider, record.status).inc()
+        log.info("llm_answered", incident=proposal.incident, proposal=proposal.id, status=record.status, error=record.error)
+        await append([emit(topics.APPROVALS, proposal.id, record)])
+
+    async def _ask(self, proposal: Proposal) -> Explanation:
+        if self._clock() >= proposal.expires_at:
+            return self._failed(proposal, "expired")
+        try:
+            told = await self._explainer.explain(INSTRUCTIONS, material(proposal))
+        except Unanswered as error:
+            return self._failed(proposal, str(error))
+        return self._explained(proposal, told)
+
+    def _explained(self, proposal: Proposal, told: Told) -> Explanation:
+        TOKENS.labels(self._explainer.provider, "input").inc(told.input_tokens)
+        TOKENS.labels(self._explainer.provider, "output").inc(told.output_tokens)
+        if sorted(told.answer.order) != list(range(len(proposal.candidates))):
+            return self._failed(proposal, "order_is_not_of_the_candidates")
+        first = proposal.candidates[told.answer.order[0]]
+        return Explanation(
+            id=derive_id("exp", proposal.id),
+            proposal=proposal.id,
+            provider=self._explainer.provider,
+            model=self._explainer.model,
+            status="ok",
+            text=told.answer.explanation[:4000],
+            order=tuple(told.answer.order),
+            agrees=proposal.chosen is not None and first.spec == proposal.chosen.spec,
+            missing_evidence=tuple(item[:300] for item in told.answer.missing_evidence[:10]),
+            input_tokens=told.input_tokens,
+            output_tokens=told.output_tokens,
+            at=self._clock(),
+        )
+
+    def _failed(self, proposal: Proposal, reason: str) -> Explanation:
+        return Explanation(
+            id=derive_id("exp", proposal.id),
+            proposal=proposal.id,
+            provider=self._explainer.provider,
+            model=self._explainer.model,
+            status="failed",
+            error=reason,
+            at=self._clock(),
+        )

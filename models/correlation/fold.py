@@ -1,0 +1,205 @@
+"""Fold signals into incidents: `take` folds one signal, `pass_time` opens, flushes and resolves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from models.correlation import members
+from models.correlation.changes import follow
+from models.correlation.evidence import cut, picture
+from models.correlation.state import CorrelateState, OpenIncident, Waiting
+from schemas.base import Position, derive_id
+from schemas.config.correlate import CorrelateConfig
+from schemas.incidents import Incident, IncidentPhase
+from schemas.kinds import Severity
+from schemas.outcomes import Notice, NoticeKind
+from schemas.signals import Alert, Anomaly, AnomalyReason, Change, Health, Phase, Signal, Tick, Topology
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What one signal brought about, in order."""
+
+    incidents: tuple[Incident, ...] = ()
+    notices: tuple[Notice, ...] = ()
+
+
+def take(state: CorrelateState, signal: Signal, *, source: Position, now: int, config: CorrelateConfig) -> Decided:
+    """Fold one signal; `now` is its append time in ms. Changes `state`; the same state and signal decide the same."""
+    state.clock = max(state.clock, now)
+    match signal:
+        case Tick():
+            return pass_time(state, config)
+        case Anomaly():
+            _anomaly(state, signal, source, config)
+        case Health():
+            _health(state, signal, source, config)
+        case Alert():
+            _alert(state, signal, source, config)
+        case Change():
+            follow(state, signal)
+            state.bound("changes", state.changes, config.max_tracked, lambda change: change.at)
+        case Topology():
+            _topology(state, signal)
+    return Decided()
+
+
+def pass_time(state: CorrelateState, config: CorrelateConfig) -> Decided:
+    """Open what has waited long enough, flush what is due, resolve what has been quiet."""
+    incidents: list[Incident] = []
+    notices: list[Notice] = []
+    horizon = state.event_clock - config.changes_window_s * 1000
+    state.changes = {key: change for key, change in state.changes.items() if change.at >= horizon}
+    state.alerts = {key: alert for key, alert in state.alerts.items() if alert.firing or alert.last >= horizon}
+    born = _open(state, config)
+    for incident in list(state.incidents.values()):
+        members.let_go_of_stale(state, incident, config)
+        if members.is_quiet(state, incident):
+            incident.quiet_since = state.clock if incident.quiet_since is None else incident.quiet_since
+        else:
+            incident.quiet_since = None
+        if incident.id in born:
+            phase = IncidentPhase.OPENED
+        elif incident.quiet_since is not None and state.clock - incident.quiet_since >= config.quiet_s * 1000:
+            phase = IncidentPhase.RESOLVED
+        elif incident.dirty or state.clock >= incident.next_flush:
+            phase = IncidentPhase.UPDATED
+        else:
+            continue
+        record = _write(state, incident, phase, config)
+        incidents.append(record)
+        if phase is IncidentPhase.OPENED:
+            notices.append(_notice(record, NoticeKind.INCIDENT_OPENED, state.clock))
+        elif phase is IncidentPhase.RESOLVED:
+            notices.append(_notice(record, NoticeKind.INCIDENT_RESOLVED, state.clock))
+            del state.incidents[incident.id]
+    return Decided(tuple(incidents), tuple(notices))
+
+
+def _open(state: CorrelateState, config: CorrelateConfig) -> set[str]:
+    """Open incidents for anomalies and alerts that belong to none; return the new ones' ids."""
+    born: set[str] = set()
+    ripe = [w for w in state.waiting.values() if state.clock - w.since >= config.open_hold_s * 1000]
+    for waiting in sorted(ripe, key=lambda w: (w.anomaly.opened_at, w.anomaly.anomaly)):
+        if waiting.anomaly.anomaly not in state.waiting:
+            continue  # a neighbour's incident took it in
+        incident = _new_incident(state, derive_id("inc", waiting.anomaly.anomaly), waiting.anomaly.opened_at, config)
+        if incident is None:
+            break
+        born.add(incident.id)
+        members.join(state, incident, waiting, config)
+        members.gather(state, incident, config)
+    if config.alerts_open:
+        for alert in sorted(state.alerts.values(), key=lambda a: (a.first, a.fingerprint)):
+            if alert.firing and alert.severity is Severity.CRITICAL and members.nearest(state, alert.service, config) is None:
+                incident = _new_incident(state, derive_id("inc", alert.fingerprint, alert.first), alert.first, config)
+                if incident is None:
+                    break
+                born.add(incident.id)
+                incident.opening_alerts.append(alert.fingerprint)
+                incident.alert_services.append(alert.service)
+                incident.severity = Severity.CRITICAL
+                incident.cite(alert.source)
+    return born
+
+
+def _new_incident(state: CorrelateState, key: str, opened_at: int, config: CorrelateConfig) -> OpenIncident | None:
+    """Begin an incident; None at the cap: what waits keeps waiting, counted."""
+    if len(state.incidents) >= config.max_incidents:
+        state.evicted["incidents_refused"] = state.evicted.get("incidents_refused", 0) + 1
+        return None
+    incident = OpenIncident(
+        id=key,
+        opened_at=opened_at,
+        opened_wall=state.clock,
+        next_flush=state.clock + int(config.flush_s * 1000),
+        severity=Severity.WARNING,
+    )
+    state.incidents[key] = incident
+    return incident
+
+
+def _write(state: CorrelateState, incident: OpenIncident, phase: IncidentPhase, config: CorrelateConfig) -> Incident:
+    incident.version += 1
+    while incident.next_flush <= state.clock:
+        incident.next_flush += int(config.flush_s * 1000)
+    record = picture(state, incident, phase, config)
+    incident.dirty = False
+    incident.sources = []
+    return record
+
+
+def _anomaly(state: CorrelateState, signal: Anomaly, source: Position, config: CorrelateConfig) -> None:
+    state.event_clock = max(state.event_clock, signal.at)
+    if signal.anomaly in state.ended:
+        return
+    for incident in state.incidents.values():
+        if signal.anomaly in incident.suspects:
+            members.refresh(state, incident, signal, source)
+            return
+    if signal.phase is Phase.CLOSED:
+        state.waiting.pop(signal.anomaly, None)
+        state.end(signal.anomaly)
+        return
+    if signal.evidence.kind not in config.opens or (signal.reason is AnomalyReason.SILENCE and not config.silence_opens):
+        return
+    before = state.waiting.get(signal.anomaly)
+    if before is None:
+        before = Waiting(signal, state.clock, source)
+        state.waiting[signal.anomaly] = before
+        state.bound("waiting", state.waiting, config.max_tracked, lambda waiting: waiting.since)
+    elif signal.at > before.anomaly.at:
+        before.anomaly = signal
+    near = members.nearest(state, signal.evidence.service, config)
+    if near is not None and signal.anomaly in state.waiting:
+        members.join(state, near, before, config)
+
+
+def _health(state: CorrelateState, signal: Health, source: Position, config: CorrelateConfig) -> None:
+    state.event_clock = max(state.event_clock, signal.at)
+    kinds = state.health.setdefault(signal.service, {})
+    known = kinds.get(signal.kind)
+    if known is not None and known.at >= signal.at:
+        return
+    kinds[signal.kind] = signal.model_copy(update={"series": tuple(cut(reading, config.max_points) for reading in signal.series)})
+    state.bound("health", state.health, config.max_services, lambda kinds: max(health.at for health in kinds.values()))
+    for incident in state.incidents.values():
+        members.reread(state, incident, signal, source)
+
+
+def _alert(state: CorrelateState, signal: Alert, source: Position, config: CorrelateConfig) -> None:
+    known = state.alerts.get(signal.fingerprint)
+    if known is not None and (known.last, known.count, not known.firing) >= (signal.last, signal.count, not signal.firing):
+        return
+    state.alerts[signal.fingerprint] = signal
+    state.bound("alerts", state.alerts, config.max_tracked, lambda alert: alert.last)
+    near = members.nearest(state, signal.service, config)
+    if near is not None:
+        near.cite(source)
+
+
+def _topology(state: CorrelateState, signal: Topology) -> None:
+    """Take a new file; changes that came after it still hold. The same file told again is no news."""
+    if signal.digest == state.topology_digest or (state.topology is not None and signal.at < state.topology.at):
+        return
+    state.topology, state.topology_digest = signal, signal.digest
+    for change in sorted(state.changes.values(), key=lambda change: (change.at, change.id)):
+        if change.at > signal.at:
+            follow(state, change)
+
+
+def _notice(record: Incident, kind: NoticeKind, at: int) -> Notice:
+    seconds = (record.at - record.opened_at) // 1000
+    text = {
+        NoticeKind.INCIDENT_OPENED: f"affected: {', '.join(record.services)}",
+        NoticeKind.INCIDENT_RESOLVED: f"every suspect is back in its band; it lasted {seconds} s",
+    }[kind]
+    return Notice(
+        id=derive_id("ntc", kind, record.incident, record.version),
+        kind=kind,
+        incident=record.incident,
+        severity=record.severity,
+        title=record.title,
+        text=text,
+        at=at,
+    )

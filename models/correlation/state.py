@@ -1,0 +1,95 @@
+"""What correlate remembers: bounded tables, each eviction counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from pydantic import TypeAdapter
+
+from schemas.base import Position
+from schemas.incidents import Suspect
+from schemas.kinds import Kind, Severity
+from schemas.signals import Alert, Anomaly, Change, Health, Topology
+
+Entry = TypeVar("Entry")
+
+MAX_SOURCES = 50  # positions in one record: the newest
+ENDED_KEPT = 4096  # closed anomalies whose late repeats must not open anything
+
+
+@dataclass
+class Waiting:
+    """An open anomaly that belongs to no incident yet."""
+
+    anomaly: Anomaly
+    since: int  # ms, wall: when it was first heard of
+    source: Position
+
+
+@dataclass
+class OpenIncident:
+    """An incident in its life; times in ms, wall unless they say event."""
+
+    id: str
+    opened_at: int  # event time of its first anomaly
+    opened_wall: int
+    next_flush: int
+    severity: Severity
+    version: int = 0
+    suspects: dict[str, Suspect] = field(default_factory=dict)  # by anomaly id
+    heard: dict[str, int] = field(default_factory=dict)  # by anomaly id: when it was last mentioned
+    read_at: dict[str, int] = field(default_factory=dict)  # by anomaly id: event time of its evidence
+    opening_alerts: list[str] = field(default_factory=list)  # fingerprints of alerts that opened it by themselves
+    alert_services: list[str] = field(default_factory=list)
+    quiet_since: int | None = None
+    dirty: bool = False  # someone joined: tell at the next tick
+    sources: list[Position] = field(default_factory=list)
+
+    def members(self) -> set[str]:
+        return {suspect.evidence.service for suspect in self.suspects.values()} | set(self.alert_services)
+
+    def cite(self, source: Position) -> None:
+        """Remember which signal made the next version."""
+        self.sources = [*self.sources, source][-MAX_SOURCES:]
+
+
+@dataclass
+class CorrelateState:
+    clock: int = 0  # ms, wall: append time of the newest record
+    event_clock: int = 0  # ms, event time of the newest reading
+    topology: Topology | None = None  # nodes as later changes left them
+    topology_digest: str = ""  # of the file: the same file told again changes nothing
+    health: dict[str, dict[Kind, Health]] = field(default_factory=dict)
+    changes: dict[str, Change] = field(default_factory=dict)
+    alerts: dict[str, Alert] = field(default_factory=dict)  # by fingerprint
+    waiting: dict[str, Waiting] = field(default_factory=dict)  # by anomaly id
+    ended: dict[str, bool] = field(default_factory=dict)  # ids of closed anomalies, in the order they closed
+    incidents: dict[str, OpenIncident] = field(default_factory=dict)
+    evicted: dict[str, int] = field(default_factory=dict)  # by table
+
+    def bound(self, name: str, table: dict[str, Entry], cap: int, age: Callable[[Entry], int]) -> None:
+        """Evict the oldest entries of a table above its cap and count them."""
+        over = len(table) - cap
+        if over > 0:
+            for key in sorted(table, key=lambda key: (age(table[key]), key))[:over]:
+                del table[key]
+            self.evicted[name] = self.evicted.get(name, 0) + over
+
+    def end(self, anomaly: str) -> None:
+        """Remember that an anomaly is over."""
+        self.ended[anomaly] = True
+        while len(self.ended) > ENDED_KEPT:
+            del self.ended[next(iter(self.ended))]
+
+
+_ADAPTER = TypeAdapter(CorrelateState)
+
+
+def restore(snapshot: bytes | None) -> CorrelateState:
+    return CorrelateState() if snapshot is None else _ADAPTER.validate_json(snapshot)
+
+
+def snapshot(state: CorrelateState) -> bytes:
+    return _ADAPTER.dump_json(state)

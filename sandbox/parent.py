@@ -1,0 +1,47 @@
+"""Nothing of the sandbox outlives whoever started it."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+import stat
+import sys
+from collections.abc import Callable
+
+PR_SET_PDEATHSIG = 1
+LOOK_S = 0.5
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel (Linux) kill this process when its parent is gone; end at once if it already is."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit(0)
+
+
+async def parent_gone(parent: int) -> None:
+    """Return when the process that started this one has ended."""
+    # Asked for, not signalled: the kernel's signal comes already when the *thread* that started this process ends.
+    while os.getppid() == parent:
+        await asyncio.sleep(LOOK_S)
+
+
+def on_stdin_closed(act: Callable[[], None]) -> None:
+    """Call `act` when standard input is a pipe and its writer closes it; a terminal, a file or nothing is left alone."""
+    try:
+        mode = os.fstat(0).st_mode
+    except OSError:
+        return
+    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+        return
+    loop = asyncio.get_running_loop()
+
+    def readable() -> None:
+        if not os.read(0, 65_536):
+            loop.remove_reader(0)
+            act()
+
+    loop.add_reader(0, readable)

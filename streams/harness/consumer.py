@@ -1,0 +1,256 @@
+"""Faust's consumer, corrected: the one file that touches Faust's private parts (facts: docs/adr/0002-harness.md).
+
+What it changes, on the source topic of a stage only:
+- Records are delivered to the agent in an unbroken run of offsets that starts where the stage's state ends. What a rebalance
+  drops, what was fetched before a seek and arrives after it, what comes twice: all of it is told by its offset. A hole is closed
+  by seeking back, here, between two fetches, where nothing waits for anything.
+- The offset to commit is the stage's word (its last durable snapshot), never a count of acknowledgements.
+- A partition without a committed offset starts at the beginning of the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import faust
+import structlog
+from faust.tables.manager import TableManager
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from streams.harness.kafka import FETCH_WAIT_MS
+
+log = structlog.get_logger()
+
+POLL_S = 0.5  # one fetch waits at most so long for records
+PAUSED_POLL_S = 0.02  # while no partition is active (between recovery and resumption); Faust's own second delays every restart
+REREADS_IN_A_ROW = 5  # of the same hole: then it is no accident
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What the broker says about a partition when it is assigned."""
+
+    committed: int | None
+    beginning: int
+    end: int
+
+
+class Owner(Protocol):
+    """The stage's side of the consumer."""
+
+    source: str
+
+    def opened(self, partition: int, bounds: Bounds) -> int:
+        """Load the partition's state and return the offset to read from. Tables are recovered."""
+
+    def ceiling(self, partition: int) -> int | None:
+        """Return the offset that may be committed: what a durable snapshot covers."""
+
+    def hole(self, partition: int, expected: int, found: int, times: int) -> int:
+        """Hear that records are missing; return the offset to read from."""
+
+
+class Contiguous:
+    """Which offset each partition must deliver next; pure."""
+
+    def __init__(self) -> None:
+        self._next: dict[int, int] = {}
+
+    def open(self, partition: int, offset: int) -> None:
+        self._next[partition] = offset
+
+    def close(self) -> None:
+        """Forget everything: nothing is delivered until partitions are opened again."""
+        self._next.clear()
+
+    def expected(self, partition: int) -> int | None:
+        return self._next.get(partition)
+
+    def take(self, partition: int, offset: int) -> bool:
+        """Say whether this is the record that comes next; then the one after it comes next."""
+        if self._next.get(partition) != offset:
+            return False
+        self._next[partition] = offset + 1
+        return True
+
+    def beyond(self, partition: int, offset: int) -> bool:
+        """Say whether records are missing before this one."""
+        expected = self._next.get(partition)
+        return expected is not None and offset > expected
+
+
+class CorrectedThread(driver.AIOKafkaConsumerThread):
+    """The consumer's own thread: short fetches, and the calls that Faust does not have."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        # Faust fixes 1500 ms. A fetch in flight delays the first one after a seek by so much, once each at recovery and resumption.
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001
+        return consumer
+
+    async def bounds(self, tps: list[Any]) -> dict[Any, Bounds]:
+        return await self.call_thread(self._bounds, tps)
+
+    async def seek_all(self, offsets: Mapping[Any, int]) -> None:
+        await self.call_thread(self._seek_all, offsets)
+
+    async def leave(self) -> None:
+        await self.call_thread(self._leave)
+
+    async def _bounds(self, tps: list[Any]) -> dict[Any, Bounds]:
+        kafka = self._ensure_consumer()
+        beginning, end = await kafka.beginning_offsets(tps), await kafka.end_offsets(tps)
+        return {tp: Bounds(await kafka.committed(tp), beginning[tp], end[tp]) for tp in tps}
+
+    async def _seek_all(self, offsets: Mapping[Any, int]) -> None:
+        kafka = self._ensure_consumer()
+        for tp, offset in offsets.items():
+            if tp in kafka.assignment():
+                kafka.seek(tp, offset)
+
+    async def _leave(self) -> None:
+        """Leave the group although the membership is static: what the group holds for us is of no use."""
+        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001
+        coordinator._group_instance_id = None  # noqa: SLF001 - with it aiokafka never leaves
+        await coordinator._maybe_leave_group()  # noqa: SLF001
+
+
+class CorrectedConsumer(driver.Consumer):
+    """See the module's text."""
+
+    def __init__(self, transport: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(transport, *args, **kwargs)
+        self._owner: Owner = transport.owner
+        self.run = Contiguous()
+        self._moved = 0  # counts everything after which a record in hand belongs to the past
+        self._holes: dict[Any, tuple[int, int]] = {}  # expected offset, how often it was missing
+
+    def _new_consumer_thread(self) -> CorrectedThread:
+        return CorrectedThread(self, loop=self.loop, beacon=self.beacon)
+
+    def _sources(self) -> list[Any]:
+        return sorted(tp for tp in self.assignment() if tp.topic == self._owner.source)
+
+    def stop_flow(self) -> None:
+        self._moved += 1
+        self.run.close()
+        super().stop_flow()
+
+    async def perform_seek(self) -> None:
+        """Load each partition's state and seek to where it ends."""
+        self._moved += 1
+        self.run.close()
+        bounds = await self._thread.bounds(self._sources())
+        offsets = {tp: self._owner.opened(tp.partition, limits) for tp, limits in bounds.items()}
+        await self._thread.seek_all(offsets)
+        for tp, limits in bounds.items():
+            self._committed_offset[tp] = limits.committed
+            self.run.open(tp.partition, offsets[tp])
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        stopped = (self._stopped.is_set, fetcher._stopped.is_set)  # noqa: SLF001
+        try:
+            while not any(check() for check in stopped):
+                await asyncio.sleep(0)
+                if not self.flow_active:
+                    await self.wait(self.can_resume_flow)
+                elif active := set(self._get_active_partitions()):
+                    await self._deliver(await self._getmany(active, POLL_S))
+                else:
+                    await self.sleep(PAUSED_POLL_S)
+        except self.consumer_stopped_errors:
+            if not self.app.should_stop:
+                raise
+
+    async def _deliver(self, records: Mapping[Any, Any]) -> None:
+        """Hand records to the agent (or, of a changelog, to the recovery)."""
+        if not records or not self.flow_active:
+            return
+        moved, holes = self._moved, {}
+        for tp, record in self.scheduler.iterate(records):
+            if tp.topic == self._owner.source:
+                if self.run.beyond(tp.partition, record.offset):
+                    holes.setdefault(tp, record.offset)
+                    continue
+                if record.offset != self.run.expected(tp.partition):
+                    continue  # it was delivered, or nothing is known of this partition yet
+            elif record.offset < (self._read_offset[tp] or 0):
+                continue
+            await self.wait_first(self.callback(self._to_message(tp, record)), self.suspend_flow.wait())
+            if moved != self._moved or not self.flow_active:
+                return  # dropped by a rebalance: the seek that ends it says where to go on
+            if tp.topic == self._owner.source:
+                self.run.take(tp.partition, record.offset)
+            else:
+                self._read_offset[tp] = record.offset
+        for tp, found in holes.items():
+            await self._reread(tp, found)
+
+    async def _reread(self, tp: Any, found: int) -> None:
+        expected = self.run.expected(tp.partition)
+        if expected is None or not self.flow_active:
+            return
+        before, times = self._holes.get(tp, (-1, 0))
+        self._holes[tp] = (expected, times + 1 if before == expected else 1)
+        offset = self._owner.hole(tp.partition, expected, found, self._holes[tp][1])
+        await self._thread.seek_all({tp: offset})
+        if self.run.expected(tp.partition) == expected:
+            self.run.open(tp.partition, offset)
+
+    def on_buffer_full(self, tp: Any) -> None:
+        """Do nothing: delivery waits for the agent. Faust stops fetching and looks again a second later."""
+
+    def on_buffer_drop(self, tp: Any) -> None:
+        """Do nothing."""
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[Any]:
+        return (tp for tp in self._sources() if topics is None or tp in topics or tp.topic in topics)
+
+    def _new_offset(self, tp: Any) -> int | None:
+        # Acknowledgements are collected by compiled code and say nothing here: forget them, or they grow for ever.
+        self._acked[tp].clear()
+        self._acked_index[tp].clear()
+        return self._owner.ceiling(tp.partition)
+
+    async def leave_group(self) -> None:
+        await self._thread.leave()
+
+
+class CorrectedTransport(driver.Transport):
+    Consumer = CorrectedConsumer
+    owner: Owner
+
+
+class PromptTables(TableManager):
+    """Faust's table manager sleeps a second at its start to let tables be declared late; ours are declared before."""
+
+    async def on_start(self) -> None:
+        if not self.should_stop:
+            await self._update_channels()
+            await self.recovery.start()
+
+
+def use_corrected_consumer(app: faust.App, owner: Owner) -> None:
+    """Give the app the corrected consumer; call before it starts."""
+    transport = CorrectedTransport(app.conf.broker_consumer, app)
+    transport.owner = owner
+    app.transport = transport
+
+
+async def crashed(app: faust.App) -> BaseException | None:
+    """Return once the app has crashed or stopped, with the reason of the crash."""
+    crash = asyncio.ensure_future(app._crashed.wait())  # noqa: SLF001
+    stop = asyncio.ensure_future(app._stopped.wait())  # noqa: SLF001
+    try:
+        await asyncio.wait({crash, stop}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        crash.cancel()
+        stop.cancel()
+    return app.crash_reason
+
+
+__all__ = ["TP", "Bounds", "Contiguous", "CorrectedConsumer", "Owner", "PromptTables", "crashed", "use_corrected_consumer"]

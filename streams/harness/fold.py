@@ -1,0 +1,62 @@
+"""One partition of one stage: its state, where it stands, and what is on the way to the broker. No Kafka, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from streams.harness import metrics
+from streams.harness.dlq import dead_letter
+from streams.harness.errors import Poison
+from streams.harness.snapshots import Snapshot
+from streams.harness.stage import Output, Record, Stage
+
+BACKFILL_HEADER = "airra.backfill"  # historical records: no ticks are written while they pass
+
+
+class HoleError(Exception):
+    """A record is missing between the state and the record in hand."""
+
+
+@dataclass
+class Part:
+    """The fold of one partition."""
+
+    partition: int
+    state: Any
+    offset: int  # the last record that the state holds
+    saved: int  # the last record that the durable snapshot holds
+    generation: int = 0  # of the last snapshot
+    backfill: bool = False  # the last record was historical
+    tick: int | None = None  # offset of the last tick written and not yet folded
+    unacked: list[Awaitable[Any]] = field(default_factory=list)
+
+    @property
+    def dirty(self) -> bool:
+        return self.offset != self.saved
+
+
+def restore(stage: Stage[Any], partition: int, snapshot: Snapshot | None, beginning: int) -> Part:
+    """Return the fold as of the snapshot, or an empty one that stands before the log's first record."""
+    if snapshot is None:
+        return Part(partition, stage.restore(None), beginning - 1, beginning - 1)
+    return Part(partition, stage.restore(snapshot.data), snapshot.offset, snapshot.offset, snapshot.generation)
+
+
+def fold(stage: Stage[Any], part: Part, record: Record) -> Sequence[Output]:
+    """Fold one record and return what it emits. A repeat changes nothing; poison becomes a dead letter; a hole raises."""
+    if record.offset <= part.offset:
+        return ()
+    if record.offset != part.offset + 1:
+        raise HoleError(f"{record.topic}/{record.partition}: the state ends at {part.offset}, the record in hand is {record.offset}")
+    try:
+        outputs: Sequence[Output] = stage.apply(part.state, record, record.timestamp)
+    except Poison as poison:
+        metrics.POISON.labels(stage.name, poison.reason).inc()
+        outputs = (dead_letter(record, stage.name, poison),)
+    part.offset = record.offset
+    part.backfill = record.header(BACKFILL_HEADER) is not None
+    if part.tick is not None and record.offset >= part.tick:
+        part.tick = None
+    return outputs

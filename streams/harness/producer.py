@@ -1,0 +1,90 @@
+"""Append records and wait for the broker's acknowledgement: acks=all, idempotent, in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Sequence
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, UnknownError
+
+from schemas.base import Position
+from streams.harness.errors import Fatal, Retryable
+from streams.harness.kafka import MAX_REQUEST_BYTES, KafkaSettings
+from streams.harness.stage import Output
+
+log = structlog.get_logger()
+
+REQUEST_TIMEOUT_MS = 40_000  # a broker that restarts after a crash is back in 10 to 15 s
+
+
+class KafkaAppender:
+    """`Append` on aiokafka. Start it in the loop that uses it; stop flushes."""
+
+    def __init__(self, kafka: KafkaSettings, client: str = "airra") -> None:
+        self._kafka = kafka
+        self._client = client
+        self._producer: AIOKafkaProducer | None = None
+
+    async def start(self) -> KafkaAppender:
+        try:
+            self._producer = await self._connect(idempotent=True)
+        except UnknownError:
+            # The embedded broker has no idempotent producers. One batch a partition is in flight at a time, so order holds all
+            # the same; a repeated batch is one of the repeats that derived ids are there for.
+            log.debug("broker_without_idempotence", bootstrap=self._kafka.bootstrap)
+            self._producer = await self._connect(idempotent=False)
+        return self
+
+    async def _connect(self, *, idempotent: bool) -> AIOKafkaProducer:
+        producer = AIOKafkaProducer(
+            **self._kafka.aiokafka(),
+            client_id=self._client,
+            acks="all",
+            enable_idempotence=idempotent,
+            max_request_size=MAX_REQUEST_BYTES,
+            max_batch_size=262_144,
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
+            linger_ms=0,
+            metadata_max_age_ms=60_000,
+        )
+        noise = logging.getLogger("aiokafka.producer.sender")
+        level = noise.level
+        noise.setLevel(logging.CRITICAL)  # it would log the refused probe for idempotence as an error
+        try:
+            await producer.start()
+        except KafkaError as error:
+            await producer.stop()
+            if isinstance(error, UnknownError) and idempotent:
+                raise
+            raise Fatal(f"no Kafka at {self._kafka.bootstrap}: {error}") from error
+        finally:
+            noise.setLevel(level)
+        return producer
+
+    async def stop(self) -> None:
+        """Flush and close."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.stop()
+
+    async def send(self, output: Output) -> Awaitable[Any]:
+        """Put one record into the send buffer; the future resolves with its acknowledgement."""
+        if self._producer is None:
+            raise Fatal("append before start or after stop")
+        return await self._producer.send(
+            output.topic, value=output.value, key=output.key, partition=output.partition, headers=list(output.headers)
+        )
+
+    async def __call__(self, outputs: Sequence[Output]) -> Sequence[Position]:
+        """Append in order and return the positions. Retryable: the broker did not answer in time; Fatal: it refuses."""
+        try:
+            futures = [await self.send(output) for output in outputs]
+            acknowledged = await asyncio.gather(*futures)
+        except KafkaError as error:
+            kind = Retryable if error.retriable else Fatal
+            raise kind(f"append to {', '.join(sorted({output.topic for output in outputs}))}: {error!r}") from error
+        return [Position(topic=done.topic, partition=done.partition, offset=done.offset) for done in acknowledged]

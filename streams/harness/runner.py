@@ -1,0 +1,120 @@
+"""Run stages, effectors and plain consumers in one process and one loop, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from streams.harness.effectors import EffectorRunner
+from streams.harness.exits import boundary, die
+from streams.harness.kafka import KafkaSettings, check
+from streams.harness.producer import KafkaAppender
+from streams.harness.readiness import Readiness
+from streams.harness.stage import Effector, Stage
+from streams.harness.topics import NewLog, create_topics
+from schemas.topics import DLQ
+
+log = structlog.get_logger()
+
+STOP_WITHIN_S = 10.0
+CHANGELOG_CONFIG = {
+    "cleanup.policy": "compact,delete",  # `compact` alone refuses the deletion of records below the last snapshots
+    "retention.ms": "-1",
+    "segment.bytes": str(16 * 1024 * 1024),  # compaction leaves the active segment alone: 25 snapshots of 20 MB once held 477 MB
+    "max.message.bytes": "1048588",
+}
+
+Plain = Callable[[asyncio.Event], Awaitable[None]]
+
+
+async def serve(
+    stages: Sequence[Stage[Any]],
+    effectors: Sequence[Effector],
+    plain: Sequence[Plain],
+    kafka: KafkaSettings,
+    instance: str,
+    data_dir: Path,
+    readiness: Readiness,
+    *,
+    snapshot_every_s: float = 5.0,
+    replication: int = 1,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Run everything until SIGTERM, SIGINT or `stop`, then end in order within a few seconds.
+
+    Raises Fatal when Kafka cannot be used at the start. Later errors end the process at once, uncommitted (exits.py): a
+    supervisor starts it again. `instance` must be stable over restarts and unique among processes of the same stages.
+    """
+    from streams.harness.worker import StageWorker, changelog_of  # noqa: PLC0415 - imports Faust, which takes a second
+
+    names = sorted({part.topic for part in (*stages, *effectors)} | ({DLQ.name} if stages else set()))
+    partitions = await asyncio.to_thread(check, kafka, names)
+    changelogs = [NewLog(changelog_of(stage.name), partitions[stage.topic], CHANGELOG_CONFIG) for stage in stages]
+    await asyncio.to_thread(create_topics, kafka, changelogs, replication)
+    for noisy in ("faust", "mode", "aiokafka"):
+        if logging.getLogger(noisy).level == logging.NOTSET:
+            logging.getLogger(noisy).setLevel(logging.WARNING)
+
+    stop = stop or asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # not in the main thread: the caller stops us
+            loop.add_signal_handler(number, stop.set)
+
+    appender = await KafkaAppender(kafka, f"airra-{instance}").start()
+    workers = [
+        StageWorker(
+            stage,
+            kafka,
+            appender,
+            instance=instance,
+            data_dir=data_dir,
+            partitions=partitions[stage.topic],
+            readiness=readiness,
+            snapshot_every_s=snapshot_every_s,
+        )
+        for stage in stages
+    ]
+    runners = [EffectorRunner(effector, kafka, appender, instance=instance, readiness=readiness) for effector in effectors]
+    for worker in workers:
+        await worker.start()
+    for runner in runners:
+        await runner.start()
+    tasks = [asyncio.create_task(_plain(work, stop)) for work in plain]
+    log.info("serving", stages=[stage.name for stage in stages], effectors=[effector.name for effector in effectors])
+    await stop.wait()
+    log.info("stopping")
+    try:
+        async with asyncio.timeout(STOP_WITHIN_S):
+            await asyncio.gather(*tasks, *(runner.stop() for runner in runners), *(worker.stop() for worker in workers))
+            await appender.stop()
+    except TimeoutError:
+        die(f"not stopped within {STOP_WITHIN_S:.0f} s")
+    log.info("stopped")
+
+
+async def run(
+    stages: Sequence[Stage[Any]],
+    kafka: KafkaSettings,
+    instance: str,
+    data_dir: Path,
+    readiness: Readiness,
+    *,
+    snapshot_every_s: float = 5.0,
+) -> None:
+    """Run stages alone."""
+    await serve(stages, (), (), kafka, instance, data_dir, readiness, snapshot_every_s=snapshot_every_s)
+
+
+async def _plain(work: Plain, stop: asyncio.Event) -> None:
+    with boundary("consumer"):
+        await work(stop)
+    if not stop.is_set():
+        die("a consumer ended before it was told to")

@@ -1,0 +1,228 @@
+"""The shell of normalise: a plain consumer; what it appends is acknowledged before what it read is committed.
+
+Stateless per source partition. What a crash repeats is the same rows with the same source offsets, or events with the same ids:
+detect and dedup keep a high-water mark per source partition, correlate knows changes by id.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from schemas.config.metrics import MetricsMapping
+from schemas.topics import ALERTS, DLQ, SAMPLES, SERIES, SIGNALS
+from streams.harness.errors import Fatal
+from streams.harness.kafka import KafkaSettings, check, explain
+from streams.harness.readiness import Readiness
+from streams.normalise import metrics
+from streams.normalise.acks import Flight, producer, send, wait
+from streams.normalise.core import STAGE, Core, Taken
+from streams.normalise.reading import Read, read
+from streams.normalise.sources import Sources
+
+GROUP = "airra-normalise"
+BATCH_RECORDS = 10_000
+BATCH_WAIT_S = 0.1  # at a low rate this is the delay that a sample suffers here, at a high one the batch fills sooner
+COMMIT_EVERY_S = 1.0  # what a crash repeats is dropped downstream: a commit a batch would only cost
+LOOK_EVERY_S = 5.0  # for a raw topic that is missing, or a broker that is away
+ERRORS = 50  # of them the newest are kept for an explanation
+SESSION_MS = 15_000  # a static member may be away so long before its partitions move
+
+log = structlog.get_logger()
+
+
+class Normaliser:
+    """Run in a thread of its own. Raises Fatal, uncommitted, for what only a restart or a person can mend."""
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        mapping: MetricsMapping,
+        metrics_topics: Sequence[str],
+        alerts_topics: Sequence[str] = (),
+        changes_topics: Sequence[str] = (),
+        instance: str = "0",
+    ) -> None:
+        self._kafka = kafka
+        self._mapping = mapping
+        self._instance = instance
+        self._sources = Sources(metrics_topics, alerts_topics, changes_topics)
+        self._errors: deque[KafkaError] = deque(maxlen=ERRORS)  # what librdkafka reported since the broker last answered
+        self._assigned: set[tuple[str, int]] = set()
+        self._next: dict[tuple[str, int], int] = {}  # offset that is read next, of what was read since it was assigned
+        self._committable: dict[tuple[str, int], int] = {}
+        self._flight = Flight({})
+        self._failed = False
+
+    def run(self, stop: threading.Event, readiness: Readiness) -> None:
+        """Consume until `stop`; then all that was read is acknowledged and committed."""
+        partitions = check(self._kafka, [SAMPLES.name, SERIES.name, ALERTS.name, SIGNALS.name, DLQ.name])
+        self._core = Core(self._mapping, partitions[SAMPLES.name], partitions[ALERTS.name])
+        self._producer = producer(self._kafka)
+        self._consumer = Consumer(self._config())
+        try:
+            self._loop(stop, readiness)
+            self._settle()
+            self._commit(asynchronous=False)
+        except KafkaException as error:
+            self._failed = True
+            raise Fatal(self._explain(error.args[0])) from error
+        except Fatal:
+            self._failed = True
+            raise
+        finally:
+            readiness.set(STAGE, False, "stopped")
+            self._consumer.close()
+
+    def _loop(self, stop: threading.Event, readiness: Readiness) -> None:
+        self._look(readiness)
+        looked = committed = time.monotonic()
+        while not stop.is_set():
+            messages = self._consumer.consume(BATCH_RECORDS, BATCH_WAIT_S)
+            before, self._flight = self._flight, self._take(messages)
+            self._arrived(before)  # one batch is on its way while the next is decoded
+            if not messages:
+                self._settle()
+            now = time.monotonic()
+            if now - committed >= COMMIT_EVERY_S:
+                self._commit(asynchronous=True)
+                committed = now
+            if now - looked >= LOOK_EVERY_S:
+                if self._sources.missing or self._errors:
+                    self._look(readiness)
+                looked = now
+
+    def _take(self, messages: Sequence[Message]) -> Flight:
+        """Decode what was read, partition by partition, and send what comes of it."""
+        flight = Flight({})
+        for source, group in self._grouped(messages).items():
+            found = read(group, self._next.get(source, -1))
+            metrics.REPEATED.inc(found.repeated)
+            if not found.offsets:
+                continue
+            self._next[source] = flight.positions[source] = found.offsets[-1] + 1
+            send(self._producer, self._taken(source, found).outputs, flight)
+        return flight
+
+    def _taken(self, source: tuple[str, int], found: Read) -> Taken:
+        form = self._sources.form(source[0])
+        if form == "metrics":
+            taken = self._core.take_samples(source, found.values, found.offsets, found.stamps, found.record)
+        elif form == "alerts":
+            taken = self._core.take_alerts(found.records())
+        else:
+            taken = self._core.take_changes(found.records())
+        metrics.count(form, taken)
+        metrics.count_cache(self._core)
+        return taken
+
+    def _grouped(self, messages: Sequence[Message]) -> dict[tuple[str, int], list[Message]]:
+        groups: dict[tuple[str, int], list[Message]] = {}
+        for message in messages:
+            if (error := message.error()) is not None:
+                self._heed(error)
+                continue
+            groups.setdefault((message.topic(), message.partition()), []).append(message)
+        return {source: group for source, group in groups.items() if source in self._assigned}  # moved away within the same call
+
+    def _heed(self, error: KafkaError) -> None:
+        """Sort an error that stands among the messages: a missing topic stops nobody."""
+        if error.fatal():
+            raise Fatal(self._explain(error))
+        self._errors.append(error)
+
+    def _look(self, readiness: Readiness) -> None:
+        """See which raw topics are there, read those, and say which are not."""
+        try:
+            there = self._consumer.list_topics(timeout=LOOK_EVERY_S).topics
+        except KafkaException as error:
+            reason = explain(self._kafka, [*self._errors, error.args[0]])
+            readiness.set(STAGE, False, reason)
+            log.warning("broker_away", reason=reason)
+            return
+        if self._errors:
+            log.info("broker_errors_passed", errors=sorted({error.str() for error in self._errors}))
+            self._errors.clear()
+        if self._sources.see({name for name, topic in there.items() if topic.error is None}):
+            if self._sources.present:
+                self._consumer.subscribe(self._sources.present, on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lose)
+            if self._sources.missing:
+                log.warning("raw_topic_missing", topics=self._sources.missing, broker=self._kafka.bootstrap, hint=self._sources.hint)
+        metrics.MISSING_TOPICS.set(len(self._sources.missing))
+        readiness.set(STAGE, bool(self._sources.present), self._sources.reason(self._kafka.bootstrap))
+
+    def _assign(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._assigned.update((one.topic, one.partition) for one in partitions)
+        log.info("partitions_assigned", partitions=[f"{one.topic}/{one.partition}" for one in partitions])
+
+    def _revoke(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Finish what is on its way and commit it while the partitions are still ours."""
+        if not self._failed:
+            self._settle()
+            self._commit(asynchronous=False)
+        self._lose(_consumer, partitions)
+
+    def _lose(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        for one in partitions:
+            source = (one.topic, one.partition)
+            self._assigned.discard(source)
+            for positions in (self._next, self._committable, self._flight.positions):
+                positions.pop(source, None)
+        log.info("partitions_revoked", partitions=[f"{one.topic}/{one.partition}" for one in partitions])
+
+    def _settle(self) -> None:
+        self._arrived(self._flight)
+
+    def _arrived(self, flight: Flight) -> None:
+        wait(self._producer, flight)
+        self._committable.update(flight.positions)
+        flight.positions = {}
+
+    def _commit(self, *, asynchronous: bool) -> None:
+        offsets = [TopicPartition(topic, partition, offset) for (topic, partition), offset in self._committable.items()]
+        if not offsets:
+            return
+        self._committable = {}
+        try:
+            self._consumer.commit(offsets=offsets, asynchronous=asynchronous)
+        except KafkaException as error:
+            if error.args[0].fatal():
+                raise
+            self._committed(error.args[0], offsets)
+
+    def _committed(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        """Try again with the next commit what was refused; what is read again meanwhile is dropped downstream."""
+        if error is None:
+            return
+        log.warning("commit_refused", error=error.str())
+        for one in partitions:
+            if (source := (one.topic, one.partition)) in self._assigned:
+                self._committable.setdefault(source, one.offset)
+
+    def _explain(self, error: KafkaError) -> str:
+        if error.code() == KafkaError.FENCED_INSTANCE_ID:
+            return f"another normalise runs as instance {self._instance!r}: give each its own AIRRA_INSTANCE"
+        return explain(self._kafka, [*self._errors, error])
+
+    def _config(self) -> dict[str, object]:
+        return {
+            **self._kafka.confluent(),
+            "group.id": GROUP,
+            "group.instance.id": f"{GROUP}-{self._instance}",
+            "partition.assignment.strategy": "cooperative-sticky",
+            "session.timeout.ms": SESSION_MS,
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "allow.auto.create.topics": False,
+            "fetch.queue.backoff.ms": 5,  # at the default of 1000 a full queue stands still for a second: 5 times slower
+            "queued.min.messages": 400_000,
+            "log_level": 0,  # errors come through the callback, and out as structured logs
+            "error_cb": self._errors.append,
+            "on_commit": self._committed,
+        }

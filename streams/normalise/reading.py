@@ -1,0 +1,60 @@
+"""Columns of what was consumed from one source partition, offsets strictly rising."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
+
+from streams.harness.stage import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    messages: Sequence[Message]
+    values: list[bytes | None]
+    offsets: list[int]
+    stamps: list[int]  # Kafka timestamps in ms; 0 where there is none
+    repeated: int  # messages that had been read before
+
+    def record(self, index: int) -> Record:
+        return record_of(self.messages[index])
+
+    def records(self) -> list[Record]:
+        return [record_of(message) for message in self.messages]
+
+
+def read(messages: Sequence[Message], start: int) -> Read:
+    """Leave out what lies below `start` or was read twice: one call may return a partition from before and after a move."""
+    offsets = [message.offset() for message in messages]
+    if offsets[0] < start or any(after <= before for before, after in pairwise(offsets)):
+        kept: list[Message] = []
+        for message, offset in zip(messages, offsets, strict=True):
+            if offset >= start:
+                kept.append(message)
+                start = offset + 1
+        repeated = len(messages) - len(kept)
+        messages = kept
+        offsets = [message.offset() for message in messages]
+    else:
+        repeated = 0
+    return Read(messages, [message.value() for message in messages], offsets, [_stamp(message) for message in messages], repeated)
+
+
+def record_of(message: Message) -> Record:
+    return Record(
+        topic=message.topic(),
+        partition=message.partition(),
+        offset=message.offset(),
+        timestamp=_stamp(message),
+        key=message.key(),
+        value=message.value() or b"",
+        headers=tuple((name, value or b"") for name, value in message.headers() or ()),
+    )
+
+
+def _stamp(message: Message) -> int:
+    kind, at = message.timestamp()
+    return 0 if kind == TIMESTAMP_NOT_AVAILABLE else max(at, 0)

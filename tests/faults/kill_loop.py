@@ -1,0 +1,201 @@
+"""SIGKILL of every role and at every step of the loop, on Apache Kafka, over the live sandbox.
+
+Run as `make kill-loop`, or `python -m tests.faults.kill_loop [CASE …]`. What counts is the sandbox's own log: exactly one effect;
+then one outcome row in ClickHouse and every record of the loop there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from cli.demo.command import DEFAULT_SCENARIO, ROOT
+from cli.demo.run import Plan, Run
+from cli.demo.sandbox import faults
+from cli.demo.story import met
+from schemas.actions import Finished, Started
+from schemas.approvals import Decision, Proposal
+from schemas.incidents import Incident, IncidentPhase
+from schemas.kinds import Mode
+from tests.kafka.broker import KafkaBroker
+
+FAULT = "leak"
+DELAY_S = 4.0  # how long the sandbox holds an action, so that a kill falls while it is in flight
+
+
+@dataclass(frozen=True)
+class Case:
+    """Kill `role` when `when` first holds for a record; `delay` makes the target slow, before or after its effect."""
+
+    name: str
+    role: str
+    when: Callable[[Run, object], bool]
+    delay: str | None = None
+
+
+def opened(_: Run, event: object) -> bool:
+    return isinstance(event, Incident) and event.phase is IncidentPhase.OPENED
+
+
+def proposed(_: Run, event: object) -> bool:
+    return isinstance(event, Proposal) and event.chosen is not None
+
+
+def decided(_: Run, event: object) -> bool:
+    return isinstance(event, Decision)
+
+
+def started(_: Run, event: object) -> bool:
+    return isinstance(event, Started)
+
+
+def finished(_: Run, event: object) -> bool:
+    return isinstance(event, Finished)
+
+
+def half_verified(run: Run, event: object) -> bool:
+    return isinstance(event, Incident) and bool(run.story.finished) and not run.story.outcomes
+
+
+CASES = (
+    Case("control-after-proposal", "control", proposed),
+    Case("control-after-decision", "control", decided),
+    Case("control-after-started", "control", started),
+    Case("control-effect-not-yet-sent", "control", started, delay="before"),
+    Case("control-effect-sent", "control", started, delay="after"),
+    Case("control-after-finished", "control", finished),
+    Case("control-verification-half-over", "control", half_verified),
+    Case("normalise-mid-loop", "normalise", opened),
+    Case("detect-mid-loop", "detect", opened),
+    Case("dedup-mid-loop", "dedup", opened),
+    Case("sink-mid-loop", "sink", proposed),
+    Case("api-mid-loop", "api", proposed),
+)
+
+
+class Killer:
+    """Kills once, from the thread that reads the records."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.killed: int | None = None
+
+    def __call__(self, run: Run, event: object) -> None:
+        if self.killed is not None or not self.case.when(run, event):
+            return
+        assert run.stack is not None
+        assert run.stack.supervisor is not None
+        if self.case.delay is not None:
+            self._await_effect(run)
+        pid = run.stack.supervisor.pid(self.case.role)
+        assert pid is not None, f"{self.case.role} does not run"
+        self.killed = pid
+        os.kill(pid, signal.SIGKILL)
+
+    def _await_effect(self, run: Run) -> None:
+        """Wait until the target has the action in hand, so that the kill falls between the sending and the answer."""
+        deadline = time.monotonic() + DELAY_S
+        while time.monotonic() < deadline:
+            if effects(run):
+                return
+            threading.Event().wait(0.05)
+
+
+def target(run: Run) -> httpx2.Client:
+    return httpx2.Client(base_url=run.control_url, headers={"Authorization": f"Bearer {run.control_token}"}, timeout=5.0)
+
+
+def effects(run: Run) -> list[dict[str, Any]]:
+    with target(run) as client:
+        log: list[dict[str, Any]] = client.get("/log").json()["effects"]
+    return log
+
+
+def run_case(
+    case: Case, bootstrap: str, directory: Path, say: Callable[[str], None], scenario: Path = DEFAULT_SCENARIO, seed: int = 1
+) -> list[str]:
+    """Run one loop with one kill; return what is not as it should be."""
+    killer = Killer(case)
+    seen: dict[str, Any] = {}
+    fault = next(fault for fault in faults(scenario) if fault["name"] == FAULT or fault["kind"] == "memory_leak")
+
+    def approve(run: Run, proposal: Proposal) -> Mode:
+        del proposal
+        if case.delay is not None:
+            with target(run) as client:
+                client.post("/test/delay", json={"seconds": DELAY_S, "where": case.delay}).raise_for_status()
+        return Mode.LIVE
+
+    class Recorded(Run):
+        """Looks at the target and the store while they still run."""
+
+        def _read_back(self) -> dict[str, Any] | None:
+            row = super()._read_back()
+            seen["effects"] = effects(self)
+            for name, query in COUNTS.items():
+                seen[name] = self.query(query)[0]["n"]
+            return row
+
+    run = Recorded(Plan(scenario, fault, seed, None, directory, bootstrap, ROOT / "config", test_hooks=True), say, approve, killer)
+    result = run.run()
+    wrong = met(run.story, result)
+    if killer.killed is None:
+        wrong.append("nothing was killed")
+    done = [effect for effect in seen.get("effects", []) if effect["status"] == "done"]
+    if len(done) != 1:
+        wrong.append(f"exactly one effect was expected, the sandbox's log has {len(done)}: {json.dumps(seen.get('effects'))}")
+    wrong += [f"{name}: expected 1 row, found {seen.get(name)}" for name in COUNTS if seen.get(name) != 1]
+    return wrong
+
+
+COUNTS = {
+    "outcomes": "SELECT count() AS n FROM outcomes FINAL",
+    "decisions": "SELECT count() AS n FROM decisions FINAL WHERE outcome = 'approved'",
+    "started": "SELECT uniqExact(action) AS n FROM actions FINAL WHERE type = 'started'",
+    "finished": "SELECT uniqExact(action) AS n FROM actions FINAL WHERE type = 'finished'",
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", nargs="*", help=f"of {', '.join(case.name for case in CASES)}; default all")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--keep", type=Path, help="keep each run's logs in this folder")
+    arguments = parser.parse_args()
+    unknown = set(arguments.cases) - {case.name for case in CASES}
+    if unknown:
+        parser.error(f"no case {', '.join(sorted(unknown))}")
+    results: list[tuple[str, list[str], float]] = []
+    for case in CASES:
+        if arguments.cases and case.name not in arguments.cases:
+            continue
+        began = time.monotonic()
+        print(f"== {case.name}", flush=True)
+        with tempfile.TemporaryDirectory(prefix="airra-kill-", ignore_cleanup_errors=True) as scratch, KafkaBroker() as broker:
+            directory = arguments.keep / case.name if arguments.keep else Path(scratch)
+            try:
+                wrong = run_case(case, broker.bootstrap, directory, lambda line: print(f"   {line}", flush=True), seed=arguments.seed)
+            except RuntimeError as error:
+                wrong = [str(error)]
+        results.append((case.name, wrong, time.monotonic() - began))
+        print(f"   {'ok' if not wrong else 'FAILED: ' + '; '.join(wrong)}", flush=True)
+    print(f"\n{'case':34} {'effects once, nothing missing':30} seconds")
+    for name, wrong, seconds in results:
+        print(f"{name:34} {'ok' if not wrong else 'FAILED':30} {seconds:.0f}")
+    return int(any(wrong for _, wrong, _ in results))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

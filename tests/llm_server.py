@@ -1,0 +1,129 @@
+"""A local HTTP server that speaks the wire formats of both providers, and misbehaves on request.
+
+server.mode = "ok" | "slow" | "trickle" | "garbage" | "truncated" | "refusal" | "429" | "529" | "wrong_order" | "hang_up"
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+ANSWER = {"explanation": "Memory grows without bound.", "order": [0, 1], "missing_evidence": ["a heap dump"]}
+
+
+def anthropic_body(text: str, stop: str = "end_turn") -> dict[str, Any]:
+    return {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "claude-test",
+        "content": [{"type": "text", "text": text}],
+        "stop_reason": stop,
+        "stop_sequence": None,
+        "usage": {"input_tokens": 321, "output_tokens": 45},
+    }
+
+
+def openai_body(text: str, refusal: bool = False) -> dict[str, Any]:
+    part = {"type": "refusal", "refusal": "I cannot."} if refusal else {"type": "output_text", "text": text, "annotations": []}
+    return {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1,
+        "status": "completed",
+        "model": "gpt-test",
+        "output": [{"type": "message", "id": "m1", "role": "assistant", "status": "completed", "content": [part]}],
+        "parallel_tool_calls": False,
+        "tool_choice": "auto",
+        "tools": [],
+        "usage": {
+            "input_tokens": 321,
+            "output_tokens": 45,
+            "total_tokens": 366,
+            "input_tokens_details": {"cached_tokens": 0},
+            "output_tokens_details": {"reasoning_tokens": 0},
+        },
+    }
+
+
+class LlmServer:
+    """Use as a context; `requests` holds what was asked, with the path."""
+
+    def __init__(self) -> None:
+        self.mode = "ok"
+        self.answer: dict[str, Any] = dict(ANSWER)
+        self.requests: list[tuple[str, dict[str, Any]]] = []
+        self.asked = threading.Event()
+        self.ended = threading.Event()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ended.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                outer.requests.append((self.path, body))
+                outer.asked.set()
+                text = json.dumps(outer.answer)
+                make = anthropic_body if self.path.endswith("/messages") else openai_body
+                match outer.mode:
+                    case "ok":
+                        self._send(200, json.dumps(make(text)).encode())
+                    case "slow":
+                        outer.ended.wait(60)
+                    case "trickle":
+                        self._trickle(json.dumps(make(text)).encode())
+                    case "garbage":
+                        self._send(200, json.dumps(make("let me think… { not json")).encode())
+                    case "truncated":
+                        self._send(200, json.dumps(make(text)).encode()[:60])
+                    case "refusal":
+                        refused = anthropic_body("I cannot.", "refusal") if make is anthropic_body else openai_body("", refusal=True)
+                        self._send(200, json.dumps(refused).encode())
+                    case "wrong_order":
+                        self._send(200, json.dumps(make(json.dumps({**ANSWER, "order": [7, 7]}))).encode())
+                    case "429" | "529":
+                        error = {"type": "error", "error": {"type": "overloaded_error", "message": "later"}}
+                        self._send(int(outer.mode), json.dumps(error).encode(), {"retry-after": "30"})
+                    case "hang_up":
+                        self.connection.close()
+
+            def _send(self, status: int, body: bytes, more: dict[str, str] | None = None) -> None:
+                self.send_response(status)
+                for name, value in {"Content-Type": "application/json", "Content-Length": str(len(body)), **(more or {})}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def _trickle(self, body: bytes) -> None:
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                for byte in body:
+                    if outer.ended.wait(0.1):
+                        return
+                    try:
+                        self.wfile.write(bytes([byte]))
+                        self.wfile.flush()
+                    except OSError:
+                        return
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        return Handler

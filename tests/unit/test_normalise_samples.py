@@ -1,0 +1,238 @@
+"""prometheus-kafka-adapter's messages as the real producer writes them, and every way in which one can be wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from schemas.config.metrics import MetricsMapping
+from schemas.kinds import Direction, Kind, MetricType
+from schemas.samples import BATCH_HEADER, SeriesDef, decode_batch, decode_series, decode_source, series_id
+from streams.harness.stage import Output, Record
+from streams.normalise.core import Core, Taken
+from streams.normalise.fates import Reason
+
+REPO = Path(__file__).parents[2]
+SHIPPED = MetricsMapping.model_validate(yaml.safe_load((REPO / "config" / "metrics.yaml").read_text()))
+NOW = 1_795_489_200_000  # 2026-11-24T03:00:00Z
+
+# Go's encoding/json sorts the keys: the bytes of the adapter's JSON serializer.
+GOLDEN = (
+    b'{"labels":{"__name__":"http_requests_total","instance":"127.0.0.1:1234","job":"shop","service":"gateway"},'
+    b'"name":"http_requests_total","timestamp":"2026-11-24T03:00:00Z","value":"0.5"}'
+)
+# The same sample as the contract's example writes it.
+CONTRACT = (
+    b'{"timestamp":"2026-11-24T03:00:00Z","value":"0.5","name":"http_requests_total",'
+    b'"labels":{"__name__":"http_requests_total","instance":"127.0.0.1:1234","job":"shop","service":"gateway"}}'
+)
+
+
+def message(name: str = "up", value: object = "1", timestamp: object = "2026-11-24T03:00:00Z", **labels: object) -> bytes:
+    labels = {"__name__": name, "instance": "a:1", "service": "gateway"} | labels
+    return json.dumps({"labels": labels, "name": name, "timestamp": timestamp, "value": value}).encode()
+
+
+def take(*values: bytes | None, core: Core | None = None, stamp: int = NOW) -> Taken:
+    def record(index: int) -> Record:
+        return Record("metrics", 2, 100 + index, stamp, None, values[index] or b"")
+
+    core = core or Core(SHIPPED, 4, 4)
+    return core.take_samples(("metrics", 2), values, list(range(100, 100 + len(values))), [stamp] * len(values), record)
+
+
+def kind(output: Output) -> str:
+    return dict(output.headers)["airra.type"].decode()
+
+
+def batches(taken: Taken) -> list[Output]:
+    return [output for output in taken.outputs if output.topic == "airra.samples.v1" and kind(output) == "samples"]
+
+
+def definitions(taken: Taken) -> list[SeriesDef]:
+    return [one for output in taken.outputs if output.topic == "airra.series.v1" for one in decode_series(output.value)]
+
+
+def detail(taken: Taken) -> tuple[str, str]:
+    letters = [dict(output.headers) for output in taken.outputs if output.topic == "airra.dlq.v1"]
+    assert len(letters) == 1
+    return letters[0]["airra.error.reason"].decode(), letters[0]["airra.error.detail"].decode()
+
+
+@pytest.mark.parametrize("raw", [GOLDEN, CONTRACT])
+def test_golden_bytes_become_one_row_and_one_definition(raw: bytes) -> None:
+    taken = take(raw)
+
+    labels = {"__name__": "http_requests_total", "instance": "127.0.0.1:1234", "job": "shop", "service": "gateway"}
+    one = series_id(labels)
+    assert definitions(taken) == [
+        SeriesDef(
+            id=one,
+            service="gateway",
+            instance="127.0.0.1:1234",
+            metric="http_requests_total",
+            kind=Kind.REQUESTS,
+            type=MetricType.COUNTER,
+            unit="requests",
+            direction=Direction.NONE,
+            group=one,
+            labels=labels,
+        )
+    ]
+    (output,) = batches(taken)
+    batch = decode_batch(output.value)
+    assert (batch.series.tolist(), batch.time.tolist(), batch.value.tolist(), batch.offset.tolist()) == ([one], [NOW], [0.5], [100])
+    source = decode_source(dict(output.headers)[BATCH_HEADER])
+    assert (source.topic, source.partition, source.first, source.last) == ("metrics", 2, 100, 100)
+    assert taken.accepted == 1
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (None, Reason.NOT_JSON),
+        (b"", Reason.NOT_JSON),
+        (b"not json", Reason.NOT_JSON),
+        (GOLDEN[:-5], Reason.NOT_JSON),
+        (GOLDEN + b"{}", Reason.NOT_JSON),
+        (GOLDEN.replace(b"shop", b"sh\xffop"), Reason.NOT_JSON),
+        (b'{"labels":' + b"[" * 50_000, Reason.NOT_JSON),
+        (b'{"labels":{},"value":"1"}', Reason.MISSING_FIELD),
+        (b'{"labels":{"service":"a"},"value":"1","timestamp":"2026-11-24T03:00:00Z"}', Reason.MISSING_FIELD),
+        (b"[]", Reason.WRONG_TYPE),
+        (message(value=1), Reason.WRONG_TYPE),
+        (message(value="one"), Reason.WRONG_TYPE),
+        (message(value=None), Reason.WRONG_TYPE),
+        (message(timestamp=1795489200), Reason.WRONG_TYPE),
+        (message(timestamp="yesterday"), Reason.WRONG_TYPE),
+        (message(timestamp="2026-13-24T03:00:00Z"), Reason.WRONG_TYPE),
+        (message(code=200), Reason.WRONG_TYPE),
+        (message(service="", instance=""), Reason.NO_SERVICE),
+        (message(value="NaN"), Reason.NOT_FINITE),
+        (message(value="+Inf"), Reason.NOT_FINITE),
+        (message(value="-Inf"), Reason.NOT_FINITE),
+        (message(value="1e999"), Reason.NOT_FINITE),
+        (message("http_request_duration_seconds_bucket", le="NaN"), Reason.NOT_FINITE),
+        (message("http_request_duration_seconds_bucket", le="fast"), Reason.WRONG_TYPE),
+        (message("http_request_duration_seconds_bucket"), Reason.MISSING_FIELD),
+        (message(timestamp="2025-11-24T03:00:00Z"), Reason.TIMESTAMP_OUT_OF_RANGE),
+        (message(timestamp="2027-11-24T03:00:00Z"), Reason.TIMESTAMP_OUT_OF_RANGE),
+        (message(timestamp="0001-01-01T00:00:00Z"), Reason.TIMESTAMP_OUT_OF_RANGE),
+        (b'{"labels":"' + b"x" * 70_000, Reason.TOO_LARGE),
+    ],
+)
+def test_each_bad_message_has_its_reason_and_the_good_ones_beside_it_pass(raw: bytes | None, reason: Reason) -> None:
+    taken = take(GOLDEN, raw, GOLDEN)
+
+    assert taken.refused == [reason]
+    assert taken.accepted == 2
+    (output,) = batches(taken)
+    assert decode_batch(output.value).offset.tolist() == [100, 102]
+    (letter,) = [output for output in taken.outputs if output.topic == "airra.dlq.v1"]
+    headers = dict(letter.headers)
+    assert letter.value == (raw or b"")
+    assert (headers["airra.error.reason"], headers["airra.error.offset"]) == (reason.encode(), b"101")
+
+
+def test_the_refusal_of_a_bad_sample_says_what_is_wrong_with_it() -> None:
+    assert detail(take(message(value="one"))) == ("wrong_type", "value 'one' is not a number")
+    assert detail(take(message(service="", instance="")))[1] == "up: none of the labels service, service_name, app, app_kubernetes_io_name, job"
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("2026-11-24T03:00:00Z", NOW),
+        ("2026-11-24T03:00:00.25Z", NOW + 250),
+        ("2026-11-24T03:00:00.123456789Z", NOW + 123),
+        ("2026-11-24T05:30:00+02:30", NOW),
+        ("2026-11-24T01:00:00-02:00", NOW),
+        ("2026-11-24t03:00:00z", NOW),
+    ],
+)
+def test_timestamps_in_every_spelling_of_rfc_3339(text: str, at: int) -> None:
+    (output,) = batches(take(message(timestamp=text)))
+    assert decode_batch(output.value).time.tolist() == [at]
+
+
+def test_the_range_of_timestamps_ends_exactly_at_a_day_before_and_five_minutes_after_the_record() -> None:
+    def accepted(stamp: int) -> int:
+        return take(message(), stamp=stamp).accepted
+
+    assert accepted(NOW + 86_400_000) == 1
+    assert accepted(NOW + 86_400_001) == 0
+    assert accepted(NOW - 300_000) == 1
+    assert accepted(NOW - 300_001) == 0
+    assert accepted(0) == 1  # a record without a timestamp bounds nothing
+
+
+def test_infinity_is_legitimate_as_the_last_bucket() -> None:
+    taken = take(message("http_request_duration_seconds_bucket", le="+Inf"), message("http_request_duration_seconds_bucket", le="0.5"))
+
+    assert taken.accepted == 2
+    assert {(one.part, one.le) for one in definitions(taken)} == {("bucket", None), ("bucket", 0.5)}
+
+
+def test_an_unknown_metric_is_counted_told_once_and_not_forwarded() -> None:
+    core = Core(SHIPPED, 4, 4)
+
+    taken = take(message("shoe_size", "43"), message("shoe_size", "44", instance="b:1"), message("shoe_size", "NaN"), GOLDEN, core=core)
+    again = take(message("shoe_size", "43"), core=core)
+
+    assert (taken.accepted, taken.unmapped, taken.refused) == (1, 3, [])
+    assert [one.metric for one in definitions(taken) if not one.mapped] == ["shoe_size"]
+    assert (again.unmapped, again.outputs) == (1, [])
+
+
+def test_how_many_unknown_metrics_are_told_is_bounded() -> None:
+    taken = take(*(message(f"shoe_size_{number}") for number in range(5_100)))
+
+    assert taken.unmapped == 5_100
+    assert len(definitions(taken)) == 5_000
+
+
+def test_a_message_without_the_name_among_its_labels_takes_its_own() -> None:
+    def nameless(name: str) -> bytes:
+        return json.dumps({"labels": {"service": "a"}, "name": name, "timestamp": "2026-11-24T03:00:00Z", "value": "1"}).encode()
+
+    taken = take(nameless("up"), nameless("go_goroutines"), nameless("up"))
+
+    expected = [series_id({"__name__": name, "service": "a"}) for name in ("up", "go_goroutines", "up")]
+    assert [one for output in batches(taken) for one in decode_batch(output.value).series.tolist()] == expected
+
+
+def test_a_series_is_defined_before_its_first_rows_and_only_once() -> None:
+    core = Core(SHIPPED, 4, 4)
+
+    first = take(message(), message(service="orders"), core=core)
+    second = take(message(), message(service="orders"), core=core)
+
+    for destination in {output.partition for output in batches(first)}:
+        told = [kind(output) for output in first.outputs if output.topic == "airra.samples.v1" and output.partition == destination]
+        assert told == ["series", "samples"]
+    assert [kind(output) for output in second.outputs] == ["samples"] * len(second.outputs)
+
+
+def test_all_series_of_a_service_share_a_partition_and_keep_their_order() -> None:
+    taken = take(*(message(service=f"s{number % 7}", instance=f"i{number}", value=str(number)) for number in range(200)))
+
+    where: dict[int, int | None] = {}
+    for output in batches(taken):
+        batch = decode_batch(output.value)
+        assert (np.diff(batch.offset) > 0).all()
+        where |= dict.fromkeys(batch.offset.tolist(), output.partition)
+    assert len(where) == 200
+    assert all(len({where[100 + number] for number in range(service, 200, 7)}) == 1 for service in range(7))
+
+
+def test_definitions_of_many_long_series_come_in_pieces_that_fit_a_record() -> None:
+    taken = take(*(message(instance=f"i{number}", path="x" * 10_000) for number in range(100)))
+
+    pieces = [output for output in taken.outputs if output.topic == "airra.samples.v1" and kind(output) == "series"]
+    assert len(pieces) > 1
+    assert max(len(output.value) for output in pieces) < 1_000_000
+    assert sum(len(decode_series(output.value)) for output in pieces) == 100
