@@ -11,10 +11,13 @@ from streams.harness.stage import Append
 
 
 class View(Protocol):
-    """A log that is being folded here: what the API needs to read its own writes."""
+    """A log that is being folded here (streams.harness.view.LogView): what the API needs to read its own writes."""
 
-    async def wait_for(self, offset: int, timeout_s: float) -> bool:
-        """Wait until this offset has been folded; False when the time is over first."""
+    async def barrier(self, timeout_s: float) -> object:
+        """Fold up to what is the end of the log now; Retryable or Fatal when that fails."""
+
+    async def wait_for(self, partition: int, offset: int, timeout_s: float) -> None:
+        """Return once this record has been folded; Retryable or Fatal when it is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,7 @@ class Dependencies:
     model: ReadModel
     approvals: View
     incidents: View
+    actions: View
     append: Append
     tokens: Mapping[str, str]  # token → subject; none: reading only
     secret: bytes  # signs sessions; new in every process

@@ -42,11 +42,6 @@ class FeedbackBody(Strict):
         return self
 
 
-class ArmingBody(Strict):
-    armed: bool
-    minutes: int = Field(60, ge=1, le=720, description="how long; acting needs a renewed word, so there is no for ever")
-
-
 class IncidentStatus(StrEnum):
     OPEN = "open"
     PENDING_APPROVAL = "pending_approval"

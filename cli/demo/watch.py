@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 from pydantic import TypeAdapter, ValidationError
 
 from schemas import topics
+from schemas.actions import ACTION_EVENTS
 from schemas.approvals import APPROVAL_EVENTS
 from schemas.incidents import INCIDENT_EVENTS
 from schemas.outcomes import NOTICE_EVENTS, Outcome
@@ -19,6 +20,7 @@ ADAPTERS: dict[str, TypeAdapter[Any]] = {
     topics.SIGNALS.name: SIGNALS,
     topics.INCIDENTS.name: INCIDENT_EVENTS,
     topics.APPROVALS.name: APPROVAL_EVENTS,
+    topics.ACTIONS.name: ACTION_EVENTS,
     topics.OUTCOMES.name: TypeAdapter(Outcome),
     topics.NOTICES.name: NOTICE_EVENTS,
 }

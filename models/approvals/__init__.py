@@ -1,6 +1,7 @@
 """The fold of the approvals log that approve, admit, execute and the API share."""
 
-from models.approvals.book import ApprovalBook, Case, CommandFate, CommandVerdict, fold, restore, snapshot
+from models.approvals.book import fold
+from models.approvals.case import ApprovalBook, Case, CommandFate, CommandVerdict, restore, snapshot
 from models.approvals.read import armed, case_of, decision_of, pending, verdict_on
 from models.approvals.rules import in_force, ruling
 

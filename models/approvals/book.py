@@ -6,89 +6,27 @@ own computed decision is the truth; a Decision record announces it, and one that
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from enum import StrEnum
-
-from pydantic import TypeAdapter
-
+from models.approvals.case import (
+    MAX_ARMINGS,
+    MAX_CASES,
+    MAX_CLUSTERS,
+    MAX_COMMANDS,
+    MAX_PENDING,
+    MAX_UNDOS,
+    ApprovalBook,
+    Case,
+    CommandFate,
+    CommandVerdict,
+    cap,
+)
 from models.approvals.rules import ruling
 from schemas.approvals import ApprovalEvent, Arming, Command, CommandVerb, Decision, DecisionOutcome, Explanation, Proposal, UndoRequest
 from schemas.base import Millis, Position, derive_id
-from schemas.config.policy import Policy, Ruling
+from schemas.config.policy import Ruling
 from schemas.kinds import Mode
-
-MAX_CASES = 500  # decided and expired ones are dropped first come, first gone; a case is some 2 kB
-MAX_PENDING = 500  # beyond it the oldest proposal expires at once
-MAX_COMMANDS = 5_000
-MAX_ARMINGS = 256
-MAX_CLUSTERS = 16
-MAX_UNDOS = 1_000
 
 CLOCK = "clock"
 POLICY = "policy"
-
-
-class CommandFate(StrEnum):
-    WON = "won"
-    LOST = "lost"  # decided before: `subject`, `outcome` and `at` say by whom, how and when
-    EXPIRED = "expired"
-    SUPERSEDED = "superseded"
-    FORBIDDEN = "forbidden"
-    UNKNOWN_PROPOSAL = "unknown_proposal"
-    NO_ACTION = "no_action"  # the proposal abstains: there is nothing to decide
-    WRONG_DIGEST = "wrong_digest"  # what was approved is not what is proposed in that mode
-
-
-@dataclass(frozen=True, slots=True)
-class CommandVerdict:
-    """What became of a command; for a loser, who decided, how and when (append time)."""
-
-    fate: CommandFate
-    proposal: str
-    subject: str | None = None
-    outcome: DecisionOutcome | None = None
-    at: Millis | None = None
-
-
-@dataclass(slots=True)
-class Case:
-    """A proposal and what came of it. Once decided, only the hypothesis and the candidate acted on are kept of the proposal."""
-
-    proposal: Proposal
-    appended_at: Millis
-    ruling: Ruling | None  # None: it abstains
-    mode: Mode = Mode.DRY_RUN  # that an automatic ruling approves
-    explanation_until: Millis | None = None  # an automatic ruling that waits for the LLM's word
-    decision: Decision | None = None
-    announced: bool = False
-
-
-@dataclass(slots=True)
-class ApprovalBook:
-    policy: Policy = field(default_factory=Policy)
-    cases: dict[str, Case] = field(default_factory=dict)  # by proposal, in log order
-    open: dict[str, str] = field(default_factory=dict)  # incident -> its undecided proposal
-    verdicts: dict[str, CommandVerdict] = field(default_factory=dict)  # by command
-    arming: dict[str, Arming] = field(default_factory=dict)  # by cluster, the latest in the log
-    armings: dict[str, None] = field(default_factory=dict)  # ids seen: an old record repeated must not arm again
-    undos: dict[str, UndoRequest] = field(default_factory=dict)  # by action
-    offset: int = -1
-    newest: Millis = 0  # append time of the newest record
-    evicted: int = 0
-
-
-_BOOK: TypeAdapter[ApprovalBook] = TypeAdapter(ApprovalBook)
-
-
-def snapshot(book: ApprovalBook) -> bytes:
-    return _BOOK.dump_json(book, exclude={"policy"}, by_alias=True)
-
-
-def restore(data: bytes | None, policy: Policy) -> ApprovalBook:
-    """Return the book of a snapshot under this policy; None: an empty one. What is decided stays decided."""
-    book = _BOOK.validate_json(data) if data else ApprovalBook()
-    book.policy = policy
-    return book
 
 
 def fold(book: ApprovalBook, event: ApprovalEvent, now: Millis, position: Position) -> list[Decision]:
@@ -114,7 +52,7 @@ def fold(book: ApprovalBook, event: ApprovalEvent, now: Millis, position: Positi
             _arm(book, event)
         case UndoRequest():
             book.undos.setdefault(event.action, event)
-            _cap(book, book.undos, MAX_UNDOS)
+            cap(book, book.undos, MAX_UNDOS)
         case _:
             pass
     return decided
@@ -124,11 +62,13 @@ def _propose(book: ApprovalBook, proposal: Proposal, now: Millis, position: Posi
     if proposal.id in book.cases:
         return []
     decided = []
-    if older := book.cases.get(book.open.get(proposal.incident, "")):
-        decided.append(_decide(book, older, DecisionOutcome.SUPERSEDED, CLOCK, now, position, reason=f"by {proposal.id}"))
     case = Case(proposal=proposal, appended_at=now, ruling=None)
     book.cases[proposal.id] = case
     _forget(book, now)
+    if older := book.cases.get(book.open.get(proposal.incident, "")):
+        if older.proposal.incident_version > proposal.incident_version:  # a zombie's: it knew less than what is open
+            return [_decide(book, case, now, position, DecisionOutcome.SUPERSEDED, subject=CLOCK, reason=f"by {older.proposal.id}")]
+        decided.append(_decide(book, older, now, position, DecisionOutcome.SUPERSEDED, subject=CLOCK, reason=f"by {proposal.id}"))
     if proposal.chosen is None or proposal.digests is None:
         return decided
     spec = proposal.chosen.spec
@@ -136,15 +76,15 @@ def _propose(book: ApprovalBook, proposal: Proposal, now: Millis, position: Posi
     case.ruling, case.mode = rule.decide, rule.mode
     book.open[proposal.incident] = proposal.id
     if case.ruling is Ruling.FORBIDDEN:
-        return [*decided, _decide(book, case, DecisionOutcome.FORBIDDEN, POLICY, now, position)]
+        return [*decided, _decide(book, case, now, position, DecisionOutcome.FORBIDDEN, subject=POLICY)]
     if now > proposal.expires_at:
-        return [*decided, _decide(book, case, DecisionOutcome.EXPIRED, CLOCK, now, position)]
+        return [*decided, _decide(book, case, now, position, DecisionOutcome.EXPIRED, subject=CLOCK)]
     if case.ruling is Ruling.AUTOMATIC:
         decided += _automatic(book, case, now, position)
     while len(book.open) > MAX_PENDING:
         book.evicted += 1
         oldest = book.cases[next(iter(book.open.values()))]
-        decided.append(_decide(book, oldest, DecisionOutcome.EXPIRED, CLOCK, now, position, reason="too many proposals are open"))
+        decided.append(_decide(book, oldest, now, position, DecisionOutcome.EXPIRED, subject=CLOCK, reason="too many proposals are open"))
     return decided
 
 
@@ -164,7 +104,7 @@ def _automatic(book: ApprovalBook, case: Case, now: Millis, position: Position) 
 
 
 def _approve_by_policy(book: ApprovalBook, case: Case, now: Millis, position: Position) -> Decision:
-    return _decide(book, case, DecisionOutcome.APPROVED, POLICY, now, position, mode=case.mode)
+    return _decide(book, case, now, position, DecisionOutcome.APPROVED, subject=POLICY, mode=case.mode)
 
 
 def _explain(book: ApprovalBook, explanation: Explanation, now: Millis, position: Position) -> list[Decision]:
@@ -192,15 +132,19 @@ def _command(book: ApprovalBook, command: Command, now: Millis, position: Positi
     elif case.decision is not None:
         verdict = _lost(case.decision)
     elif command.verb is CommandVerb.REJECT:
-        decided = [_decide(book, case, DecisionOutcome.REJECTED, command.subject, now, position, mode=command.mode, reason=command.reason)]
+        decided = [
+            _decide(book, case, now, position, DecisionOutcome.REJECTED, subject=command.subject, mode=command.mode, reason=command.reason)
+        ]
     elif command.digest != _digest(case.proposal, command.mode):
         verdict = CommandVerdict(CommandFate.WRONG_DIGEST, command.proposal)
     else:
-        decided = [_decide(book, case, DecisionOutcome.APPROVED, command.subject, now, position, mode=command.mode, reason=command.reason)]
+        decided = [
+            _decide(book, case, now, position, DecisionOutcome.APPROVED, subject=command.subject, mode=command.mode, reason=command.reason)
+        ]
     if decided:
         verdict = CommandVerdict(CommandFate.WON, command.proposal, command.subject, decided[0].outcome, now)
     book.verdicts[command.id] = verdict
-    _cap(book, book.verdicts, MAX_COMMANDS)
+    cap(book, book.verdicts, MAX_COMMANDS)
     return decided
 
 
@@ -219,7 +163,7 @@ def _expire(book: ApprovalBook, now: Millis, position: Position) -> list[Decisio
     for proposal in list(book.open.values()):
         case = book.cases[proposal]
         if now > case.proposal.expires_at:
-            decided.append(_decide(book, case, DecisionOutcome.EXPIRED, CLOCK, now, position))
+            decided.append(_decide(book, case, now, position, DecisionOutcome.EXPIRED, subject=CLOCK))
         elif case.explanation_until is not None and now > case.explanation_until:
             case.explanation_until = None
             decided.append(_approve_by_policy(book, case, now, position))
@@ -229,11 +173,11 @@ def _expire(book: ApprovalBook, now: Millis, position: Position) -> list[Decisio
 def _decide(
     book: ApprovalBook,
     case: Case,
-    outcome: DecisionOutcome,
-    subject: str,
     now: Millis,
     position: Position,
+    outcome: DecisionOutcome,
     *,
+    subject: str,
     mode: Mode = Mode.DRY_RUN,
     reason: str = "",
 ) -> Decision:
@@ -277,8 +221,8 @@ def _arm(book: ApprovalBook, arming: Arming) -> None:
     book.armings[arming.id] = None
     book.arming.pop(arming.cluster, None)
     book.arming[arming.cluster] = arming
-    _cap(book, book.armings, MAX_ARMINGS)
-    _cap(book, book.arming, MAX_CLUSTERS)
+    cap(book, book.armings, MAX_ARMINGS)
+    cap(book, book.arming, MAX_CLUSTERS)
 
 
 def _forget(book: ApprovalBook, now: Millis) -> None:
@@ -289,10 +233,4 @@ def _forget(book: ApprovalBook, now: Millis) -> None:
     gone = [name for name, case in book.cases.items() if name not in book.open.values() and now > case.proposal.expires_at][:over]
     for name in gone:
         del book.cases[name]
-        book.evicted += 1
-
-
-def _cap(book: ApprovalBook, table: dict[str, object] | dict[str, CommandVerdict] | dict[str, Arming], limit: int) -> None:
-    while len(table) > limit:
-        del table[next(iter(table))]
         book.evicted += 1

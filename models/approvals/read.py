@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.approvals.book import ApprovalBook, Case, CommandVerdict
+from models.approvals.case import ApprovalBook, Case, CommandVerdict
 from schemas.approvals import Arming, Decision
 from schemas.base import Millis
 

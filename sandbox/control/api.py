@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
+from urllib.parse import unquote
 
 from sandbox.channel import ChildError
 from sandbox.control.actions import BadActionError, Change, Effect, prepare
@@ -72,7 +73,7 @@ class ControlApi:
             case "GET", ["services", name]:
                 return 200, self._target(name).view()
             case "GET", ["actions", key]:
-                return 200, self._look_up(key)
+                return 200, self._look_up(unquote(key))
             case "GET", ["log"]:
                 return 200, {"effects": [asdict(entry) for entry in self._ledger.effects()], "highest_token": self._ledger.highest_token}
             case "POST", ["actions"]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -149,11 +148,14 @@ class Target:
         )
         new = await Child.start(self.name, "sandbox.service", spec, self._log)
         self._child = new
-        await new.ask("listen")
-        if old is not None:
-            with contextlib.suppress(ChildError):
-                await old.ask("drain")
-            await old.stop(STOP_S)
+        try:
+            await new.ask("listen")
+            if old is not None:
+                with contextlib.suppress(ChildError):
+                    await old.ask("drain")
+        finally:
+            if old is not None:
+                await old.stop(STOP_S)
 
     async def _watch(self) -> None:
         while not self._stopping:
@@ -173,6 +175,3 @@ def bumped(release: str) -> str:
     """Return the name of the next release."""
     head, dot, last = release.rpartition(".")
     return f"{head}{dot}{int(last) + 1}" if last.isdigit() else f"{release}-next"
-
-
-Publish = Callable[[dict[str, Any]], None]

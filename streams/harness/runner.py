@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from streams.harness.effectors import EffectorRunner
+from streams.harness.effector_runner import EffectorRunner
 from streams.harness.exits import boundary, die
 from streams.harness.kafka import KafkaSettings, check
 from streams.harness.producer import KafkaAppender

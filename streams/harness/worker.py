@@ -74,10 +74,12 @@ class StageWorker:
         self.parts: dict[int, Part] = {}
         self.partitions = partitions
         self.readiness = readiness
+        folder = data_dir / "faust" / stage.name  # Faust insists on one; memory tables put nothing into it
+        folder.mkdir(parents=True, exist_ok=True)
         self.app = faust.App(
             group_of(stage.name),
             **kafka.faust(),
-            datadir=str(data_dir / "faust" / stage.name),
+            datadir=str(folder),
             consumer_group_instance_id=f"{stage.name}-{instance}",
             web_enabled=False,
             key_serializer="raw",

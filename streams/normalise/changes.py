@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from schemas.base import Position, derive_id
@@ -13,7 +15,7 @@ from schemas.signals import Change
 from streams.harness.stage import Record
 from streams.normalise.fates import Reason, Rejected
 from streams.normalise.jsons import decode
-from streams.normalise.times import in_range
+from streams.normalise.times import LATEST_MS, in_range
 
 MAX_CHANGE_BYTES = 65_536
 TEXT_CHARS = 1_000  # of one field, as far as a signal carries it
@@ -22,7 +24,7 @@ TEXT_CHARS = 1_000  # of one field, as far as a signal carries it
 class _Change(msgspec.Struct):
     type: ChangeType
     service: str
-    at: int
+    at: Annotated[int, msgspec.Meta(ge=-LATEST_MS, le=LATEST_MS)]
     before: str = ""
     after: str = ""
     name: str = ""

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 OLDEST_MS = 24 * 3_600_000  # older samples than a day before their own record belong to a backfill, not to the live stream
 NEWEST_MS = 5 * 60_000  # hosts' clocks drift by seconds; five minutes ahead is a wrong clock
+LATEST_MS = 253_402_300_800_000  # the year 10000: beyond it no text of RFC 3339 and no column reaches
 
 MEMO_SIZE = 65_536  # distinct texts: a scrape of 10,000 targets with their own milliseconds over several seconds
 
@@ -40,4 +41,4 @@ def parse_time(text: str) -> int | None:
 
 def in_range(at: int, record_ms: int) -> bool:
     """Compare with the record's own Kafka timestamp, so that a replay decides alike; a record without one bounds nothing."""
-    return at >= 0 and (record_ms <= 0 or record_ms - OLDEST_MS <= at <= record_ms + NEWEST_MS)
+    return 0 <= at < LATEST_MS and (record_ms <= 0 or record_ms - OLDEST_MS <= at <= record_ms + NEWEST_MS)

@@ -15,6 +15,7 @@ READONLY = 164  # ClickHouse's code of the same refusal
 FUNCTION_NOT_ALLOWED = 446
 
 _READS = frozenset({"SELECT", "WITH", "SHOW", "DESCRIBE", "EXISTS", "EXPLAIN"})
+_PAIRS = frozenset({("INTO", "OUTFILE"), ("PARALLEL", "WITH")})  # writes a file; joins statements of any kind
 # Refused wherever the name stands: a function can be named without being called (`* APPLY file`, `arrayMap(file, …)`).
 _NAMES = frozenset({"file", "python", "eval", "executable", "catboostevaluate", "hascolumnintable", "stack_trace", "trap"})
 _AI = re.compile(r"ai[a-z]+", re.IGNORECASE)  # aiGenerate and its like call out; only as a call, for it is a common prefix
@@ -57,8 +58,8 @@ def check(normalised: str, table_functions: frozenset[str]) -> None:
     if first not in _READS:
         raise RefusedError(READONLY, f"the store is read-only here: {first or 'nothing'} is not among {', '.join(sorted(_READS))}")
     for token, following in zip(tokens, [*tokens[1:], _Token("end", "")], strict=True):
-        if token.kind == "word" and token.text.upper() == "INTO" and following.text.upper() == "OUTFILE":
-            raise RefusedError(READONLY, "the store is read-only here: INTO OUTFILE would write a file")
+        if token.kind == "word" and (token.text.upper(), following.text.upper()) in _PAIRS:
+            raise RefusedError(READONLY, f"the store is read-only here: {token.text} {following.text} would do more than read")
         if token.kind in {"word", "quoted"}:
             _check_name(token.text.lower(), called=following.text == "(", table_functions=table_functions)
 

@@ -25,7 +25,7 @@ from cli.demo.command import DEFAULT_SCENARIO, ROOT
 from cli.demo.run import Plan, Run
 from cli.demo.sandbox import faults
 from cli.demo.story import met
-from schemas.actions import Finished, Started
+from schemas.actions import Finished, Grant, Started
 from schemas.approvals import Decision, Proposal
 from schemas.incidents import Incident, IncidentPhase
 from schemas.kinds import Mode
@@ -57,6 +57,10 @@ def decided(_: Run, event: object) -> bool:
     return isinstance(event, Decision)
 
 
+def granted(_: Run, event: object) -> bool:
+    return isinstance(event, Grant)
+
+
 def started(_: Run, event: object) -> bool:
     return isinstance(event, Started)
 
@@ -72,6 +76,7 @@ def half_verified(run: Run, event: object) -> bool:
 CASES = (
     Case("control-after-proposal", "control", proposed),
     Case("control-after-decision", "control", decided),
+    Case("control-after-granted", "control", granted),
     Case("control-after-started", "control", started),
     Case("control-effect-not-yet-sent", "control", started, delay="before"),
     Case("control-effect-sent", "control", started, delay="after"),
@@ -183,7 +188,7 @@ def main() -> int:
             continue
         began = time.monotonic()
         print(f"== {case.name}", flush=True)
-        with tempfile.TemporaryDirectory(prefix="airra-kill-", ignore_cleanup_errors=True) as scratch, KafkaBroker() as broker:
+        with tempfile.TemporaryDirectory(prefix="airra-kill-", ignore_cleanup_errors=True) as scratch, KafkaBroker(Path(scratch) / "kafka") as broker:
             directory = arguments.keep / case.name if arguments.keep else Path(scratch)
             try:
                 wrong = run_case(case, broker.bootstrap, directory, lambda line: print(f"   {line}", flush=True), seed=arguments.seed)

@@ -1,0 +1,85 @@
+"""What every request passes: a size limit, safe headers, and the count of what came of it."""
+
+from __future__ import annotations
+
+import time
+
+from prometheus_client import Counter, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from schemas.http import Problem
+
+MAX_BODY = 65_536  # bytes; the largest honest body is a few kB of reason
+
+REQUESTS = Counter("airra_api_requests_total", "answered requests", ["route", "code"])
+SECONDS = Histogram("airra_api_request_seconds", "from the request to the end of its answer", ["route"])
+
+HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+    (b"x-frame-options", b"DENY"),
+    # The pages have no script at all, so an injected one cannot run.
+    (b"content-security-policy", b"default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"),
+)
+
+
+class TooLarge(Exception):
+    """The body went over the limit while it was read."""
+
+
+class Limits:
+    """ASGI middleware around the whole application."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        code = 500
+        answered = False
+        taken = 0
+
+        async def limited() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > MAX_BODY:
+                raise TooLarge
+            return message
+
+        async def guarded(message: Message) -> None:
+            nonlocal code, answered
+            if message["type"] == "http.response.start":
+                code, answered = message["status"], True
+                message["headers"] = [*message.get("headers", []), *HEADERS]
+            await send(message)
+
+        try:
+            if _declared(scope) > MAX_BODY:
+                raise TooLarge
+            await self._app(scope, limited, guarded)
+        except TooLarge:
+            if answered:
+                raise
+            await _refuse(guarded)
+        finally:
+            route = getattr(scope.get("route"), "path", "other")  # the template, so that the count stays bounded
+            REQUESTS.labels(route, str(code)).inc()
+            SECONDS.labels(route).observe(time.perf_counter() - began)
+
+
+def _declared(scope: Scope) -> int:
+    lengths = [value for name, value in scope["headers"] if name == b"content-length"]
+    return int(lengths[0]) if lengths and lengths[0].isdigit() else 0
+
+
+async def _refuse(send: Send) -> None:
+    problem = Problem(error="too_large", detail=f"the body is over {MAX_BODY} bytes", what_to_do="send a shorter reason or note")
+    body = problem.model_dump_json(exclude_none=True).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

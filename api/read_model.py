@@ -1,0 +1,138 @@
+"""The read model: the control logs folded with the stages' own folds, so a zombie's record has no effect here either."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from prometheus_client import Counter
+from pydantic import TypeAdapter
+
+from models.approvals import ApprovalBook, fold
+from models.incidents.book import IncidentBook
+from schemas.actions import ACTION_EVENTS, Epoch, Finished, Grant, Refused, Started
+from schemas.approvals import APPROVAL_EVENTS, Decision, Explanation, Proposal
+from schemas.base import derive_id
+from schemas.config.policy import Policy
+from schemas.incidents import INCIDENT_EVENTS
+from schemas.kinds import Mode
+from schemas.outcomes import Outcome
+from streams.harness.emit import parse, position
+from streams.harness.stage import Record
+
+KEPT = 2_000  # proposals, actions, outcomes: weeks of an ordinary environment; older ones are in the store
+
+_OUTCOMES: TypeAdapter[Outcome] = TypeAdapter(Outcome)
+
+EVICTED = Counter("airra_api_evictions_total", "entries of the read model dropped at its cap", ["table"])
+
+Value = TypeVar("Value")
+
+
+class Kept(Generic[Value]):
+    """A table with a cap: the oldest entry goes, and is counted."""
+
+    def __init__(self, name: str, cap: int = KEPT) -> None:
+        self._name = name
+        self._cap = cap
+        self._rows: dict[str, Value] = {}
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._rows
+
+    def __iter__(self) -> Iterator[Value]:
+        return iter(self._rows.values())
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def get(self, key: str) -> Value | None:
+        return self._rows.get(key)
+
+    def put(self, key: str, value: Value) -> None:
+        self._rows[key] = value
+        if len(self._rows) > self._cap:
+            del self._rows[next(iter(self._rows))]
+            EVICTED.labels(self._name).inc()
+
+    def setdefault(self, key: str, make: Callable[[], Value]) -> Value:
+        found = self._rows.get(key)
+        if found is None:
+            found = make()
+            self.put(key, found)
+        return found
+
+
+@dataclass(slots=True)
+class Doing:
+    """One action, as far as it has come."""
+
+    grant: Grant
+    started: Started | None = None
+    refused: Refused | None = None
+    finished: Finished | None = None
+
+
+def action_id(proposal: str, digest: str) -> str:
+    """Return the id that admit will grant an approved digest under."""
+    return derive_id("act", proposal, digest)
+
+
+@dataclass
+class ReadModel:
+    """What the API serves; each `fold_*` belongs to one view, all in one event loop."""
+
+    policy: Policy = field(default_factory=Policy)
+    approvals: ApprovalBook = field(init=False)
+    incidents: IncidentBook = field(default_factory=IncidentBook)
+    proposals: Kept[Proposal] = field(default_factory=lambda: Kept[Proposal]("proposals"))
+    decisions: Kept[Decision] = field(default_factory=lambda: Kept[Decision]("decisions"))
+    explanations: Kept[Explanation] = field(default_factory=lambda: Kept[Explanation]("explanations"))
+    of_incident: Kept[list[str]] = field(default_factory=lambda: Kept[list[str]]("of_incident"))  # proposals, in log order
+    promised: Kept[tuple[str, Mode]] = field(default_factory=lambda: Kept[tuple[str, Mode]]("promised", 2 * KEPT))  # by action id
+    doings: Kept[Doing] = field(default_factory=lambda: Kept[Doing]("doings"))
+    outcomes: Kept[Outcome] = field(default_factory=lambda: Kept[Outcome]("outcomes"))  # newest version, by action
+    epoch: int = -1
+
+    def __post_init__(self) -> None:
+        self.approvals = ApprovalBook(policy=self.policy)
+
+    def fold_approvals(self, record: Record) -> None:
+        event = parse(APPROVAL_EVENTS, record)
+        for decision in fold(self.approvals, event, record.timestamp, position(record)):
+            self.decisions.put(decision.proposal, decision)
+        if isinstance(event, Proposal) and event.id not in self.proposals:
+            # The book cuts a proposal short once it is decided; a person who looks back wants to see all of it.
+            self.proposals.put(event.id, event)
+            self.of_incident.setdefault(event.incident, list).append(event.id)
+            if event.digests is not None:
+                self.promised.put(action_id(event.id, event.digests.dry_run), (event.id, Mode.DRY_RUN))
+                self.promised.put(action_id(event.id, event.digests.live), (event.id, Mode.LIVE))
+        elif isinstance(event, Explanation) and event.proposal not in self.explanations:
+            self.explanations.put(event.proposal, event)
+
+    def fold_incidents(self, record: Record) -> None:
+        self.incidents.apply(parse(INCIDENT_EVENTS, record), position(record), record.timestamp)
+
+    def fold_actions(self, record: Record) -> None:
+        event = parse(ACTION_EVENTS, record)
+        if isinstance(event, Epoch):
+            self.epoch = record.offset
+        elif isinstance(event, Grant):
+            self.doings.setdefault(event.id, lambda: Doing(event))
+        elif (doing := self.doings.get(event.action)) is None:
+            return
+        elif isinstance(event, Started):
+            if event.epoch == self.epoch:  # an older owner's word does not count
+                doing.started = doing.started or event
+        elif isinstance(event, Refused):
+            doing.refused = doing.refused or event
+        else:
+            doing.finished = doing.finished or event
+
+    def fold_outcomes(self, record: Record) -> None:
+        event = parse(_OUTCOMES, record)
+        known = self.outcomes.get(event.action)
+        if known is None or event.version > known.version:
+            self.outcomes.put(event.action, event)

@@ -1,0 +1,186 @@
+"""The composition roots: what each role runs, built from the settings. Imports stand in the functions: a role loads only its own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from cli.config import load
+from schemas.base import Strict, derive_id, digest
+from schemas.config.correlate import CorrelateConfig
+from schemas.config.metrics import MetricsMapping
+from schemas.config.policy import Policy
+from schemas.config.runbooks import RunbookCatalogue
+from schemas.config.topology import TopologyFile
+from schemas.settings import Settings
+from streams.harness.kafka import KafkaSettings
+from streams.harness.readiness import Readiness
+from streams.harness.stage import Effector, Stage
+
+Plain = Callable[[asyncio.Event], Awaitable[None]]
+
+
+@dataclass
+class Parts:
+    """What one process runs side by side."""
+
+    stages: list[Stage[Any]] = field(default_factory=list)
+    effectors: list[Effector] = field(default_factory=list)
+    plain: list[Plain] = field(default_factory=list)  # consumers and servers that need no fold
+    addresses: dict[str, Any] = field(default_factory=dict)  # for the run file
+    closing: list[Callable[[], None]] = field(default_factory=list)  # called at the end, in order
+    snapshot_every_s: float | None = None  # None: the harness's default
+
+
+def now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+def configuration(settings: Settings, name: str) -> Strict:
+    """Read and validate one of the configuration files; raise ConfigError."""
+    from schemas.config.detect import DetectConfig
+
+    models: dict[str, type[Strict]] = {
+        "detect": DetectConfig,
+        "metrics": MetricsMapping,
+        "correlate": CorrelateConfig,
+        "runbooks": RunbookCatalogue,
+        "policy": Policy,
+        "topology": TopologyFile,
+    }
+    return load(models[name], settings.file(name))
+
+
+def in_thread(run: Callable[[threading.Event], None]) -> Plain:
+    """Run a blocking consumer in a thread until the event is set; what it raises ends the process."""
+
+    async def plain(stop: asyncio.Event) -> None:
+        ended = threading.Event()
+        task = asyncio.create_task(asyncio.to_thread(run, ended))
+        waiting = asyncio.create_task(stop.wait())
+        await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        ended.set()
+        waiting.cancel()
+        await task
+
+    return plain
+
+
+def normalise(settings: Settings, kafka: KafkaSettings, readiness: Readiness) -> Parts:
+    from streams.normalise.consumer import Normaliser
+
+    mapping = load(MetricsMapping, settings.file("metrics"))
+    normaliser = Normaliser(
+        kafka, mapping, settings.metrics_topics, settings.alerts_topics, settings.changes_topics, instance=settings.instance
+    )
+    return Parts(plain=[in_thread(lambda stop: normaliser.run(stop, readiness))])
+
+
+def detect(settings: Settings, kafka: KafkaSettings, readiness: Readiness) -> Parts:
+    del kafka, readiness
+    from schemas.config.detect import DetectConfig
+    from streams.detect import stage
+
+    config = load(DetectConfig, settings.file("detect"))
+    return Parts(stages=[stage(config.model_copy(update={"sigma": settings.anomaly_threshold_sigma}))])
+
+
+def dedup(settings: Settings, kafka: KafkaSettings, readiness: Readiness) -> Parts:
+    del settings, kafka, readiness
+    from streams.dedup import stage
+
+    return Parts(stages=[stage()])
+
+
+def control(settings: Settings, kafka: KafkaSettings, readiness: Readiness) -> Parts:
+    """The narrow plane: correlate, reason, approve, admit, verify as folds; execute, tell and the LLM as effectors."""
+    from agents import admit, approve, reason, tell, verify
+    from streams import correlate
+
+    policy = load(Policy, settings.file("policy"))
+    runbooks = load(RunbookCatalogue, settings.file("runbooks"))
+    topology = load(TopologyFile, settings.file("topology"))
+    llm = _llm(settings)
+    return Parts(
+        stages=[
+            correlate.stage(load(CorrelateConfig, settings.file("correlate"))),
+            reason.stage(runbooks),
+            approve.stage(policy),
+            admit.stage(policy),
+            verify.stage(policy),
+        ],
+        effectors=[_execute(settings, kafka, policy), tell.effector(settings.webhook_url, settings.webhook_timeout_s), *llm],
+        snapshot_every_s=1.0,  # small states: a restart folds at most a second of the log again
+        plain=[lambda stop: _publish_topology(kafka, topology, readiness, stop)],
+    )
+
+
+def sink(settings: Settings, kafka: KafkaSettings, readiness: Readiness) -> Parts:
+    from streams.sink import Sink
+    from streams.sink.server import StoreServer
+    from streams.sink.store import open_store
+
+    store = open_store(settings.store_url, settings.store_password.get_secret_value(), settings.data_dir / "store")
+    consumer = Sink(kafka, store, instance=settings.instance)
+    parts = Parts(plain=[in_thread(lambda stop: consumer.run(stop, readiness))])
+    if store.embedded:
+        server = StoreServer(store, "127.0.0.1", settings.store_port)
+        server.start()
+        parts.addresses["store_port"] = server.address[1]
+        parts.closing.append(server.stop)
+    parts.closing.append(store.close)
+    return parts
+
+
+def api(settings: Settings, kafka: KafkaSettings, readiness: Readiness) -> Parts:
+    del settings, kafka, readiness
+    raise NotImplementedError
+
+
+def _execute(settings: Settings, kafka: KafkaSettings, policy: Policy) -> Effector:
+    del settings, kafka, policy
+    raise NotImplementedError
+
+
+def _llm(settings: Settings) -> list[Effector]:
+    key = settings.llm_api_key.get_secret_value()
+    if not key:
+        return []
+    from agents.reason.llm.answer import Explainer
+    from agents.reason.llm.effector import LlmEffector
+
+    explainer: Explainer
+    if settings.llm_provider == "anthropic":
+        from agents.reason.llm.anthropic_explainer import AnthropicExplainer
+
+        explainer = AnthropicExplainer(key, settings.llm_model, settings.llm_base_url, settings.llm_timeout_s)
+    else:
+        from agents.reason.llm.openai_explainer import OpenAIExplainer
+
+        explainer = OpenAIExplainer(key, settings.llm_model, settings.llm_base_url, settings.llm_timeout_s)
+    return [LlmEffector(explainer, now_ms)]
+
+
+async def _publish_topology(kafka: KafkaSettings, file: TopologyFile, readiness: Readiness, stop: asyncio.Event) -> None:
+    """Append the topology to signals: correlate takes what it needs from its own log. The same file again changes nothing."""
+    from schemas import topics
+    from schemas.signals import Topology
+    from streams.harness.emit import emit
+    from streams.harness.producer import KafkaAppender
+
+    known = digest(file)
+    services = [service.model_dump() for service in file.services]
+    calls = [call.model_dump(by_alias=True) for call in file.calls]
+    record = Topology.model_validate({"id": derive_id("top", known), "at": now_ms(), "digest": known, "services": services, "calls": calls})
+    appender = KafkaAppender(kafka)
+    await appender.start()
+    try:
+        await appender([emit(topics.SIGNALS, "topology", record)])
+    finally:
+        await appender.stop()
+    readiness.set("topology", ready=True, reason=f"{len(services)} services, digest {known[:12]}")
+    await stop.wait()

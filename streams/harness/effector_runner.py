@@ -1,0 +1,235 @@
+"""Run effectors: fold the log, perform what is pending, commit only below the earliest unfinished intent."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+
+from schemas.base import Position
+from streams.harness import metrics
+from streams.harness.arming import armed_after
+from streams.harness.dlq import dead_letter
+from streams.harness.errors import Poison, Retryable
+from streams.harness.exits import boundary
+from streams.harness.kafka import FETCH_WAIT_MS, MAX_REQUEST_BYTES, KafkaSettings
+from streams.harness.pending import Desk
+from streams.harness.producer import KafkaAppender
+from streams.harness.readiness import Readiness
+from streams.harness.stage import Effector, Intent, Output
+from streams.harness.view import to_record
+
+log = structlog.get_logger()
+
+SESSION_TIMEOUT_MS = 10_000
+HEARTBEAT_MS = 2_000
+POLL_MS = 200  # how late a back-off that is over is noticed
+COMMIT_EVERY_S = 1.0
+FINISH_WITHIN_S = 2.0  # on a stop; what is cut off is looked up by the next start
+
+
+class EffectorRunner:
+    """Runs one effector on its one-partition topic; a second process of the same effector is a hot standby."""
+
+    def __init__(
+        self,
+        effector: Effector,
+        kafka: KafkaSettings,
+        appender: KafkaAppender,
+        *,
+        instance: str,
+        readiness: Readiness,
+        randomness: random.Random | None = None,
+    ) -> None:
+        self.effector = effector
+        self._kafka = kafka
+        self._appender = appender
+        self._instance = instance
+        self._readiness = readiness
+        self._desk = Desk(effector.concurrency, randomness or random.Random(instance))
+        self._tp = TopicPartition(effector.topic, 0)
+        self._owned = asyncio.Event()
+        self._next: int | None = None  # the next offset to fold; None before the first assignment
+        self._committed = -1
+        self._committed_at = 0.0
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._consumer: AIOKafkaConsumer | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Join the group and return; the work goes on in the background."""
+        self._readiness.set(self.effector.name, False, "joining its group")  # noqa: FBT003
+        consumer = AIOKafkaConsumer(
+            **self._kafka.aiokafka(),
+            group_id=f"airra-{self.effector.name}",
+            group_instance_id=f"{self.effector.name}-{self._instance}",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            session_timeout_ms=SESSION_TIMEOUT_MS,
+            heartbeat_interval_ms=HEARTBEAT_MS,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
+            max_partition_fetch_bytes=MAX_REQUEST_BYTES,
+        )
+        self._consumer = consumer
+        await consumer.start()
+        consumer.subscribe([self.effector.topic], listener=_Listener(self))
+        self._task = asyncio.create_task(self._run(consumer), name=f"effector {self.effector.name}")
+
+    async def stop(self) -> None:
+        """Let what is being performed finish for a moment, cut off the rest, commit."""
+        if self._running:
+            await asyncio.wait(self._running.values(), timeout=FINISH_WITHIN_S)
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        await self.pause()
+        if self._consumer is not None:
+            await self._consumer.stop()
+
+    async def pause(self) -> None:
+        """The partition is no longer ours: perform nothing more. An intent that was cut off is looked up by whoever is next."""
+        self._owned.clear()
+        running, self._running = list(self._running.values()), {}
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
+        self._desk.forget()
+        self._readiness.set(self.effector.name, False, "not assigned")  # noqa: FBT003
+
+    def resume(self, assigned: Sequence[TopicPartition]) -> None:
+        if self._tp in assigned:
+            self._owned.set()
+        else:
+            self._readiness.set(self.effector.name, True, "standby")  # noqa: FBT003
+
+    async def append(self, outputs: Sequence[Output]) -> Sequence[Position]:
+        """`Append` as the effector gets it: nothing is appended once the partition is lost."""
+        if not self._owned.is_set():
+            raise Retryable(f"{self.effector.name} is not assigned")
+        return await self._appender(outputs)
+
+    async def _run(self, consumer: AIOKafkaConsumer) -> None:
+        with boundary(self.effector.name):
+            while True:
+                await self._owned.wait()
+                try:
+                    await self._own(consumer)
+                except IllegalStateError:
+                    self._owned.clear()  # the partition went while it was being asked for
+
+    async def _own(self, consumer: AIOKafkaConsumer) -> None:
+        if self._next is None:
+            self._next = await self._first(consumer)
+        consumer.seek(self._tp, self._next)
+        end = (await consumer.end_offsets([self._tp]))[self._tp]
+        while self._owned.is_set() and self._next < end:
+            await self._fold(consumer, POLL_MS)
+        if not self._owned.is_set():
+            return
+        await self.effector.begin(self.append)
+        self._readiness.set(self.effector.name, True, "")  # noqa: FBT003
+        log.info("effector_began", effector=self.effector.name, offset=self._next, pending=len(self.effector.pending()))
+        while self._owned.is_set():
+            await self._fold(consumer, POLL_MS)
+            self._perform_due()
+            await self._commit(consumer)
+
+    async def _first(self, consumer: AIOKafkaConsumer) -> int:
+        """Return where to start: the committed offset; without one the beginning, or, where arming is asked for, the end as of now."""
+        committed = await consumer.committed(self._tp)
+        beginning = (await consumer.beginning_offsets([self._tp]))[self._tp]
+        if committed is not None and committed >= beginning:
+            self._committed = committed
+            return committed
+        if not self.effector.armed_start:
+            return beginning
+        noticed = (await consumer.end_offsets([self._tp]))[self._tp]
+        self._readiness.set(self.effector.name, False, "waits for arming: airra act arm")  # noqa: FBT003
+        log.warning("waits_for_arming", effector=self.effector.name, offset=noticed)
+        await armed_after(self._kafka)
+        await consumer.commit({self._tp: noticed})
+        self._committed = noticed
+        return noticed
+
+    async def _fold(self, consumer: AIOKafkaConsumer, wait_ms: int) -> None:
+        batch = await consumer.getmany(self._tp, timeout_ms=wait_ms, max_records=500)
+        for message in batch.get(self._tp, ()):
+            record = to_record(message)
+            if self._next is not None and record.offset < self._next:
+                continue
+            try:
+                self.effector.fold(record)
+            except Poison as poison:
+                metrics.POISON.labels(self.effector.name, poison.reason).inc()
+                await self._appender([dead_letter(record, self.effector.name, poison)])
+            self._next = record.offset + 1
+            metrics.RECORDS.labels(self.effector.name).inc()
+
+    def _perform_due(self) -> None:
+        pending = self.effector.pending()
+        metrics.PENDING.labels(self.effector.name).set(len(pending))
+        for intent in self._desk.due(pending, asyncio.get_running_loop().time()):
+            self._running[intent.id] = asyncio.create_task(self._perform(intent), name=f"{self.effector.name} {intent.id}")
+
+    async def _perform(self, intent: Intent) -> None:
+        result = "done"
+        try:
+            with boundary(self.effector.name, intent=intent.id):
+                try:
+                    await self.effector.perform(intent, self.append)
+                    self._desk.performed(intent.id)
+                except Retryable as error:
+                    result = "retried"
+                    pause = self._desk.failed(intent.id, asyncio.get_running_loop().time())
+                    log.warning("perform_retried", effector=self.effector.name, intent=intent.id, error=str(error), pause_s=round(pause, 2))
+            metrics.PERFORMED.labels(self.effector.name, result).inc()
+        finally:
+            self._running.pop(intent.id, None)
+
+    async def _commit(self, consumer: AIOKafkaConsumer) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._next is None or now - self._committed_at < COMMIT_EVERY_S:
+            return
+        self._committed_at = now
+        offset = min([self._next, *(intent.offset for intent in self.effector.pending())])
+        if offset <= self._committed:
+            return
+        try:
+            await consumer.commit({self._tp: offset})
+            self._committed = offset
+        except CommitFailedError:
+            log.info("commit_refused", effector=self.effector.name, reason="the group is rebalancing")
+        except KafkaError as error:
+            if not error.retriable:
+                raise
+            log.warning("commit_later", effector=self.effector.name, error=str(error))
+
+
+class _Listener(ConsumerRebalanceListener):
+    def __init__(self, runner: EffectorRunner) -> None:
+        self._runner = runner
+
+    async def on_partitions_revoked(self, revoked: Any) -> None:
+        if revoked:
+            await self._runner.pause()
+
+    async def on_partitions_assigned(self, assigned: Any) -> None:
+        self._runner.resume(list(assigned))
+
+
+async def run_effectors(effectors: Sequence[Effector], kafka: KafkaSettings, instance: str, readiness: Readiness) -> None:
+    """Run effectors alone, until the process is told to stop."""
+    from pathlib import Path  # noqa: PLC0415
+
+    from streams.harness.runner import serve  # noqa: PLC0415 - it runs effectors through this file
+
+    await serve((), effectors, (), kafka, instance, Path(), readiness)

@@ -1,0 +1,87 @@
+"""The stage of the campaign: a keyed counter with packed state, and its linear replay. Run as a worker process by the campaign."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent.parent))
+
+from schemas.base import derive_id
+from streams.harness.stage import Output, Record, Stage
+
+
+class Counts:
+    """Counts per key, a digest over all records in order, and the last offset."""
+
+    def __init__(self, data: bytes | None = None) -> None:
+        kept = json.loads(data) if data else {"counts": {}, "sum": 0}
+        self.counts: dict[str, int] = kept["counts"]
+        self.sum: int = kept["sum"]
+
+    def dump(self) -> bytes:
+        return json.dumps({"counts": self.counts, "sum": self.sum}, sort_keys=True).encode()
+
+
+def counting(name: str, source: str, target: str, tick_every_s: float | None = None, ballast: int = 0) -> Stage[Counts]:
+    """Emit the count of the key of every fifth record; `ballast` bytes make the snapshot large."""
+
+    def apply(state: Counts, record: Record, now: int) -> Sequence[Output]:
+        if record.header("airra.type") == b"tick":
+            return ()
+        key = (record.key or b"").decode()
+        state.counts[key] = count = state.counts.get(key, 0) + 1
+        state.sum = (state.sum * 31 + record.offset + len(record.value)) % 1_000_000_007
+        if count % 5:
+            return ()
+        body = {"id": derive_id("cnt", record.topic, record.partition, record.offset), "key": key, "count": count, "sum": state.sum}
+        return [Output(target, record.key, json.dumps(body, sort_keys=True).encode())]
+
+    def snapshot(state: Counts) -> bytes:
+        return state.dump() + b" " * ballast
+
+    return Stage(name, source, Counts, apply, snapshot, tick_every_s)
+
+
+def replay(stage: Stage[Counts], records: Iterable[Record]) -> tuple[dict[int, Counts], list[Output]]:
+    """Fold the log linearly: what an uninterrupted run would have given."""
+    states: dict[int, Counts] = {}
+    outputs: list[Output] = []
+    for record in records:
+        state = states.setdefault(record.partition, Counts())
+        outputs.extend(stage.apply(state, record, record.timestamp))
+    return states, outputs
+
+
+def main() -> None:
+    from streams.harness.kafka import KafkaSettings
+    from streams.harness.readiness import Readiness
+    from streams.harness.runner import serve
+
+    cli = argparse.ArgumentParser()
+    cli.add_argument("--bootstrap", required=True)
+    cli.add_argument("--instance", required=True)
+    cli.add_argument("--data", type=Path, required=True)
+    cli.add_argument("--stage", action="append", default=[], help="name:source:target[:tick_every_s[:ballast]]")
+    cli.add_argument("--effector", action="append", default=[], help="name:topic:folder of the recording target")
+    args = cli.parse_args()
+    stages: list[Stage[Any]] = []
+    for text in args.stage:
+        name, source, target, tick, ballast = [*text.split(":"), "", ""][:5]
+        stages.append(counting(name, source, target, float(tick) if tick else None, int(ballast or 0)))
+    effectors = []
+    for text in args.effector:
+        from acting import Recording
+
+        effectors.append(Recording(*text.split(":", 2)))
+    asyncio.run(serve(stages, effectors, (), KafkaSettings(args.bootstrap), args.instance, args.data, Readiness(), snapshot_every_s=1.0))
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parent))
+    main()

@@ -1,0 +1,169 @@
+"""The parts between core and Kafka: the cache's turns, reading, acknowledgements, topics, the partitioner."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_NOT_AVAILABLE
+
+from schemas.config.metrics import MetricsMapping
+from schemas.samples import SeriesDef
+from streams.harness.errors import Fatal
+from streams.harness.stage import Output
+from streams.normalise.acks import Flight, send, wait
+from streams.normalise.cache import SeriesCache
+from streams.normalise.partitioner import murmur2, partition_of
+from streams.normalise.reading import read
+from streams.normalise.series import Resolver
+from streams.normalise.sources import Sources
+
+MAPPING = MetricsMapping.model_validate({"metrics": [{"match": "up", "kind": "up"}]})
+
+
+def labels(number: int) -> bytes:
+    return json.dumps({"__name__": "up", "service": f"s{number}"}).encode()
+
+
+def test_the_cache_keeps_what_is_used_forgets_the_rest_and_counts_it() -> None:
+    cache = SeriesCache(Resolver(MAPPING), 4, capacity=20)
+    for turn in range(50):
+        cache.turn()
+        cache.find(labels(0), "up")
+        for number in range(10):
+            cache.find(labels(1 + turn * 10 + number), "up")
+
+    assert len(cache) <= 33  # two generations of at most one batch above the half
+    assert cache.evicted + len(cache) == 501
+    assert len(cache.ids) <= 1024
+
+
+def test_a_slot_given_up_is_taken_by_another_series_that_is_announced_anew() -> None:
+    cache = SeriesCache(Resolver(MAPPING), 4, capacity=2)
+    slots = []
+    for number in range(6):
+        cache.turn()
+        slots.append(cache.find(labels(number), "up"))
+        assert not cache.announced[slots[-1]]
+        cache.announced[slots[-1]] = True
+        found = cache.meaning(slots[-1])
+        assert isinstance(found, SeriesDef)
+        assert (found.service, found.id) == (f"s{number}", int(cache.ids[slots[-1]]))
+
+    assert len(set(slots)) < 6
+
+
+@dataclass
+class FakeMessage:
+    at: int
+    stamp: tuple[int, int] = (TIMESTAMP_CREATE_TIME, 1000)
+
+    def offset(self) -> int:
+        return self.at
+
+    def value(self) -> bytes:
+        return str(self.at).encode()
+
+    def timestamp(self) -> tuple[int, int]:
+        return self.stamp
+
+
+def test_what_was_read_before_or_twice_is_left_out_and_counted() -> None:
+    found = read([FakeMessage(at) for at in (3, 4, 5, 6, 5, 6, 7)], 4)  # type: ignore[list-item]
+
+    assert (found.offsets, found.values, found.repeated) == ([4, 5, 6, 7], [b"4", b"5", b"6", b"7"], 3)
+
+
+def test_holes_in_offsets_are_ordinary() -> None:
+    found = read([FakeMessage(3), FakeMessage(9, (TIMESTAMP_NOT_AVAILABLE, -1))], -1)  # type: ignore[list-item]
+
+    assert (found.offsets, found.stamps, found.repeated) == ([3, 9], [1000, 0], 0)
+
+
+@dataclass
+class FakeProducer:
+    room: int = 100
+    error: Any = None
+    sent: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    queued: list[Any] = field(default_factory=list)
+    silent: bool = False
+
+    def produce(self, topic: str, **record: Any) -> None:
+        if len(self.queued) >= self.room:
+            raise BufferError
+        self.sent.append((topic, record))
+        self.queued.append(record["on_delivery"])
+
+    def poll(self, timeout: float) -> int:
+        if not self.silent and timeout:
+            for call in self.queued:
+                call(self.error, None)
+            self.queued.clear()
+        return 0
+
+
+class Refusal:
+    def str(self) -> str:
+        return "Broker: Not enough in-sync replicas"
+
+
+OUTPUTS = [Output("t", None, str(number).encode(), (("h", b"1"),), partition=None if number else 3) for number in range(5)]
+
+
+def test_a_full_queue_is_waited_for_and_order_is_kept() -> None:
+    producer, flight = FakeProducer(room=2), Flight({("metrics", 0): 9})
+
+    send(producer, OUTPUTS, flight)
+    wait(producer, flight)
+
+    assert [record["value"] for _, record in producer.sent] == [b"0", b"1", b"2", b"3", b"4"]
+    assert [record.get("partition") for _, record in producer.sent] == [3, None, None, None, None]
+    assert flight.waiting == 0
+
+
+def test_one_record_that_is_not_acknowledged_is_fatal() -> None:
+    producer, flight = FakeProducer(error=Refusal()), Flight({})
+    send(producer, OUTPUTS, flight)
+
+    with pytest.raises(Fatal, match="Not enough in-sync replicas"):
+        wait(producer, flight)
+
+
+def test_silence_is_fatal_after_a_time() -> None:
+    producer, flight = FakeProducer(silent=True), Flight({})
+    send(producer, OUTPUTS, flight)
+    clock = iter(range(0, 1000, 10))
+
+    with pytest.raises(Fatal, match="5 records were not acknowledged within 60 s"):
+        wait(producer, flight, lambda: float(next(clock)))
+
+
+def test_a_missing_topic_is_named_with_its_setting_and_the_others_are_read() -> None:
+    sources = Sources(["metrics", "more"], ["alerts"], ["changes"])
+
+    assert sources.see({"metrics", "alerts", "else"})
+    assert not sources.see({"metrics", "alerts"})
+    assert sources.present == ["alerts", "metrics"]
+    assert "no raw topic changes, more" in sources.reason("host:9092")
+    assert "AIRRA_CHANGES_TOPICS, AIRRA_METRICS_TOPICS" in sources.reason("host:9092")
+    assert sources.see({"metrics", "more", "alerts", "changes"})
+    assert sources.reason("host:9092") == ""
+
+
+def test_one_topic_in_two_formats_is_refused() -> None:
+    with pytest.raises(Fatal, match="topic raw is named in both AIRRA_METRICS_TOPICS and AIRRA_ALERTS_TOPICS"):
+        Sources(["raw"], ["raw"], [])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("21", -973932308), ("foobar", -790332482), ("a-little-bit-long-string", -985981536), ("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58897971)],
+)
+def test_murmur2_is_that_of_kafkas_own_test(text: str, expected: int) -> None:
+    assert murmur2(text.encode()) == expected % 2**32
+
+
+def test_a_partition_is_one_that_exists() -> None:
+    assert {partition_of(f"service-{number}", 4) for number in range(100)} == {0, 1, 2, 3}
