@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from api.errors import Refusal, not_found
 from api.read_model import Doing, ReadModel, action_id
 from models.approvals import pending
@@ -54,7 +56,7 @@ def proposal_status(model: ReadModel, proposal: Proposal) -> ProposalStatus:
 
 
 def proposal_view(model: ReadModel, proposal: Proposal) -> ProposalView:
-    views = [action_view(model, doing) for doing in model.doings if doing.grant.proposal == proposal.id]
+    views = [action_view(model, doing) for doing in model.doings_of(proposal.id)]
     promised = promised_action(model, proposal)
     if promised is not None and all(view.id != promised.id for view in views):
         views.insert(0, promised)
@@ -129,7 +131,8 @@ def incident_status(model: ReadModel, incident: str) -> IncidentStatus | None:
         return IncidentStatus.RESOLVED
     if incident in model.approvals.open:
         return IncidentStatus.PENDING_APPROVAL
-    doings = [doing for doing in model.doings if doing.grant.incident == incident and doing.refused is None]
+    proposals = model.of_incident.get(incident) or []
+    doings = [doing for name in proposals for doing in model.doings_of(name) if doing.refused is None]
     if any(doing.finished is None for doing in doings) or _awaits_grant(model, incident):
         return IncidentStatus.ACTING
     if any(doing.grant.id not in model.outcomes for doing in doings):
@@ -167,7 +170,7 @@ def incident_page(model: ReadModel, status: IncidentStatus | None, limit: int, a
             raise Refusal(404, "not_found", f"no incident {after!r} to go on after", "start again without ?after=")
         incidents = incidents[names.index(after) + 1 :]
     summaries = (incident_summary(model, incident) for incident in incidents)
-    found = [summary for summary in summaries if status is None or summary.status is status][: limit + 1]
+    found = list(islice((summary for summary in summaries if status is None or summary.status is status), limit + 1))
     return IncidentPage(items=tuple(found[:limit]), next=found[limit - 1].id if len(found) > limit else None)
 
 
@@ -182,4 +185,3 @@ def incident_detail(model: ReadModel, identifier: str) -> IncidentDetail:
         proposals=tuple(proposal_view(model, proposal) for proposal in proposals if proposal),
         feedback=model.incidents.feedback(identifier),
     )
-

@@ -115,4 +115,6 @@ def no_operators() -> Refusal:
 def same_person(named: str | None, subject: str, field: str) -> None:
     """Refuse a name in a body that is not the token's subject."""
     if named is not None and not hmac.compare_digest(named.encode(), subject.encode()):
-        raise Refusal(403, "wrong_subject", f"{field} is not the subject of this token", f"send your own name, {subject!r}, or your own token")
+        raise Refusal(
+            403, "wrong_subject", f"{field} is not the subject of this token", f"send your own name, {subject!r}, or your own token"
+        )

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
 
-from api.ask import incident_detail, incident_page, pending_proposals, promised_action
+from api.ask import incident_detail, incident_page, pending_proposals, promised_action, proposal_view
 from api.auth import operator, reader, same_person
 from api.decide import Word, decide, find, reach, record
 from api.deps import Dependencies
@@ -27,6 +27,7 @@ from schemas.http import (
     IncidentStatus,
     PendingPage,
     Problem,
+    ProposalView,
     RejectBody,
 )
 from schemas.incidents import Feedback
@@ -92,6 +93,13 @@ async def pending(deps: Deps, _: Reader) -> PendingPage:
     return pending_proposals(deps.model)
 
 
+@router.get("/approvals/{identifier}")
+async def proposal(deps: Deps, _: Reader, identifier: Name) -> ProposalView:
+    """Show a proposal, decided or not; `identifier` is its own or that of the action that it would become."""
+    found, _mode = await find(deps, identifier)
+    return proposal_view(deps.model, found)
+
+
 @router.post("/approvals/{identifier}/approve")
 async def approve(deps: Deps, subject: Operator, identifier: Name, body: ApproveBody, key: Key = None) -> DecisionReply:
     """Approve a proposal's dry run or live action; the loser of a race gets 409 with who and when."""
@@ -117,7 +125,9 @@ async def execute(deps: Deps, _: Operator, identifier: Name) -> ActionView:
     proposal, mode = await find(deps, identifier)
     action = promised_action(deps.model, proposal)
     if action is None or mode not in (None, action.mode):
-        raise Refusal(409, "not_approved", "nothing is executed that is not approved", f"POST /api/v1/approvals/{proposal.id}/approve first")
+        raise Refusal(
+            409, "not_approved", "nothing is executed that is not approved", f"POST /api/v1/approvals/{proposal.id}/approve first"
+        )
     return action
 
 

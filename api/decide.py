@@ -95,7 +95,9 @@ def _refuse_what_is_known(deps: Dependencies, proposal: Proposal, command: Comma
     if proposal.chosen is None or proposal.digests is None:
         raise _nothing_to_decide(proposal)
     if command.at > proposal.expires_at:
-        raise Refusal(410, "expired", "the proposal has expired", "a newer one follows while the incident lasts", newer=_newer(deps, proposal))
+        raise Refusal(
+            410, "expired", "the proposal has expired", "a newer one follows while the incident lasts", newer=_newer(deps, proposal)
+        )
     if command.verb is CommandVerb.APPROVE and command.digest != digest_of(proposal, command.mode):
         raise _wrong_digest(command.mode)
 
@@ -112,12 +114,16 @@ async def record(deps: Dependencies, view: View, output: Output, name: str, look
             where = (await deps.append([output]))[0]
     except (Retryable, Fatal, TimeoutError) as error:
         log.warning("append_unacknowledged", topic=output.topic, record=name, error=str(error))
-        raise Refusal(503, "not_acknowledged", "Kafka has not acknowledged it: it may or may not stand on the log", look, command=name) from error
+        raise Refusal(
+            503, "not_acknowledged", "Kafka has not acknowledged it: it may or may not stand on the log", look, command=name
+        ) from error
     try:
         await view.wait_for(where.partition, where.offset, deps.wait_s)
     except (Retryable, Fatal, TimeoutError) as error:
         log.warning("fold_behind", topic=output.topic, record=name, error=str(error))
-        raise Refusal(503, "recorded_not_read", f"it is recorded at {where}, and this API has not read so far yet", look, command=name) from error
+        raise Refusal(
+            503, "recorded_not_read", f"it is recorded at {where}, and this API has not read so far yet", look, command=name
+        ) from error
     return where
 
 
@@ -126,7 +132,9 @@ async def reach(view: View, timeout_s: float) -> None:
     try:
         await view.barrier(timeout_s)
     except (Retryable, Fatal, TimeoutError) as error:
-        raise Refusal(503, "log_unreadable", "the log cannot be read to its end now", "try again; /health/ready says what is wrong") from error
+        raise Refusal(
+            503, "log_unreadable", "the log cannot be read to its end now", "try again; /health/ready says what is wrong"
+        ) from error
 
 
 def _told(deps: Dependencies, proposal: Proposal, command: Command, verdict: CommandVerdict | None) -> DecisionReply:
@@ -158,10 +166,15 @@ def _newer(deps: Dependencies, proposal: Proposal) -> str | None:
 
 
 def _wrong_digest(mode: Mode) -> Refusal:
-    return Refusal(409, "changed", f"the digest is not that of this proposal's {mode.value}", "read the proposal again and approve what it says now")
+    return Refusal(
+        409, "changed", f"the digest is not that of this proposal's {mode.value}", "read the proposal again and approve what it says now"
+    )
 
 
 def _nothing_to_decide(proposal: Proposal) -> Refusal:
     return Refusal(
-        409, "nothing_to_decide", f"AIRRA abstains here ({proposal.reason.value}): no action is proposed", "look at the incident and act by hand"
+        409,
+        "nothing_to_decide",
+        f"AIRRA abstains here ({proposal.reason.value}): no action is proposed",
+        "look at the incident and act by hand",
     )

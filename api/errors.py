@@ -18,7 +18,9 @@ class Refusal(Exception):
 
 
 def not_found(what: str, identifier: str) -> Refusal:
-    return Refusal(404, "not_found", f"no {what} {identifier!r} is known here", "list incidents under /api/v1/incidents; old ones are in the store")
+    return Refusal(
+        404, "not_found", f"no {what} {identifier!r} is known here", "list incidents under /api/v1/incidents; old ones are in the store"
+    )
 
 
 def already_decided(decision: Decision, newer: str | None = None) -> Refusal:
@@ -26,11 +28,17 @@ def already_decided(decision: Decision, newer: str | None = None) -> Refusal:
     told = {"decided_by": decision.subject, "decided_at": decision.at, "outcome": decision.outcome, "newer": newer}
     match decision.outcome:
         case DecisionOutcome.EXPIRED:
-            return Refusal(410, "expired", "the proposal expired before it was decided", "a newer one follows while the incident lasts", **told)
+            return Refusal(
+                410, "expired", "the proposal expired before it was decided", "a newer one follows while the incident lasts", **told
+            )
         case DecisionOutcome.SUPERSEDED:
             return Refusal(409, "superseded", "a newer proposal took its place", "look at the newer proposal and decide on that", **told)
         case DecisionOutcome.FORBIDDEN:
-            return Refusal(409, "forbidden_by_policy", decision.reason or "policy forbids this action", "act by hand, or change the policy", **told)
+            return Refusal(
+                409, "forbidden_by_policy", decision.reason or "policy forbids this action", "act by hand, or change the policy", **told
+            )
         case _:
-            said = f"{decision.subject} already {decision.outcome.value} it" + (f" ({decision.mode.value})" if decision.outcome is DecisionOutcome.APPROVED else "")
+            said = f"{decision.subject} already {decision.outcome.value} it" + (
+                f" ({decision.mode.value})" if decision.outcome is DecisionOutcome.APPROVED else ""
+            )
             return Refusal(409, "already_decided", said, "nothing: the first decision stands", **told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 from prometheus_client import Counter, Histogram
@@ -20,12 +21,15 @@ HEADERS = (
     (b"cache-control", b"no-store"),
     (b"x-frame-options", b"DENY"),
     # The pages have no script at all, so an injected one cannot run.
-    (b"content-security-policy", b"default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"),
+    (
+        b"content-security-policy",
+        b"default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    ),
 )
 
 
 class TooLarge(Exception):
-    """The body went over the limit while it was read."""
+    """The body went over the limit while it was read; whoever reads it stops here."""
 
 
 class Limits:
@@ -40,7 +44,6 @@ class Limits:
             return
         began = time.perf_counter()
         code = 500
-        answered = False
         taken = 0
 
         async def limited() -> Message:
@@ -52,20 +55,23 @@ class Limits:
             return message
 
         async def guarded(message: Message) -> None:
-            nonlocal code, answered
+            nonlocal code
             if message["type"] == "http.response.start":
-                code, answered = message["status"], True
+                code = message["status"]
                 message["headers"] = [*message.get("headers", []), *HEADERS]
             await send(message)
 
+        async def silenced(message: Message) -> None:
+            """Pass the application's answer on, unless it is about a body that it was not let read to the end."""
+            if taken <= MAX_BODY:
+                await guarded(message)
+
         try:
-            if _declared(scope) > MAX_BODY:
-                raise TooLarge
-            await self._app(scope, limited, guarded)
-        except TooLarge:
-            if answered:
-                raise
-            await _refuse(guarded)
+            if _declared(scope) <= MAX_BODY:
+                with contextlib.suppress(TooLarge):
+                    await self._app(scope, limited, silenced)
+            if max(taken, _declared(scope)) > MAX_BODY:
+                await _refuse(guarded)
         finally:
             route = getattr(scope.get("route"), "path", "other")  # the template, so that the count stays bounded
             REQUESTS.labels(route, str(code)).inc()

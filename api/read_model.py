@@ -21,6 +21,7 @@ from schemas.outcomes import Outcome
 from streams.harness.emit import parse, position
 from streams.harness.stage import Record
 
+OF_ONE = 100  # proposals of one incident, actions of one proposal
 KEPT = 2_000  # proposals, actions, outcomes: weeks of an ordinary environment; older ones are in the store
 
 _OUTCOMES: TypeAdapter[Outcome] = TypeAdapter(Outcome)
@@ -91,6 +92,7 @@ class ReadModel:
     explanations: Kept[Explanation] = field(default_factory=lambda: Kept[Explanation]("explanations"))
     of_incident: Kept[list[str]] = field(default_factory=lambda: Kept[list[str]]("of_incident"))  # proposals, in log order
     promised: Kept[tuple[str, Mode]] = field(default_factory=lambda: Kept[tuple[str, Mode]]("promised", 2 * KEPT))  # by action id
+    of_proposal: Kept[list[str]] = field(default_factory=lambda: Kept[list[str]]("of_proposal"))  # actions, in log order
     doings: Kept[Doing] = field(default_factory=lambda: Kept[Doing]("doings"))
     outcomes: Kept[Outcome] = field(default_factory=lambda: Kept[Outcome]("outcomes"))  # newest version, by action
     epoch: int = -1
@@ -105,12 +107,17 @@ class ReadModel:
         if isinstance(event, Proposal) and event.id not in self.proposals:
             # The book cuts a proposal short once it is decided; a person who looks back wants to see all of it.
             self.proposals.put(event.id, event)
-            self.of_incident.setdefault(event.incident, list).append(event.id)
+            _add(self.of_incident.setdefault(event.incident, list), event.id)
             if event.digests is not None:
                 self.promised.put(action_id(event.id, event.digests.dry_run), (event.id, Mode.DRY_RUN))
                 self.promised.put(action_id(event.id, event.digests.live), (event.id, Mode.LIVE))
         elif isinstance(event, Explanation) and event.proposal not in self.explanations:
             self.explanations.put(event.proposal, event)
+
+    def doings_of(self, proposal: str) -> list[Doing]:
+        """Return the actions granted for a proposal, its undo among them, in log order."""
+        found = (self.doings.get(action) for action in self.of_proposal.get(proposal) or ())
+        return [doing for doing in found if doing is not None]
 
     def fold_incidents(self, record: Record) -> None:
         self.incidents.apply(parse(INCIDENT_EVENTS, record), position(record), record.timestamp)
@@ -120,7 +127,9 @@ class ReadModel:
         if isinstance(event, Epoch):
             self.epoch = record.offset
         elif isinstance(event, Grant):
-            self.doings.setdefault(event.id, lambda: Doing(event))
+            if event.id not in self.doings:
+                self.doings.put(event.id, Doing(event))
+                _add(self.of_proposal.setdefault(event.proposal, list), event.id)
         elif (doing := self.doings.get(event.action)) is None:
             return
         elif isinstance(event, Started):
@@ -136,3 +145,8 @@ class ReadModel:
         known = self.outcomes.get(event.action)
         if known is None or event.version > known.version:
             self.outcomes.put(event.action, event)
+
+
+def _add(names: list[str], name: str) -> None:
+    names.append(name)
+    del names[:-OF_ONE]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from cli.config import load
+from cli.config import ConfigError, load
 from schemas.base import Strict, derive_id, digest
 from schemas.config.correlate import CorrelateConfig
 from schemas.config.metrics import MetricsMapping
@@ -82,8 +84,9 @@ def normalise(settings: Settings, kafka: KafkaSettings, readiness: Readiness) ->
 
 def detect(settings: Settings, kafka: KafkaSettings, readiness: Readiness) -> Parts:
     del kafka, readiness
-    from schemas.config.detect import DetectConfig
     from streams.detect import stage
+
+    from schemas.config.detect import DetectConfig
 
     config = load(DetectConfig, settings.file("detect"))
     return Parts(stages=[stage(config.model_copy(update={"sigma": settings.anomaly_threshold_sigma}))])
@@ -97,11 +100,12 @@ def dedup(settings: Settings, kafka: KafkaSettings, readiness: Readiness) -> Par
 
 
 def control(settings: Settings, kafka: KafkaSettings, readiness: Readiness) -> Parts:
-    """The narrow plane: correlate, reason, approve, admit, verify as folds; execute, tell and the LLM as effectors."""
+    """Build the narrow plane: correlate, reason, approve, admit, verify as folds; execute, tell and the LLM as effectors."""
     from agents import admit, approve, reason, tell, verify
+    from agents.execute import report
     from streams import correlate
 
-    policy = load(Policy, settings.file("policy"))
+    policy = _policy(settings)
     runbooks = load(RunbookCatalogue, settings.file("runbooks"))
     topology = load(TopologyFile, settings.file("topology"))
     llm = _llm(settings)
@@ -111,6 +115,7 @@ def control(settings: Settings, kafka: KafkaSettings, readiness: Readiness) -> P
             reason.stage(runbooks),
             approve.stage(policy),
             admit.stage(policy),
+            report(),
             verify.stage(policy),
         ],
         effectors=[_execute(settings, kafka, policy), tell.effector(settings.webhook_url, settings.webhook_timeout_s), *llm],
@@ -137,13 +142,58 @@ def sink(settings: Settings, kafka: KafkaSettings, readiness: Readiness) -> Part
 
 
 def api(settings: Settings, kafka: KafkaSettings, readiness: Readiness) -> Parts:
-    del settings, kafka, readiness
-    raise NotImplementedError
+    from api.server import ApiServer, operators
+
+    try:
+        tokens = operators(settings.api_tokens.get_secret_value())
+    except ValueError as error:
+        raise ConfigError(f"AIRRA_API_TOKENS: {error}") from error
+    server = ApiServer(
+        kafka,
+        _policy(settings),
+        host=settings.api_host,
+        port=settings.api_port,
+        tokens=tokens,
+        secret=os.urandom(32),  # of the pages' sessions: a restart asks people to log in again
+        readiness=readiness,
+        clock=now_ms,
+    )
+    return Parts(plain=[server.run], addresses={"api_port": server.address[1]})
+
+
+def _policy(settings: Settings) -> Policy:
+    """Return the policy as every reader of the approvals log must fold with it."""
+    from models.approvals import in_force
+
+    llm_on = bool(settings.llm_api_key.get_secret_value())
+    return in_force(
+        load(Policy, settings.file("policy")),
+        threshold_high=settings.confidence_threshold_high,
+        llm_timeout_s=settings.llm_timeout_s if llm_on else None,
+    )
 
 
 def _execute(settings: Settings, kafka: KafkaSettings, policy: Policy) -> Effector:
-    del settings, kafka, policy
-    raise NotImplementedError
+    from agents.execute import Execute, Sides, Standing, live_views
+    from agents.execute.executors.base import Executor
+    from agents.execute.executors.dry_run import DryRunExecutor
+    from agents.execute.executors.http_control import HttpControlExecutor
+    from schemas.kinds import Mode
+    from streams.harness.kafka import cluster_id
+
+    live: Executor | None = None
+    if settings.executor == "http":
+        if not settings.executor_url:
+            raise ConfigError("AIRRA_EXECUTOR=http needs AIRRA_EXECUTOR_URL: the address of the control API")
+        live = HttpControlExecutor(settings.executor_url, settings.executor_token.get_secret_value(), settings.executor_timeout_s)
+    sides = Sides(policy)
+    standing = Standing(
+        owner=f"{socket.gethostname()}-{settings.instance}-{os.getpid()}",
+        cluster=cluster_id(kafka),
+        dry_run_mode=settings.dry_run_mode,
+        call_timeout_s=settings.executor_timeout_s,
+    )
+    return Execute(sides, live_views(kafka, sides), {Mode.LIVE: live, Mode.DRY_RUN: DryRunExecutor(live)}, standing, now_ms)
 
 
 def _llm(settings: Settings) -> list[Effector]:

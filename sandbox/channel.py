@@ -141,15 +141,21 @@ class Child:
             else:
                 self._on_event(message)
         gone = ChildError(f"{self.name} has ended")
-        for waiting in [self._ready, *self._asked.values()]:
-            if not waiting.done():
-                waiting.set_exception(gone)
-                waiting.exception()  # seen: nobody may be waiting for it
+        _give_up(self._ready, gone)
+        for asked in self._asked.values():
+            _give_up(asked, gone)
+
+
+def _give_up(waiting: asyncio.Future[Any], error: ChildError) -> None:
+    if not waiting.done():
+        waiting.set_exception(error)
+        waiting.exception()  # seen: nobody may be waiting for it
 
 
 def _environment() -> dict[str, str]:
     """Return what a child needs of our environment: where Python finds things, and nothing that could be a secret."""
-    keep = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV"}}
+    needed = {"PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV"}
+    keep = {name: value for name, value in os.environ.items() if name in needed}
     here = str(Path(__file__).resolve().parent.parent)
     path = os.environ.get("PYTHONPATH")
     return {**keep, "PYTHONPATH": f"{here}{os.pathsep}{path}" if path else here, "PYTHONHASHSEED": "0"}

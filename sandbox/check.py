@@ -138,6 +138,9 @@ def _clashing_names(scenario: Scenario, service: Service, where: str) -> Iterato
         used[name] = role
         if name == "up":
             yield f"{where}.metric_names.{role}: 'up' is the scraper's own"
+    for part in ("service", "instance"):
+        if scenario.label_name(service, typing.cast("Any", part)) == "le":
+            yield f"{where}.labels.{part}: 'le' is the label of a histogram's buckets"
     if scenario.label_name(service, "service") == scenario.label_name(service, "instance"):
         yield f"{where}.labels: service and instance have the same label {scenario.label_name(service, 'service')!r}"
 
@@ -157,7 +160,8 @@ def _fault_contradictions(scenario: Scenario, names: list[str]) -> Iterator[str]
         guilty = scenario.guilty(fault)
         if needs and (not guilty or getattr(scenario.service(guilty), needs) is None):
             able = [service.name for service in scenario.services if getattr(service, needs) is not None]
-            yield f"{where}.service: {fault.kind} needs a service with a {needs}; {'those are ' + ', '.join(able) if able else 'none has one'}"
+            there = f"those are {', '.join(able)}" if able else "none has one"
+            yield f"{where}.service: {fault.kind} needs a service with a {needs}; {there}"
 
 
 def _circle(scenario: Scenario) -> list[str]:

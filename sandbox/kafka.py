@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient
 
 METRICS, ALERTS, CHANGES = TOPICS = ("metrics", "alerts", "changes")
-REACH_S = 10.0
+REACH_S = 8.0
 FLUSH_S = 3.0
 
 

@@ -25,7 +25,7 @@ def die_with_parent(parent: int) -> None:
 async def parent_gone(parent: int) -> None:
     """Return when the process that started this one has ended."""
     # Asked for, not signalled: the kernel's signal comes already when the *thread* that started this process ends.
-    while os.getppid() == parent:
+    while os.getppid() == parent:  # noqa: ASYNC110 - nothing in this process happens when it changes
         await asyncio.sleep(LOOK_S)
 
 

@@ -10,7 +10,7 @@ from sandbox.kinds import KINDS, ActionName, KindName
 
 NAME_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$"
 METRIC_PATTERN = r"^[A-Za-z_:][A-Za-z0-9_:]*$"
-LABEL_PATTERN = r"^(?!__)[A-Za-z_][A-Za-z0-9_]*$"
+LABEL_PATTERN = r"^_?[A-Za-z][A-Za-z0-9_]*$"
 
 Role = Literal["requests", "errors", "latency", "cpu", "memory", "pool", "cache"]
 LabelRole = Literal["service", "instance"]
@@ -28,7 +28,7 @@ METRIC_NAMES: dict[Role, str] = {
     "cache": "cache_hit_ratio",
 }
 LABEL_NAMES: dict[LabelRole, str] = {"service": "service", "instance": "instance"}
-DEFAULT_FLAG = "live_reads"  # a service with a database has at least this one
+DEFAULT_FLAG = "live_reads"  # of a service with a database, if its owner named none that is off
 
 
 class Strict(BaseModel):
@@ -142,7 +142,8 @@ class Scenario(Strict):
         return service.labels.get(role) or self.labels.get(role) or LABEL_NAMES[role]
 
     def flags(self, service: Service) -> dict[str, bool]:
-        return dict(service.flags) or ({DEFAULT_FLAG: False} if service.database else {})
+        missing = service.database is not None and all(service.flags.values())
+        return {**service.flags, **({DEFAULT_FLAG: False} if missing else {})}
 
     def fault(self, label: str) -> Fault:
         """Raise KeyError for a name that the file does not have."""

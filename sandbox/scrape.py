@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
-from prometheus_client.utils import floatToGoString
 
 from sandbox.web.client import CallFailedError, Client
 
@@ -55,13 +56,27 @@ class Scrape:
 def parse(target: ScrapeTarget, text: str) -> tuple[Sample, ...]:
     """Read an exposition; the target's own labels win, as with Prometheus."""
     families = text_string_to_metric_families(text)
-    return tuple(Sample(sample.name, {**sample.labels, **target.labels}, float(sample.value)) for family in families for sample in family.samples)
+    return tuple(
+        Sample(sample.name, {**sample.labels, **target.labels}, float(sample.value)) for family in families for sample in family.samples
+    )
+
+
+def number(value: float) -> str:
+    """Write a number as Go does without an exponent."""
+    if math.isfinite(value):
+        return str(int(value)) if value.is_integer() else format(Decimal(repr(value)), "f")
+    return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
 
 
 def message(sample: Sample, at: int) -> dict[str, Any]:
     """Write a sample as the adapter's JSON serializer does: name and labels, the value as a string, the time in UTC."""
     when = datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return {"timestamp": when, "value": floatToGoString(sample.value), "name": sample.name, "labels": {"__name__": sample.name, **sample.labels}}
+    return {
+        "timestamp": when,
+        "value": number(sample.value),
+        "name": sample.name,
+        "labels": {"__name__": sample.name, **sample.labels},
+    }
 
 
 def messages(scrape: Scrape) -> list[dict[str, Any]]:

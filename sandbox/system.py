@@ -119,8 +119,8 @@ class Sandbox:
             self._scraping.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._scraping
-        await asyncio.gather(*(target.stop() for target in self.targets.values()))
         await self._api.close()
+        await asyncio.gather(*(target.stop() for target in self.targets.values()))
         for port in self._ports.values():
             port.close()
         self._publisher.close()

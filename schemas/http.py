@@ -19,7 +19,9 @@ DIGEST = r"^[0-9a-f]{64}$"
 
 
 class ApproveBody(Strict):
-    approved_by: str = Field(min_length=1, max_length=200, description="never identity: it equals the token's subject or the call is refused")
+    approved_by: str = Field(
+        min_length=1, max_length=200, description="never identity: it equals the token's subject or the call is refused"
+    )
     execution_mode: Mode = Field(description="dry_run and live are different digests; an approval names one")
     digest: str | None = Field(None, pattern=DIGEST, description="what was seen; absent: that of the mode in the proposal of the address")
     reason: str = Field("", max_length=TEXT)

@@ -14,12 +14,11 @@ import pytest
 REPO = Path(__file__).parent.parent
 sys.path[:0] = [str(REPO), str(REPO / "tests" / "kafka")]
 
-from broker import KafkaBroker, fetch_jars, missing  # noqa: E402
-
 from schemas.topics import TopicSpec  # noqa: E402
 from streams.harness.embedded import EmbeddedBroker  # noqa: E402
 from streams.harness.kafka import KafkaSettings  # noqa: E402
 from streams.harness.topics import NewLog, create_topics  # noqa: E402
+from tests.kafka.broker import KafkaBroker, fetch_jars, missing  # noqa: E402
 
 _SKIPPED = "no Apache Kafka here"
 _counter = itertools.count()

@@ -8,11 +8,11 @@ from pydantic import TypeAdapter
 
 from models.runbooks.propose import propose
 from schemas.actions import Finished, Refused, Started
-from schemas.approvals import Proposal
+from schemas.approvals import Candidate, Proposal
 from schemas.base import Position, derive_id
 from schemas.config.runbooks import RunbookCatalogue
 from schemas.incidents import Incident, IncidentEvent, IncidentPhase
-from schemas.kinds import Severity
+from schemas.kinds import ActionName, Severity
 from schemas.outcomes import Notice, NoticeKind
 from schemas.signals import Tick
 
@@ -26,7 +26,7 @@ class Case:
     incident: Incident  # newest version
     source: Position
     opened_wall: int
-    proposed: str | None = None  # live digest of the newest proposal with an action
+    proposed: Candidate | None = None  # what the newest proposal chose
     proposals: int = 0
     abstained: bool = False
     acted: bool = False
@@ -101,11 +101,19 @@ def _propose(state: ReasonState, case: Case, catalogue: RunbookCatalogue) -> Dec
     if case.acted or state.clock - case.opened_wall < timing.settle_s * 1000 or case.proposals >= timing.max_proposals:
         return Decided()
     proposal = propose(case.incident, catalogue, source=case.source, at=state.clock)
-    if proposal.digests is None or proposal.digests.live == case.proposed:
+    if proposal.chosen is None or _same(case.proposed, proposal.chosen):
         return Decided()
-    case.proposed = proposal.digests.live
+    case.proposed = proposal.chosen
     case.proposals += 1
     return Decided((proposal,), (_notice(case, proposal, NoticeKind.APPROVAL_NEEDED),))
+
+
+def _same(before: Candidate | None, now: Candidate) -> bool:
+    """Tell whether a choice is the one that was proposed: what its digest covers, but a smaller scale-up is no news."""
+    if before is None or (before.preconditions, before.undo) != (now.preconditions, now.undo):
+        return False
+    smaller = now.spec.action is ActionName.SCALE_UP and now.spec.params["workers"] <= before.spec.params.get("workers", 0)
+    return before.spec == now.spec or (smaller and (before.spec.action, before.spec.service) == (now.spec.action, now.spec.service))
 
 
 def _lose_patience(state: ReasonState, catalogue: RunbookCatalogue) -> Decided:
@@ -117,11 +125,11 @@ def _lose_patience(state: ReasonState, catalogue: RunbookCatalogue) -> Decided:
         if case.acted or case.proposals or case.abstained or waited < catalogue.proposing.patience_s * 1000:
             continue
         proposal = propose(case.incident, catalogue, source=case.source, at=state.clock)
-        if proposal.digests is None:
+        if proposal.chosen is None:
             case.abstained = True
             kind = NoticeKind.ESCALATED
         else:  # no record came since the evidence settled, and the newest one names a cure
-            case.proposed = proposal.digests.live
+            case.proposed = proposal.chosen
             case.proposals += 1
             kind = NoticeKind.APPROVAL_NEEDED
         proposals.append(proposal)

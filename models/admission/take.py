@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from models.admission.state import HOUR_MS, MAX_KNOWN, MAX_LEASES, MAX_WAITING, Admission, Known, Wanted
 from models.approvals import Case, fold
-from schemas.actions import Finished, FinishStatus, Grant, Preconditions, Refused, RefusalReason, Seen
+from schemas.actions import Finished, FinishStatus, Grant, Preconditions, RefusalReason, Refused, Seen
 from schemas.approvals import ApprovalEvent, Decision, DecisionOutcome, UndoRequest
 from schemas.base import Millis, Position, derive_id
 from schemas.kinds import Mode

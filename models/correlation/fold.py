@@ -72,6 +72,8 @@ def pass_time(state: CorrelateState, config: CorrelateConfig) -> Decided:
             notices.append(_notice(record, NoticeKind.INCIDENT_OPENED, state.clock))
         elif phase is IncidentPhase.RESOLVED:
             notices.append(_notice(record, NoticeKind.INCIDENT_RESOLVED, state.clock))
+            for anomaly, heard in incident.read_at.items():
+                state.end(anomaly, heard)
             del state.incidents[incident.id]
     return Decided(tuple(incidents), tuple(notices))
 
@@ -131,7 +133,7 @@ def _write(state: CorrelateState, incident: OpenIncident, phase: IncidentPhase, 
 
 def _anomaly(state: CorrelateState, signal: Anomaly, source: Position, config: CorrelateConfig) -> None:
     state.event_clock = max(state.event_clock, signal.at)
-    if signal.anomaly in state.ended:
+    if signal.at <= state.ended.get(signal.anomaly, -1):
         return
     for incident in state.incidents.values():
         if signal.anomaly in incident.suspects:

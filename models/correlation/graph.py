@@ -7,21 +7,7 @@ from functools import lru_cache
 
 import networkx as nx
 
-from schemas.base import digest
-from schemas.config.topology import TopologyFile
-from schemas.signals import Call, ServiceNode, Topology
-
-
-def from_file(file: TopologyFile, at: int) -> Topology:
-    """Turn the owner's file into the record that goes on signals; `at` in ms. The id is derived from the content alone."""
-    content = digest(file)
-    return Topology(
-        id=f"top-{content[:20]}",
-        at=at,
-        digest=content,
-        services=tuple(ServiceNode(name=s.name, criticality=s.criticality, workers=s.workers, release=s.release) for s in file.services),
-        calls=tuple(Call(caller=call.caller, callee=call.callee) for call in file.calls),
-    )
+from schemas.signals import Call, Topology
 
 
 def call_graph(services: Collection[str], calls: Collection[Call]) -> nx.DiGraph:

@@ -16,6 +16,7 @@ from schemas.signals import Alert, Anomaly, Change, Health, Topology
 Entry = TypeVar("Entry")
 
 MAX_SOURCES = 50  # positions in one record: the newest
+FOR_GOOD = 1 << 62
 ENDED_KEPT = 4096  # closed anomalies whose late repeats must not open anything
 
 
@@ -65,7 +66,7 @@ class CorrelateState:
     changes: dict[str, Change] = field(default_factory=dict)
     alerts: dict[str, Alert] = field(default_factory=dict)  # by fingerprint
     waiting: dict[str, Waiting] = field(default_factory=dict)  # by anomaly id
-    ended: dict[str, bool] = field(default_factory=dict)  # ids of closed anomalies, in the order they closed
+    ended: dict[str, int] = field(default_factory=dict)  # by anomaly id, in the order they ended: what is no later is a repeat
     incidents: dict[str, OpenIncident] = field(default_factory=dict)
     evicted: dict[str, int] = field(default_factory=dict)  # by table
 
@@ -77,9 +78,9 @@ class CorrelateState:
                 del table[key]
             self.evicted[name] = self.evicted.get(name, 0) + over
 
-    def end(self, anomaly: str) -> None:
-        """Remember that an anomaly is over."""
-        self.ended[anomaly] = True
+    def end(self, anomaly: str, at: int = FOR_GOOD) -> None:
+        """Remember that an anomaly is over: for good, or as far as it was heard of until `at` (event time in ms)."""
+        self.ended[anomaly] = max(at, self.ended.get(anomaly, 0))
         while len(self.ended) > ENDED_KEPT:
             del self.ended[next(iter(self.ended))]
 

@@ -44,9 +44,9 @@ class Pattern:
     changes: tuple[Change, ...] = ()
 
 
-def latest_change(incident: Incident, service: str, change: ChangeType) -> Change | None:
-    """Return the newest change of this type of a service in the incident's window."""
-    found = [c for c in incident.changes if c.service == service and c.change is change]
+def latest_change(incident: Incident, service: str, change: ChangeType, until: int | None = None) -> Change | None:
+    """Return the newest change of this type of a service in the incident's window, made at `until` (event ms) at the latest."""
+    found = [c for c in incident.changes if c.service == service and c.change is change and (until is None or c.at <= until)]
     return max(found, key=lambda c: (c.at, c.id)) if found else None
 
 
@@ -64,23 +64,22 @@ def _all(incident: Incident, readings: Readings, blame: Blame, own: Local) -> It
     slow, failing = departed(readings, name, Kind.LATENCY), departed(readings, name, Kind.ERRORS)
     symptoms = tuple(kind for kind, found in ((Kind.LATENCY, slow), (Kind.ERRORS, failing)) if found)
     onset = min((d.onset for d in (slow, failing) if d and d.onset is not None), default=incident.opened_at)
-    there = 1 - 0.5 * own.restarts  # a process that begins anew spends memory and CPU on beginning
+    there = 1 - 0.5 * own.gone  # a process that begins anew spends memory and CPU on beginning
 
     yield Pattern(name, Cause.MEMORY_LEAK, own.memory * there, (_grown(readings, name),), (Kind.MEMORY, *symptoms))
     yield Pattern(name, Cause.CRASH_LOOP, own.gone, (_gone(own),), (Kind.RESTARTS, Kind.UP, *symptoms))
     yield Pattern(name, Cause.CACHE, own.cache, ("look-ups miss the cache",), (Kind.CACHE, *symptoms))
 
-    flag = latest_change(incident, name, ChangeType.FLAG)
-    blamed = 0.0 if flag is None else _proximity(flag, onset)
-    if flag is not None and blamed > 0:
-        relevance = max(own.pool, own.saturation) if own.pool or own.saturation else 0.6 * blame.own * blamed
+    flag = latest_change(incident, name, ChangeType.FLAG, onset + CLOCKS_MS)
+    if flag is not None:
+        relevance = max(own.pool, own.saturation) if own.pool or own.saturation else 0.6 * blame.own * _proximity(flag, onset)
         reasons = (f"flag {flag.name} went from {flag.before} to {flag.after} just before", _pool(own))
         yield Pattern(name, Cause.DATABASE, relevance, reasons, (Kind.POOL, Kind.SATURATION, *symptoms), (flag,))
     else:
         misses = 1 - 0.6 * own.cache  # misses hit the database: the cache is the cause, the pool its symptom
         yield Pattern(name, Cause.DATABASE, 0.8 * own.pool * misses, (_pool(own),), (Kind.POOL, Kind.SATURATION, *symptoms))
 
-    deploy = latest_change(incident, name, ChangeType.DEPLOY)
+    deploy = latest_change(incident, name, ChangeType.DEPLOY, onset + CLOCKS_MS)
     if deploy is not None and symptoms:
         what = " and ".join(kind.value for kind in symptoms)
         reasons = (f"{what} rose after the deploy of {deploy.after or 'a release'} at this service", _unexplained(blame))
@@ -98,9 +97,8 @@ def _all(incident: Incident, readings: Readings, blame: Blame, own: Local) -> It
 
 
 def _proximity(change: Change, onset: int) -> float:
-    """Grade how near before the onset a change was made: 1 within two minutes, 0.3 after half an hour, 0 after the onset."""
-    gap = onset - change.at
-    return 0.0 if gap < -CLOCKS_MS else 1 - 0.7 * ramp(gap, FRESH_MS, OLD_MS)
+    """Grade how near before the onset a change was made: 1 within two minutes, 0.3 after half an hour."""
+    return 1 - 0.7 * ramp(onset - change.at, FRESH_MS, OLD_MS)
 
 
 def _grown(readings: Readings, name: str) -> str:

@@ -16,7 +16,10 @@ FAINT_Z = 2.0  # below it a reading that is no suspect is ordinary
 SUSPECT_Z = 3.0  # a suspect is at least this far out, whatever its newest reading says
 SILENCE_Z = 6.0  # a series that fell silent
 MAX_RATIO = 99.0  # over a baseline of zero
-RECENT = 3  # points whose median is the level: one point is noise
+RECENT = 5  # points whose median is the level: one point is noise
+FEWEST = 3  # of them
+RATIO = "ratio"
+PARTIAL = ":silence"  # how detect names the silence of one metric; of a whole service it is `silence`
 SUMMED = frozenset({Kind.REQUESTS, Kind.ERRORS, Kind.CPU})  # series of these add up to the service's; of others the worst counts
 TO_BASE_UNIT = {"ms": 1e-3, "milliseconds": 1e-3, "us": 1e-6, "microseconds": 1e-6}
 
@@ -34,6 +37,9 @@ class Departure:
     ratio: float  # level over baseline; of the worst series where the kind does not add up
     onset: int | None  # event time in ms of its first anomaly
     silent: bool
+    lasting: bool  # a suspect is open, or there were several: it comes and goes
+    partial: bool  # nothing but single metrics that fell silent while others of the service go on
+    share: bool  # the level is a share (an error ratio, a part of a pool), not a quantity
     series: tuple[str, ...]  # ids of the series that departed; all of them where none did
 
 
@@ -59,7 +65,7 @@ def read(incident: Incident) -> dict[str, dict[Kind, Departure]]:
 def level(evidence: SeriesEvidence) -> float:
     """Return the median of the newest points, or the value where there are too few."""
     recent = [value for _, value in evidence.points[-RECENT:]]
-    return median(recent) if len(recent) == RECENT else evidence.value
+    return median(recent) if len(recent) >= FEWEST else evidence.value
 
 
 def bad_z(evidence: SeriesEvidence, *, peak: bool) -> float:
@@ -94,13 +100,14 @@ def _departure(kind: Kind, series: list[SeriesEvidence], suspects: list[Suspect]
         scores[key] = max(scores[key], z if suspect.open else z / 2)
     z = max(scores.values())
     out = [reading for reading in series if scores[reading.series, reading.metric] > 0] or series
-    if kind in SUMMED:
+    share_of = any(reading.unit == RATIO for reading in series)
+    if kind in SUMMED and not share_of:
         now, before = _total(map(level, series)), _total(reading.baseline for reading in series)
-        share, excess = _ratio(now, before), _excess(series[0], now, before)
+        relative, excess = _ratio(now, before), _excess(series[0], now, before)
     else:
         worst = max(out, key=lambda r: (_excess(r, level(r), r.baseline), r.series, r.metric))
         now, before = level(worst), worst.baseline
-        share, excess = _ratio(now, before), _excess(worst, now, before)
+        relative, excess = _ratio(now, before), _excess(worst, now, before)
     return Departure(
         kind=kind,
         strength=math.log1p(z),
@@ -108,9 +115,12 @@ def _departure(kind: Kind, series: list[SeriesEvidence], suspects: list[Suspect]
         level=now,
         baseline=before,
         excess=excess,
-        ratio=share,
+        ratio=relative,
         onset=min((suspect.opened_at for suspect in suspects), default=None),
         silent=any(suspect.open and suspect.reason is AnomalyReason.SILENCE for suspect in suspects),
+        lasting=len(suspects) > 1 or any(suspect.open for suspect in suspects),
+        partial=bool(suspects) and all(suspect.evidence.metric.endswith(PARTIAL) for suspect in suspects),
+        share=share_of,
         series=tuple(sorted({reading.series for reading in out})),
     )
 

@@ -35,11 +35,11 @@ def share(graph: nx.DiGraph, readings: Readings, local: Mapping[str, float], abs
     Source: upstream traversal (PetShop's best published method), with the explained share taken from absolute departures:
     latency and errors add up along calls, standard deviations do not.
     """
-    trouble = _Trouble(local, absent)
     walk = nx.DiGraph(graph)
     walk.add_nodes_from(readings)
     order, depth = _outermost_first(walk)
     top = {kind: max((d.excess for d in _all(readings, kind)), default=0.0) for kind in SYMPTOMS}
+    trouble = _Trouble(local, absent, top)
     received = dict.fromkeys(walk, 0.0)
     blame: dict[str, Blame] = {}
     for service in order:
@@ -95,6 +95,7 @@ class _Trouble:
 
     local: Mapping[str, float]
     absent: Mapping[str, float]
+    top: Mapping[Kind, float]  # the largest departure in the incident
 
 
 def _link(readings: Readings, caller: str, callee: str, kind: Kind, trouble: _Trouble) -> float:
@@ -108,5 +109,5 @@ def _link(readings: Readings, caller: str, callee: str, kind: Kind, trouble: _Tr
     if same := departed(readings, callee, kind):
         explains.append(same.excess / mine.excess if mine.excess > 0 else 1.0)
     if crossed := departed(readings, callee, other):
-        explains.append(across * min(1.0, crossed.strength / mine.strength))
+        explains.append(across * min(1.0, _weighty(crossed, trouble.top[other]) / mine.strength))
     return min(1.0, max(explains))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 from models.ranking.causes import latest_change
+from models.ranking.local import served_cost_ratio
 from models.ranking.rank import Ranking
 from models.runbooks.risk import blast_level, blast_radius, risk, urgency
 from schemas.actions import ActionSpec, Preconditions
@@ -14,10 +15,11 @@ from schemas.base import canonical
 from schemas.config.runbooks import Cure, RunbookCatalogue
 from schemas.incidents import Incident
 from schemas.kinds import ActionName, ChangeType, Criticality
-from schemas.signals import ServiceNode
+from schemas.signals import Change, ServiceNode
 
 MAX_CANDIDATES = 8
 REVERSIBLE = frozenset({ActionName.SCALE_UP, ActionName.SCALE_DOWN, ActionName.TOGGLE_FEATURE_FLAG})
+ROUNDING = 0.1  # of a multiple that noise may add
 FALSE = frozenset({"false", "off", "0", "no", "disabled"})
 
 
@@ -49,7 +51,7 @@ def _candidate(
     incident: Incident, ranking: Ranking, hypothesis: Hypothesis, cure: Cure, catalogue: RunbookCatalogue
 ) -> Iterator[Candidate]:
     """Yield the cure as an action on the hypothesis's service, or nothing where it does not apply."""
-    sized = _sized(incident, ranking, hypothesis.service, cure, catalogue)
+    sized = _sized(incident, ranking, hypothesis, cure, catalogue)
     if sized is None:
         return
     spec, undo = sized
@@ -72,9 +74,10 @@ def _candidate(
 
 
 def _sized(
-    incident: Incident, ranking: Ranking, service: str, cure: Cure, catalogue: RunbookCatalogue
+    incident: Incident, ranking: Ranking, hypothesis: Hypothesis, cure: Cure, catalogue: RunbookCatalogue
 ) -> tuple[ActionSpec, ActionSpec | None] | None:
     """Give an action its parameters and its undo; None where what it needs is not there."""
+    service = hypothesis.service
     node = node_of(incident, service)
     workers = node.workers if node else None
     match cure.action:
@@ -86,32 +89,40 @@ def _sized(
                 return None
             spec, undo = _scale(cure.action, service, wanted), _scale(cure.undo, service, workers) if cure.undo else None
         case ActionName.ROLLBACK:
-            deploy = latest_change(incident, service, ChangeType.DEPLOY)
+            deploy = _blamed(incident, hypothesis, ChangeType.DEPLOY)
             if deploy is None or not deploy.before or deploy.before == deploy.after:
                 return None
             if node and node.release is not None and deploy.after and node.release != deploy.after:
                 return None  # what runs there is no longer what that deploy brought
             spec, undo = ActionSpec(action=cure.action, service=service, params={"to": deploy.before}), None
         case ActionName.TOGGLE_FEATURE_FLAG:
-            flag = latest_change(incident, service, ChangeType.FLAG)
+            flag = _blamed(incident, hypothesis, ChangeType.FLAG)
             if flag is None or not flag.name or not flag.after:
                 return None
+            if any((c.service, c.name) == (service, flag.name) and c.at > flag.at for c in incident.changes):
+                return None  # somebody has moved that flag since
             enabled = flag.after.strip().lower() not in FALSE
-            spec, undo = (
-                _toggle(service, flag.name, not enabled),
-                _toggle(service, flag.name, enabled) if cure.undo is cure.action else None,
-            )
+            back = _toggle(service, flag.name, enabled) if cure.undo is cure.action else None
+            spec, undo = _toggle(service, flag.name, not enabled), back
         case _:
             spec, undo = ActionSpec(action=cure.action, service=service), None
     return spec, undo if cure.action in REVERSIBLE else None
 
 
+def _blamed(incident: Incident, hypothesis: Hypothesis, kind: ChangeType) -> Change | None:
+    """Return the change that the hypothesis blames, or the newest one of its service where it blames none."""
+    blamed = [change for change in incident.changes if change.id in hypothesis.changes and change.change is kind]
+    return blamed[0] if blamed else latest_change(incident, hypothesis.service, kind)
+
+
 def _scaled_up(ranking: Ranking, service: str, workers: int, catalogue: RunbookCatalogue) -> int:
-    """Return ceil(workers times max(2, load, CPU a request)), both against the service's own baseline, up to the cap."""
+    """Return workers times max(2, load, CPU a served request), against the service's own baseline, rounded up to whole multiples.
+
+    Whole multiples, for a size that changes with every reading would be a new proposal each time.
+    """
     found = ranking.locals.get(service)
-    dearer = found.cpu_ratio / max(found.request_ratio, 0.1) if found else 1.0
-    factor = max(2.0, found.request_ratio if found else 1.0, dearer)
-    return math.ceil(workers * min(float(catalogue.scale_cap), factor))
+    factor = max(2.0, found.request_ratio if found else 1.0, served_cost_ratio(ranking.readings, service))
+    return workers * min(catalogue.scale_cap, math.ceil(factor - ROUNDING))
 
 
 def _scale(action: ActionName, service: str, workers: int) -> ActionSpec:

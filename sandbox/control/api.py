@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import json
 import time
@@ -19,6 +20,7 @@ from sandbox.control.target import Target
 from sandbox.web.server import Request, Response
 
 ANSWER_WITHIN_S = 10.0  # what takes longer is answered 202, to be looked up
+CLOSE_WITHIN_S = 1.0
 MAX_KEY = 200
 MAX_TOKEN = 2**63 - 1
 
@@ -62,7 +64,7 @@ class ControlApi:
     async def close(self) -> None:
         """Let what has begun come to its end."""
         if self._working:
-            await asyncio.wait(self._working.values(), timeout=ANSWER_WITHIN_S)
+            await asyncio.wait(self._working.values(), timeout=CLOSE_WITHIN_S)
 
     async def _route(self, request: Request) -> tuple[int, dict[str, Any]]:
         if not hmac.compare_digest(request.headers.get("authorization", "").encode(), b"Bearer " + self._token):
@@ -73,6 +75,7 @@ class ControlApi:
             case "GET", ["services", name]:
                 return 200, self._target(name).view()
             case "GET", ["actions", key]:
+                self._fence_look_up(request)
                 return 200, self._look_up(unquote(key))
             case "GET", ["log"]:
                 return 200, {"effects": [asdict(entry) for entry in self._ledger.effects()], "highest_token": self._ledger.highest_token}
@@ -90,6 +93,12 @@ class ControlApi:
     def _look_up(self, key: str) -> dict[str, Any]:
         entry = self._ledger.find(key)
         return {"key": key, "status": "not_done"} if entry is None else _told(entry)
+
+    def _fence_look_up(self, request: Request) -> None:
+        """Whoever looks up with a newer token shuts out a late call of the older owner; reading itself needs no token."""
+        if "fencing-token" in request.headers:
+            with contextlib.suppress(StaleTokenError):
+                self._ledger.fence(_fencing_token(request), self._now())
 
     async def _act(self, request: Request) -> tuple[int, dict[str, Any]]:
         key, token = _key(request), _fencing_token(request)

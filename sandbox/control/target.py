@@ -39,7 +39,7 @@ class Target:
         self.flags = dict(flags)
         self.incarnation = 0
         self.builds: dict[str, Build] = {release: Build()}
-        self.slow_flag = next(iter(flags), "")
+        self.slow_flag = next((flag for flag, on in flags.items() if not on), "")
         self.slow_query_s = 0.0
         self.slow_queries = 0
         self.cpu_factor = 1.0

@@ -49,9 +49,7 @@ class _Worker:
 class Workers:
     """Serves the CPU part of requests, each on a worker that is within its cap; waiting is not a worker's time."""
 
-    def __init__(
-        self, count: int, cap: float, clock: Callable[[], float] = time.monotonic, burn: Callable[[float], float] = spin
-    ) -> None:
+    def __init__(self, count: int, cap: float, clock: Callable[[], float] = time.monotonic, burn: Callable[[float], float] = spin) -> None:
         self._cap = cap
         self._clock = clock
         self._burn = burn

@@ -13,7 +13,6 @@ import psutil
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 STATM = Path("/proc/self/statm")
@@ -73,7 +72,7 @@ class Metrics(Collector):
     def _latency(self) -> Metric:
         name = self._names["latency"]
         metric = Metric(name, "Time to answer a request.", "histogram")
-        bounds = [*(floatToGoString(bound) for bound in BUCKETS), "+Inf"]
+        bounds = [*(str(bound) for bound in BUCKETS), "+Inf"]
         counts = list(accumulate(self._buckets))
         for bound, count in zip(bounds, counts, strict=True):
             metric.add_sample(f"{name}_bucket", {**self._labels, "le": bound}, count)

@@ -85,7 +85,15 @@ class Client:
         self._idle: dict[tuple[str, int], list[_ClientConnection]] = {}
 
     async def request(
-        self, host: str, port: int, method: str, path: str, *, headers: dict[str, str] | None = None, body: bytes = b"", timeout_s: float = 2.0
+        self,
+        host: str,
+        port: int,
+        method: str,
+        path: str,
+        *,
+        headers: dict[str, str] | None = None,
+        body: bytes = b"",
+        timeout_s: float = 2.0,
     ) -> tuple[int, bytes]:
         """Return status and body; raise CallFailedError."""
         loop = asyncio.get_running_loop()

@@ -117,7 +117,8 @@ class _ServerConnection(asyncio.Protocol):
             return
         reason = HTTPStatus(response.status).phrase
         close = "" if keep else "Connection: close\r\n"
-        head = f"HTTP/1.1 {response.status} {reason}\r\nContent-Type: {response.content_type}\r\nContent-Length: {len(response.body)}\r\n{close}\r\n"
+        size = len(response.body)
+        head = f"HTTP/1.1 {response.status} {reason}\r\nContent-Type: {response.content_type}\r\nContent-Length: {size}\r\n{close}\r\n"
         self._transport.write(head.encode("latin-1") + response.body)
         if not keep:
             self._transport.close()
@@ -160,5 +161,5 @@ def reserve(host: str, port: int = 0) -> socket.socket:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     bound.bind((host, port))
-    bound.setblocking(False)  # noqa: FBT003
+    bound.setblocking(False)
     return bound

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from schemas.approvals import Arming
 from schemas.samples import TYPE_HEADER
 from schemas.topics import APPROVALS
+from streams.harness.closing import close
 from streams.harness.kafka import FETCH_WAIT_MS, KafkaSettings, check
 
 
@@ -17,7 +18,11 @@ async def armed_after(kafka: KafkaSettings) -> Arming:
     """Return the first arming record that is appended from now on; what stood there before is history."""
     await asyncio.to_thread(check, kafka, [APPROVALS.name])
     consumer = AIOKafkaConsumer(
-        **kafka.aiokafka(), enable_auto_commit=False, auto_offset_reset="latest", isolation_level="read_committed", fetch_max_wait_ms=FETCH_WAIT_MS
+        **kafka.aiokafka(),
+        enable_auto_commit=False,
+        auto_offset_reset="latest",
+        isolation_level="read_committed",
+        fetch_max_wait_ms=FETCH_WAIT_MS,
     )
     await consumer.start()
     try:
@@ -30,7 +35,7 @@ async def armed_after(kafka: KafkaSettings) -> Arming:
                 return arming
         raise asyncio.CancelledError  # the consumer was stopped under us
     finally:
-        await consumer.stop()
+        await close(consumer)
 
 
 def _arming(kind: bytes | None, value: bytes | None) -> Arming | None:

@@ -27,7 +27,6 @@ log = structlog.get_logger()
 
 POLL_S = 0.5  # one fetch waits at most so long for records
 PAUSED_POLL_S = 0.02  # while no partition is active (between recovery and resumption); Faust's own second delays every restart
-REREADS_IN_A_ROW = 5  # of the same hole: then it is no accident
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +169,8 @@ class CorrectedConsumer(driver.Consumer):
         """Hand records to the agent (or, of a changelog, to the recovery)."""
         if not records or not self.flow_active:
             return
-        moved, holes = self._moved, {}
+        moved = self._moved
+        holes: dict[Any, int] = {}
         for tp, record in self.scheduler.iterate(records):
             if tp.topic == self._owner.source:
                 if self.run.beyond(tp.partition, record.offset):

@@ -15,6 +15,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from schemas.base import Position
 from streams.harness import metrics
 from streams.harness.arming import armed_after
+from streams.harness.closing import close
 from streams.harness.dlq import dead_letter
 from streams.harness.errors import Poison, Retryable
 from streams.harness.exits import boundary
@@ -64,7 +65,7 @@ class EffectorRunner:
 
     async def start(self) -> None:
         """Join the group and return; the work goes on in the background."""
-        self._readiness.set(self.effector.name, False, "joining its group")  # noqa: FBT003
+        self._readiness.set(self.effector.name, False, "joining its group")
         consumer = AIOKafkaConsumer(
             **self._kafka.aiokafka(),
             group_id=f"airra-{self.effector.name}",
@@ -92,10 +93,10 @@ class EffectorRunner:
                 await self._task
         await self.pause()
         if self._consumer is not None:
-            await self._consumer.stop()
+            await close(self._consumer)
 
     async def pause(self) -> None:
-        """The partition is no longer ours: perform nothing more. An intent that was cut off is looked up by whoever is next."""
+        """Perform nothing more: the partition is not ours. An intent that is cut off is looked up by whoever is next."""
         self._owned.clear()
         running, self._running = list(self._running.values()), {}
         for task in running:
@@ -103,13 +104,13 @@ class EffectorRunner:
         if running:
             await asyncio.wait(running)
         self._desk.forget()
-        self._readiness.set(self.effector.name, False, "not assigned")  # noqa: FBT003
+        self._readiness.set(self.effector.name, False, "not assigned")
 
     def resume(self, assigned: Sequence[TopicPartition]) -> None:
         if self._tp in assigned:
             self._owned.set()
         else:
-            self._readiness.set(self.effector.name, True, "standby")  # noqa: FBT003
+            self._readiness.set(self.effector.name, True, "standby")
 
     async def append(self, outputs: Sequence[Output]) -> Sequence[Position]:
         """`Append` as the effector gets it: nothing is appended once the partition is lost."""
@@ -136,7 +137,7 @@ class EffectorRunner:
         if not self._owned.is_set():
             return
         await self.effector.begin(self.append)
-        self._readiness.set(self.effector.name, True, "")  # noqa: FBT003
+        self._readiness.set(self.effector.name, True, "")
         log.info("effector_began", effector=self.effector.name, offset=self._next, pending=len(self.effector.pending()))
         while self._owned.is_set():
             await self._fold(consumer, POLL_MS)
@@ -153,7 +154,7 @@ class EffectorRunner:
         if not self.effector.armed_start:
             return beginning
         noticed = (await consumer.end_offsets([self._tp]))[self._tp]
-        self._readiness.set(self.effector.name, False, "waits for arming: airra act arm")  # noqa: FBT003
+        self._readiness.set(self.effector.name, False, "waits for arming: airra act arm")
         log.warning("waits_for_arming", effector=self.effector.name, offset=noticed)
         await armed_after(self._kafka)
         await consumer.commit({self._tp: noticed})
@@ -161,7 +162,7 @@ class EffectorRunner:
         return noticed
 
     async def _fold(self, consumer: AIOKafkaConsumer, wait_ms: int) -> None:
-        batch = await consumer.getmany(self._tp, timeout_ms=wait_ms, max_records=500)
+        batch = await consumer.getmany(self._tp, timeout_ms=wait_ms)
         for message in batch.get(self._tp, ()):
             record = to_record(message)
             if self._next is not None and record.offset < self._next:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Poison(Exception):
-    """This record will never be readable: it goes to the dead-letter topic with the reason, and the stage goes on."""
+    """A record that will never be readable: it goes to the dead-letter topic with the reason, and the stage goes on."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)

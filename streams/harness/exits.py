@@ -32,6 +32,6 @@ def boundary(part: str, **fields: object) -> Iterator[None]:
     """End the process on any error: this is the one place that catches them all. Cancellation passes."""
     try:
         yield
-    except Exception as error:  # noqa: BLE001 - the harness boundary: what reaches it has no other handler
+    except Exception as error:
         log.critical("unhandled", part=part, error=str(error), kind=type(error).__name__, exc_info=error, **fields)
         die(f"{part}: {type(error).__name__}: {error}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, ClusterMetadata
 
 from schemas.settings import Settings
@@ -94,7 +94,9 @@ def check(kafka: KafkaSettings, topics: Sequence[str] = (), within_s: float = CH
     partitions = {topic: len(found[topic].partitions) if topic in found else 0 for topic in topics}
     absent = sorted(topic for topic, count in partitions.items() if count == 0)
     if absent:
-        raise Fatal(f"Kafka at {kafka.bootstrap} has no topic {', '.join(absent)}: run `airra topics create`, or correct the setting that names it")
+        raise Fatal(
+            f"Kafka at {kafka.bootstrap} has no topic {', '.join(absent)}: run `airra topics create`, or correct the setting that names it"
+        )
     return partitions
 
 
@@ -110,7 +112,8 @@ def explain(kafka: KafkaSettings, errors: Sequence[KafkaError]) -> str:
         return f"no TLS with Kafka at {kafka.bootstrap} ({error.str()}): check AIRRA_KAFKA_SECURITY_PROTOCOL and AIRRA_KAFKA_SSL_CAFILE"
     for code in (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED):
         if error := by_code.get(code):
-            return f"Kafka at {kafka.bootstrap} does not allow {kafka.sasl_username!r} this ({error.str()}): grant it the rights of `airra topics acl`"
+            told = error.str()
+            return f"Kafka at {kafka.bootstrap} does not allow {kafka.sasl_username!r} this ({told}): see `airra topics acl`"
     told = "; ".join(dict.fromkeys(error.str() for error in errors))
     return (
         f"no Kafka at {kafka.bootstrap} ({told}): check AIRRA_KAFKA_BOOTSTRAP and AIRRA_KAFKA_SECURITY_PROTOCOL "
@@ -131,3 +134,19 @@ def _metadata(kafka: KafkaSettings, within_s: float) -> ClusterMetadata:
     except KafkaException as error:
         admin.poll(0)  # hands over what the connections met: the time-out alone says little
         raise Fatal(explain(kafka, [*heard, error.args[0]])) from error
+
+
+def first_at(kafka: KafkaSettings, topic: str, partition: int, offset: int, within_s: float = CHECK_WITHIN_S) -> int | None:
+    """Return the offset of the first record at or after this one, read from the log itself; None where there is none.
+
+    End offsets alone do not tell: the embedded broker's stop at the first record of the last batch.
+    """
+    consumer = Consumer(
+        {**kafka.confluent(), "group.id": "airra-look", "enable.auto.commit": False, "auto.offset.reset": "error", "log_level": 0}
+    )
+    try:
+        consumer.assign([TopicPartition(topic, partition, offset)])
+        message = consumer.poll(within_s)
+        return None if message is None or message.error() else message.offset()
+    finally:
+        consumer.close()

@@ -39,7 +39,7 @@ class Desk:
         return chosen
 
     def performed(self, intent: str) -> None:
-        """The intent's result is on the log."""
+        """Note that the intent's result is on the log."""
         self._begun.discard(intent)
         self._performed.add(intent)
 
@@ -53,7 +53,7 @@ class Desk:
         return pause
 
     def forget(self) -> None:
-        """Nothing is begun any more: the partition is lost."""
+        """Forget everything: the partition is lost."""
         self._begun.clear()
         self._performed.clear()
         self._attempts.clear()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -71,7 +71,7 @@ class KafkaAppender:
         if producer is not None:
             await producer.stop()
 
-    async def send(self, output: Output) -> Awaitable[Any]:
+    async def send(self, output: Output) -> asyncio.Future[Any]:
         """Put one record into the send buffer; the future resolves with its acknowledgement."""
         if self._producer is None:
             raise Fatal("append before start or after stop")

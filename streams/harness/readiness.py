@@ -12,7 +12,7 @@ class Readiness:
         self._lock = threading.Lock()
         self._parts: dict[str, tuple[bool, str]] = {}
 
-    def set(self, component: str, ready: bool, reason: str = "") -> None:  # noqa: FBT001 - the second value is the message itself
+    def set(self, component: str, ready: bool, reason: str = "") -> None:
         with self._lock:
             self._parts[component] = (ready, reason)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from schemas.topics import DLQ
 from streams.harness.effector_runner import EffectorRunner
 from streams.harness.exits import boundary, die
 from streams.harness.kafka import KafkaSettings, check
@@ -19,7 +20,6 @@ from streams.harness.producer import KafkaAppender
 from streams.harness.readiness import Readiness
 from streams.harness.stage import Effector, Stage
 from streams.harness.topics import NewLog, create_topics
-from schemas.topics import DLQ
 
 log = structlog.get_logger()
 
@@ -52,9 +52,10 @@ async def serve(
     Raises Fatal when Kafka cannot be used at the start. Later errors end the process at once, uncommitted (exits.py): a
     supervisor starts it again. `instance` must be stable over restarts and unique among processes of the same stages.
     """
-    from streams.harness.worker import StageWorker, changelog_of  # noqa: PLC0415 - imports Faust, which takes a second
+    from streams.harness.app import changelog_of  # noqa: PLC0415 - imports Faust, which takes a second
+    from streams.harness.worker import StageWorker  # noqa: PLC0415
 
-    names = sorted({part.topic for part in (*stages, *effectors)} | ({DLQ.name} if stages else set()))
+    names = [DLQ.name, *(stage.topic for stage in stages), *(effector.topic for effector in effectors)]
     partitions = await asyncio.to_thread(check, kafka, names)
     changelogs = [NewLog(changelog_of(stage.name), partitions[stage.topic], CHANGELOG_CONFIG) for stage in stages]
     await asyncio.to_thread(create_topics, kafka, changelogs, replication)

@@ -12,11 +12,14 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.harness import metrics
+from streams.harness.closing import close
 from streams.harness.errors import Fatal, Poison, Retryable
 from streams.harness.kafka import FETCH_WAIT_MS, MAX_REQUEST_BYTES, KafkaSettings, check
 from streams.harness.stage import Record
 
 log = structlog.get_logger()
+
+YIELD_EVERY = 200  # records folded before other tasks have their turn
 
 
 class ViewUnreadable(Retryable):
@@ -77,7 +80,7 @@ class LogView:
                 await task
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            await consumer.stop()
+            await close(consumer)
 
     @property
     def ready(self) -> bool:
@@ -118,10 +121,13 @@ class LogView:
     async def _run(self, consumer: AIOKafkaConsumer) -> None:
         try:
             while True:
-                batch = await consumer.getmany(timeout_ms=1000, max_records=500)
+                # Whole batches: the embedded broker's end offset is the one after the first record of its last batch.
+                batch = await consumer.getmany(timeout_ms=1000)
                 for messages in batch.values():
-                    for message in messages:
+                    for count, message in enumerate(messages):
                         self._take(to_record(message))
+                        if count % YIELD_EVERY == 0:
+                            await asyncio.sleep(0)
                 for tp in consumer.assignment():
                     # The position, not the last record: markers of transactions take offsets too.
                     self._next[tp.partition] = await consumer.position(tp)

@@ -8,45 +8,30 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import faust
 import structlog
-from confluent_kafka.admin import AdminClient
 
 from schemas.base import canonical
 from schemas.samples import TYPE_HEADER
 from schemas.signals import Tick
-from streams.harness import metrics, snapshots
-from streams.harness.consumer import Bounds, PromptTables, crashed, use_corrected_consumer
+from streams.harness import metrics
+from streams.harness.app import build_app
+from streams.harness.consumer import Bounds, crashed
 from streams.harness.errors import Retryable
 from streams.harness.exits import EXIT_HOLE, boundary, die
 from streams.harness.fold import HoleError, Part, fold, restore
-from streams.harness.kafka import MAX_REQUEST_BYTES, KafkaSettings
+from streams.harness.kafka import KafkaSettings, first_at
 from streams.harness.producer import KafkaAppender
 from streams.harness.readiness import Readiness
+from streams.harness.saver import Saver
 from streams.harness.stage import Output, Record, Stage
+from streams.harness.watchdog import guard
 
 log = structlog.get_logger()
 
-SESSION_TIMEOUT_S = 10.0  # a member that is silent for so long loses its partitions
-HEARTBEAT_S = 2.0
-COMMIT_EVERY_S = 0.5
-BUFFERED_RECORDS = 500  # batches of 100 kB: 50 MB
 UNACKED_OUTPUTS = 2000  # then the fold waits for the broker
 RETRIES_S = (0.1, 0.2, 0.5, 1.0, 2.0)  # of an apply that raised Retryable; then the process stops uncommitted
-SNAPSHOT_EARLIEST_S = 1.0  # a small state is saved so often while it changes: a restart replays little
-SNAPSHOT_DUTY = 20.0  # a snapshot that costs c seconds is taken at most every 20 c
+REREADS = 3  # of a hole, before the log itself is asked
 SNAPSHOT_LOOK_S = 0.2
-TRIM_AFTER_RECORDS = 500  # of the changelog, or
-TRIM_AFTER_BYTES = 64 * 1024 * 1024
-TABLE = "state"
-
-
-def group_of(name: str) -> str:
-    return f"airra-{name}"
-
-
-def changelog_of(name: str) -> str:
-    return f"{group_of(name)}-{TABLE}-changelog"
 
 
 def wall_ms() -> int:
@@ -74,57 +59,22 @@ class StageWorker:
         self.parts: dict[int, Part] = {}
         self.partitions = partitions
         self.readiness = readiness
-        folder = data_dir / "faust" / stage.name  # Faust insists on one; memory tables put nothing into it
-        folder.mkdir(parents=True, exist_ok=True)
-        self.app = faust.App(
-            group_of(stage.name),
-            **kafka.faust(),
-            datadir=str(folder),
-            consumer_group_instance_id=f"{stage.name}-{instance}",
-            web_enabled=False,
-            key_serializer="raw",
-            value_serializer="raw",
-            topic_partitions=partitions,
-            topic_allow_declare=False,  # a mistyped creation silently gives other partitions: topics are created beforehand
-            topic_disable_leader=True,
-            stream_buffer_maxsize=BUFFERED_RECORDS,
-            stream_wait_empty=False,  # what is in hand when partitions go is folded again by the next owner
-            stream_recovery_delay=0.0,
-            broker_session_timeout=SESSION_TIMEOUT_S,
-            broker_heartbeat_interval=HEARTBEAT_S,
-            broker_commit_interval=COMMIT_EVERY_S,
-            consumer_max_fetch_size=MAX_REQUEST_BYTES,
-            producer_max_request_size=MAX_REQUEST_BYTES,
-            producer_acks=-1,
-            producer_linger=0,
-            worker_redirect_stdouts=False,
-            TableManager=PromptTables,
-        )
-        use_corrected_consumer(self.app, self)
-        raw = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw", "partitions": partitions}
-        self.table = self.app.Table(TABLE, key_type=bytes, value_type=bytes, partitions=partitions, recovery_buffer_size=5)
-        self.app.agent(self.app.topic(stage.topic, **raw), name=group_of(stage.name), concurrency=1)(self._agent)
-        self.app.on_partitions_revoked.connect(self._revoked)
+        self.app, self.table = build_app(stage, kafka, instance, data_dir, partitions, owner=self, agent=self._agent, revoked=self._revoked)
         self._kafka = kafka
         self._appender = appender
-        self._snapshot_every_s = snapshot_every_s
         self._now_ms = now_ms
-        self._folding = asyncio.Lock()  # held while a record is folded and its outputs are handed over
-        self._saving = asyncio.Lock()  # held while a snapshot is on its way
-        self._admin: AdminClient | None = None
-        self._written: dict[int, tuple[int, int]] = {}  # changelog records and bytes since the last trim
-        self._first: dict[int, int] = {}  # changelog offset at which the last snapshot begins
-        self._cost_s: dict[int, float] = {}
-        self._saved_at: dict[int, float] = {}
+        self._folding = asyncio.Lock()
+        self._saver = Saver(stage, self.app, self.table, kafka, self._folding, self._owned, snapshot_every_s)
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
 
     async def start(self) -> None:
         """Start the app and return at once; `readiness` tells when it folds."""
-        self.readiness.set(self.stage.name, False, "joining its group")  # noqa: FBT003
+        self.readiness.set(self.stage.name, False, "joining its group")
         self._spawn(self._watch_crash(), "crash")
         self._spawn(self.app.start(), "app")
         self._spawn(self._save_loop(), "snapshots")
+        self._spawn(guard(self, kafka=self._kafka), "watchdog")
         if self.stage.tick_every_s is not None:
             self._spawn(self._tick_loop(self.stage.tick_every_s), "ticks")
 
@@ -132,7 +82,7 @@ class StageWorker:
         """Save, commit, leave off: what comes after starts where this ended."""
         self._stopping = True
         for part in list(self.parts.values()):
-            await self._save(part)
+            await self._saver.save(part)
         if self.parts:
             await self.app.consumer.commit()
         for task in self._tasks:
@@ -157,14 +107,14 @@ class StageWorker:
     def opened(self, partition: int, bounds: Bounds) -> int:
         """Load the state and check it against what the group committed: state and position are from one moment or not at all."""
         with boundary(self.stage.name, partition=partition):
-            snapshot = snapshots.decode(self.table.data, partition)
+            snapshot = self._saver.load(partition)
             part = restore(self.stage, partition, snapshot, bounds.beginning)
         following = part.offset + 1
         committed = bounds.committed or 0
         where = f"{self.source}/{partition}"
         if following < committed and not (snapshot is None and committed == bounds.beginning):
             die(f"{self.stage.name}: the snapshot of {where} ends at {part.offset}, but {committed} is committed", EXIT_HOLE)
-        if following > bounds.end:
+        if following > bounds.end and first_at(self._kafka, self.source, partition, part.offset) != part.offset:
             die(f"{self.stage.name}: the snapshot of {where} ends at {part.offset}, but the log at {bounds.end}: was the topic deleted?")
         if following < bounds.beginning:
             lost = bounds.beginning - following
@@ -173,8 +123,12 @@ class StageWorker:
             part.offset = bounds.beginning - 1
             following = bounds.beginning
         self.parts[partition] = part
+        self.readiness.set(self.stage.name, True, "")
         log.info("partition_opened", stage=self.stage.name, partition=partition, offset=following, end=bounds.end)
         return following
+
+    def _owned(self, part: Part) -> bool:
+        return self.parts.get(part.partition) is part
 
     def ceiling(self, partition: int) -> int | None:
         part = self.parts.get(partition)
@@ -183,9 +137,15 @@ class StageWorker:
     def hole(self, partition: int, expected: int, found: int, times: int) -> int:
         metrics.REREAD.labels(self.stage.name).inc()
         log.warning("hole_reread", stage=self.stage.name, partition=partition, expected=expected, found=found, times=times)
-        if times > 5:  # noqa: PLR2004
+        if times < REREADS:
+            return expected
+        if first_at(self._kafka, self.source, partition, expected) != found:
             die(f"{self.stage.name}: {self.source}/{partition} lacks {expected} to {found - 1}", EXIT_HOLE)
-        return expected
+        # The log itself has none there: retention while we read, a transaction's marker.
+        metrics.TRUNCATED.labels(self.stage.name).inc(found - expected)
+        log.error("log_gap", stage=self.stage.name, partition=partition, first=expected, following=found)
+        self.parts[partition].offset = found - 1
+        return found
 
     # the agent
 
@@ -239,85 +199,22 @@ class StageWorker:
         if not future.cancelled() and (error := future.exception()) is not None and not self._stopping:
             die(f"{self.stage.name}: an output was not acknowledged: {error!r}")
 
-    # snapshots
+    # time and partitions
 
     async def _save_loop(self) -> None:
         while True:
             await asyncio.sleep(SNAPSHOT_LOOK_S)
             for part in list(self.parts.values()):
-                due = min(self._snapshot_every_s, max(SNAPSHOT_EARLIEST_S, SNAPSHOT_DUTY * self._cost_s.get(part.partition, 0.0)))
-                if part.dirty and time.monotonic() - self._saved_at.get(part.partition, 0.0) >= due:
-                    await self._save(part)
-
-    async def _save(self, part: Part) -> None:
-        """Make the state durable: first what it has emitted is acknowledged, then the chunks, then the manifest; then it may be committed."""
-        async with self._saving:
-            begun = time.perf_counter()
-            async with self._folding:
-                if not part.dirty or self.parts.get(part.partition) is not part:
-                    return
-                data, offset, unacked = self.stage.snapshot(part.state), part.offset, part.unacked
-                part.unacked = []
-            cost = time.perf_counter() - begun
-            await asyncio.gather(*unacked)
-            owner = int(self.app.consumer_generation_id)
-            records = snapshots.encode(part.partition, owner, snapshots.Snapshot(offset, part.generation + 1, data))
-            first = await self._write(part.partition, records)
-            stale = snapshots.superseded(self.table.data, part.partition, owner)
-            if stale:
-                await self._erase(part.partition, stale)
-            part.generation += 1
-            part.saved = offset
-            self._cost_s[part.partition] = cost
-            self._saved_at[part.partition] = time.monotonic()
-            metrics.SNAPSHOT_BYTES.labels(self.stage.name, str(part.partition)).set(len(data))
-            metrics.SNAPSHOT_SECONDS.labels(self.stage.name).observe(time.perf_counter() - begun)
-            await self._trim(part.partition, first, len(records), len(data))
-
-    async def _write(self, partition: int, records: list[tuple[bytes, bytes]]) -> int:
-        """Return the changelog offset of the first; the manifest goes when all before it are acknowledged."""
-        *chunks, manifest = records
-        done = [await future for future in [self.table.send_changelog(partition, key, value) for key, value in chunks]]
-        done.append(await self.table.send_changelog(partition, *manifest))
-        self.table.data.update(dict(records))
-        return int(done[0].offset)
-
-    async def _erase(self, partition: int, keys: Any) -> None:
-        for future in [self.table.send_changelog(partition, key, None) for key in keys]:
-            await future
-        for key in keys:
-            self.table.data.pop(key, None)
-
-    async def _trim(self, partition: int, first: int, records: int, size: int) -> None:
-        """Delete the changelog below the snapshot before this one: compaction leaves the active segment alone."""
-        count, volume = self._written.get(partition, (0, 0))
-        count, volume = count + records, volume + size
-        keep, self._first[partition] = self._first.get(partition), first
-        if keep is not None and (count >= TRIM_AFTER_RECORDS or volume >= TRIM_AFTER_BYTES):
-            await asyncio.to_thread(self._delete_below, partition, keep)
-            count, volume = 0, 0
-        self._written[partition] = (count, volume)
-
-    def _delete_below(self, partition: int, offset: int) -> None:
-        from confluent_kafka import KafkaException, TopicPartition  # noqa: PLC0415
-
-        if self._admin is None:
-            self._admin = AdminClient({**self._kafka.confluent(), "log_level": 0})
-        try:
-            for future in self._admin.delete_records([TopicPartition(changelog_of(self.stage.name), partition, offset)]).values():
-                future.result(10)
-        except KafkaException as error:
-            log.warning("changelog_not_trimmed", stage=self.stage.name, partition=partition, error=str(error))
+                if self._saver.due(part, time.monotonic()):
+                    await self._saver.save(part)
 
     async def _revoked(self, *_: Any, **__: Any) -> None:
         """Save what is ours and forget it: the next owner, we or another, starts from the changelog."""
         with boundary(self.stage.name):
             for part in list(self.parts.values()):
-                await self._save(part)
+                await self._saver.save(part)
             self.parts.clear()
-            self.readiness.set(self.stage.name, False, "rebalancing")  # noqa: FBT003
-
-    # ticks
+            self.readiness.set(self.stage.name, False, "rebalancing")
 
     async def _tick_loop(self, every_s: float) -> None:
         while True:
@@ -326,9 +223,7 @@ class StageWorker:
                 if part.backfill or part.tick is not None:
                     continue
                 at = self._now_ms()
-                output = Output(
-                    self.source, None, canonical(Tick(at=at)), ((TYPE_HEADER, b"tick"),), partition=part.partition
-                )
+                output = Output(self.source, None, canonical(Tick(at=at)), ((TYPE_HEADER, b"tick"),), partition=part.partition)
                 (position,) = await self._appender([output])
                 metrics.TICKS.labels(self.stage.name).inc()
                 part.tick = position.offset if position.offset > part.offset else None

@@ -17,7 +17,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from schemas.config.metrics import MetricsMapping
 from schemas.topics import ALERTS, DLQ, SAMPLES, SERIES, SIGNALS
 from streams.harness.errors import Fatal
-from streams.harness.kafka import KafkaSettings, check, explain
+from streams.harness.kafka import CHECK_WITHIN_S, KafkaSettings, check, explain
 from streams.harness.readiness import Readiness
 from streams.normalise import metrics
 from streams.normalise.acks import Flight, producer, send, wait
@@ -31,7 +31,9 @@ BATCH_WAIT_S = 0.1  # at a low rate this is the delay that a sample suffers here
 COMMIT_EVERY_S = 1.0  # what a crash repeats is dropped downstream: a commit a batch would only cost
 LOOK_EVERY_S = 5.0  # for a raw topic that is missing, or a broker that is away
 ERRORS = 50  # of them the newest are kept for an explanation
-SESSION_MS = 15_000  # a static member may be away so long before its partitions move
+SESSION_MS = 6_000  # a static member may be away so long before its partitions move; the embedded broker lets a group wait it out
+HEARTBEAT_MS = 1_500
+FORBIDDEN = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED)
 
 log = structlog.get_logger()
 
@@ -47,21 +49,22 @@ class Normaliser:
         alerts_topics: Sequence[str] = (),
         changes_topics: Sequence[str] = (),
         instance: str = "0",
+        check_within_s: float = CHECK_WITHIN_S,
     ) -> None:
         self._kafka = kafka
         self._mapping = mapping
         self._instance = instance
+        self._check_within_s = check_within_s
         self._sources = Sources(metrics_topics, alerts_topics, changes_topics)
         self._errors: deque[KafkaError] = deque(maxlen=ERRORS)  # what librdkafka reported since the broker last answered
         self._assigned: set[tuple[str, int]] = set()
-        self._next: dict[tuple[str, int], int] = {}  # offset that is read next, of what was read since it was assigned
         self._committable: dict[tuple[str, int], int] = {}
         self._flight = Flight({})
         self._failed = False
 
     def run(self, stop: threading.Event, readiness: Readiness) -> None:
         """Consume until `stop`; then all that was read is acknowledged and committed."""
-        partitions = check(self._kafka, [SAMPLES.name, SERIES.name, ALERTS.name, SIGNALS.name, DLQ.name])
+        partitions = check(self._kafka, [SAMPLES.name, SERIES.name, ALERTS.name, SIGNALS.name, DLQ.name], self._check_within_s)
         self._core = Core(self._mapping, partitions[SAMPLES.name], partitions[ALERTS.name])
         self._producer = producer(self._kafka)
         self._consumer = Consumer(self._config())
@@ -101,11 +104,9 @@ class Normaliser:
         """Decode what was read, partition by partition, and send what comes of it."""
         flight = Flight({})
         for source, group in self._grouped(messages).items():
-            found = read(group, self._next.get(source, -1))
+            found = read(group)
             metrics.REPEATED.inc(found.repeated)
-            if not found.offsets:
-                continue
-            self._next[source] = flight.positions[source] = found.offsets[-1] + 1
+            flight.positions[source] = found.offsets[-1] + 1
             send(self._producer, self._taken(source, found).outputs, flight)
         return flight
 
@@ -132,7 +133,7 @@ class Normaliser:
 
     def _heed(self, error: KafkaError) -> None:
         """Sort an error that stands among the messages: a missing topic stops nobody."""
-        if error.fatal():
+        if error.fatal() or error.code() in FORBIDDEN:
             raise Fatal(self._explain(error))
         self._errors.append(error)
 
@@ -171,7 +172,7 @@ class Normaliser:
         for one in partitions:
             source = (one.topic, one.partition)
             self._assigned.discard(source)
-            for positions in (self._next, self._committable, self._flight.positions):
+            for positions in (self._committable, self._flight.positions):
                 positions.pop(source, None)
         log.info("partitions_revoked", partitions=[f"{one.topic}/{one.partition}" for one in partitions])
 
@@ -216,6 +217,7 @@ class Normaliser:
             "group.instance.id": f"{GROUP}-{self._instance}",
             "partition.assignment.strategy": "cooperative-sticky",
             "session.timeout.ms": SESSION_MS,
+            "heartbeat.interval.ms": HEARTBEAT_MS,
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,

@@ -26,20 +26,20 @@ class Read:
         return [record_of(message) for message in self.messages]
 
 
-def read(messages: Sequence[Message], start: int) -> Read:
-    """Leave out what lies below `start` or was read twice: one call may return a partition from before and after a move."""
+def read(messages: Sequence[Message]) -> Read:
+    """Leave out what was read twice: one call may return a partition from before and after it moved away and back."""
     offsets = [message.offset() for message in messages]
-    if offsets[0] < start or any(after <= before for before, after in pairwise(offsets)):
+    repeated = 0
+    if any(after <= before for before, after in pairwise(offsets)):
         kept: list[Message] = []
+        newest = -1
         for message, offset in zip(messages, offsets, strict=True):
-            if offset >= start:
+            if offset > newest:
                 kept.append(message)
-                start = offset + 1
+                newest = offset
         repeated = len(messages) - len(kept)
         messages = kept
         offsets = [message.offset() for message in messages]
-    else:
-        repeated = 0
     return Read(messages, [message.value() for message in messages], offsets, [_stamp(message) for message in messages], repeated)
 
 

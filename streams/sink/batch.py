@@ -49,6 +49,8 @@ class Batch:
 
         A value that no column can hold is found record by record: its record becomes a dead letter, the others are stored.
         """
+        if not self.entries:
+            return Counter()
         try:
             return Counter(store.insert(row for _, rows in self.entries for row in rows))
         except Poison:

@@ -33,6 +33,10 @@ _CONFIG: dict[str, Any] = {
     "isolation.level": "read_committed",
     "allow.auto.create.topics": False,
     "topic.metadata.refresh.interval.ms": 10_000,  # a topic that is created later is found within this
+    # The shortest that Kafka allows: a standby takes over in 6 s. librdkafka beats in a thread of its own, so a busy sink is not lost.
+    # The embedded broker holds every join back for half of it, or all of it.
+    "session.timeout.ms": 6_000,
+    "heartbeat.interval.ms": 1_500,
     "queued.max.messages.kbytes": 16_384,  # what librdkafka holds ahead of us
     "fetch.queue.backoff.ms": 50,  # the default of a second would delay what follows a full queue
 }
@@ -73,6 +77,7 @@ class Sink:
         self._committed_at = clock()
         self._failures = 0
         self._assigned = False
+        self._paused = False
         self._kafka_trouble = ""
         self._missing: set[str] = set()
         self._ready: Ready | None = None
@@ -114,12 +119,15 @@ class Sink:
         if self._failures:
             stop.wait(self._backoff())
             consumer.pause(consumer.assignment())
+            self._paused = True
             self._take([message for message in [consumer.poll(0)] if message is not None])  # keeps the membership alive
         else:
             self._take(consumer.consume(max(BATCH_RECORDS - self._batch.records, 1), GATHER_S))
-        held = self._failures > 0
-        if self._due() and self._try_flush(consumer) and held:
+        if self._due():
+            self._try_flush(consumer)
+        if self._paused and not self._failures:
             consumer.resume(consumer.assignment())
+            self._paused = False
         self._report(consumer)
 
     def _due(self) -> bool:
@@ -154,7 +162,6 @@ class Sink:
             metrics.RECORDS.labels(topic, fate.value).inc(count)
         if self._failures:
             log.info("store_back", store=self._store.place, held=self._batch.records)
-        self._failures = 0
         self._commit(consumer)
         self._forget()
         return True
@@ -173,6 +180,7 @@ class Sink:
 
     def _forget(self) -> None:
         self._batch = Batch()
+        self._failures = 0
         metrics.BUFFERED.set(0)
 
     def _failed(self, what: str, error: Retryable) -> None:
@@ -207,11 +215,13 @@ class Sink:
         """Sort what Kafka reports: fatal stops, the rest is a reason not to be ready."""
         if error.fatal():
             raise Fatal(f"Kafka: {error.str()}")
+        known = self._kafka_trouble or self._missing
         if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART and topic:
             self._missing.add(topic)
         else:
             self._kafka_trouble = error.str()
-        log.warning("kafka_trouble", reason=error.str(), topic=topic)
+        if not known:  # librdkafka repeats itself while it reconnects
+            log.warning("kafka_trouble", reason=error.str(), topic=topic)
 
     def _report(self, consumer: Any) -> None:
         """Tell whether the sink is ready; librdkafka does not say when a lost broker is back, so ask."""
@@ -220,8 +230,8 @@ class Sink:
         if self._kafka_trouble:
             try:
                 consumer.list_topics(timeout=PROBE_TIMEOUT_S)
-            except KafkaException as error:
-                self._kafka_trouble = error.args[0].str()
+            except KafkaException:
+                pass  # still away: what was heard says more than the probe's time-out
             else:
                 self._kafka_trouble = ""
         missing = f"missing topics: {', '.join(sorted(self._missing))}" if self._missing else ""

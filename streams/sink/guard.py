@@ -20,8 +20,9 @@ _PAIRS = frozenset({("INTO", "OUTFILE"), ("PARALLEL", "WITH")})  # writes a file
 _NAMES = frozenset({"file", "python", "eval", "executable", "catboostevaluate", "hascolumnintable", "stack_trace", "trap"})
 _AI = re.compile(r"ai[a-z]+", re.IGNORECASE)  # aiGenerate and its like call out; only as a call, for it is a common prefix
 # Table functions that compute, or read tables that a SELECT may read anyway; every other one is refused, new ones included.
+# `format` is a table function too, over text that stands in the query, and a scalar function of everyday use.
 SAFE_TABLE_FUNCTIONS = frozenset(
-    "numbers numbers_mt zeros zeros_mt primes generateseries generate_series generaterandom values null view merge".split()  # noqa: SIM905
+    "numbers numbers_mt zeros zeros_mt primes generateseries generate_series generaterandom values null view merge format".split()  # noqa: SIM905
 )
 _TOKEN = re.compile(
     r"""

@@ -64,15 +64,15 @@ class Reader:
     """A bounded pool of read-only sessions beside the writer's; any thread may ask."""
 
     def __init__(self, directory: Path) -> None:
+        self._directory = directory
         self._idle: queue.Queue[_Handle] = queue.Queue()
         for _ in range(HANDLES):
-            self._idle.put(self._open(directory))
+            self._idle.put(self._open())
         names = self._run("SELECT lower(name) FROM system.table_functions", "TSVRaw").body.decode().split()
         self._table_functions = frozenset(names)
 
-    @staticmethod
-    def _open(directory: Path) -> _Handle:
-        connection = chdb.connect(str(directory.resolve()))
+    def _open(self) -> _Handle:
+        connection = chdb.connect(str(self._directory.resolve()))
         connection.query(_LIMITS)
         connection.query("SET readonly = 1")  # last: nothing can be set after it, and it cannot be taken back
         return _Handle(connection)
@@ -101,9 +101,16 @@ class Reader:
                     handle.database = database
                 result = handle.connection.query(sql, form, params=dict(parameters or {}))
             except (ChdbError, RuntimeError) as error:
+                self._renew(handle)
                 raise _query_error(error) from error
             written = _FORMAT.search(sql)
             return Answer(result.bytes(), written[1] if written else form, result.rows_read(), result.bytes_read(), result.elapsed())
+
+    def _renew(self, handle: _Handle) -> None:
+        """Give a handle a new session: what a failed query had already written would stand before the next one's answer (chdb 4.4)."""
+        handle.connection.close()
+        fresh = self._open()
+        handle.connection, handle.database = fresh.connection, fresh.database
 
     @contextmanager
     def _handle(self) -> Iterator[_Handle]:

@@ -61,7 +61,7 @@ class StoreServer:
         """Listen and serve in a thread; raises Fatal if the port is taken or the store is not the embedded one."""
         if self._store.directory is None:
             raise Fatal("only the embedded store is served here: readers connect to the server straight")
-        _ = self._store.client  # the writer opens the engine and its directory first
+        self._store.migrate()  # whoever can connect finds the tables; it also opens the engine before the readers do
         self._reader = Reader(self._store.directory)
         handler = type("Handler", (_Handler,), {"reader": self._reader, "allowed_hosts": _allowed_hosts(self._bind[0])})
         try:

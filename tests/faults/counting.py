@@ -5,12 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
 from schemas.base import derive_id
 from streams.harness.stage import Output, Record, Stage
@@ -76,12 +73,11 @@ def main() -> None:
         stages.append(counting(name, source, target, float(tick) if tick else None, int(ballast or 0)))
     effectors = []
     for text in args.effector:
-        from acting import Recording
+        from tests.faults.acting import Recording
 
         effectors.append(Recording(*text.split(":", 2)))
     asyncio.run(serve(stages, effectors, (), KafkaSettings(args.bootstrap), args.instance, args.data, Readiness(), snapshot_every_s=1.0))
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent))
     main()

@@ -188,7 +188,10 @@ def main() -> int:
             continue
         began = time.monotonic()
         print(f"== {case.name}", flush=True)
-        with tempfile.TemporaryDirectory(prefix="airra-kill-", ignore_cleanup_errors=True) as scratch, KafkaBroker(Path(scratch) / "kafka") as broker:
+        with (
+            tempfile.TemporaryDirectory(prefix="airra-kill-", ignore_cleanup_errors=True) as scratch,
+            KafkaBroker(Path(scratch) / "kafka") as broker,
+        ):
             directory = arguments.keep / case.name if arguments.keep else Path(scratch)
             try:
                 wrong = run_case(case, broker.bootstrap, directory, lambda line: print(f"   {line}", flush=True), seed=arguments.seed)

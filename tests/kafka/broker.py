@@ -13,6 +13,7 @@ import subprocess
 import time
 import uuid
 from pathlib import Path
+from typing import Self
 
 HERE = Path(__file__).parent
 REPO = HERE.parent.parent
@@ -97,7 +98,10 @@ class KafkaBroker:
             log4j.write_text(_LOG4J)
             cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
             formatted = subprocess.run(
-                [*command, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(properties)], capture_output=True, text=True, check=False
+                [*command, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(properties)],
+                capture_output=True,
+                text=True,
+                check=False,
             )
             if formatted.returncode:
                 raise RuntimeError(f"formatting failed: {formatted.stdout[-800:]}{formatted.stderr[-800:]}")
@@ -109,7 +113,7 @@ class KafkaBroker:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
-                preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL),
+                preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL),  # noqa: PLW1509 - one system call
             )
         self._wait_until_serving()
         return self
@@ -135,8 +139,9 @@ class KafkaBroker:
         self.stop()
         self.start()
 
-    def __enter__(self) -> KafkaBroker:
-        return self.start()
+    def __enter__(self) -> Self:
+        self.start()
+        return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()

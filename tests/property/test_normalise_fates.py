@@ -22,14 +22,27 @@ RULES = [
 ]
 MAPPING = MetricsMapping.model_validate({"metrics": RULES})
 
-texts = st.one_of(st.text(max_size=8), st.sampled_from(["1", "NaN", "+Inf", "-1e999", "1_0", " 1 ", "2026-11-24T03:00:00Z", "up", "h_bucket", "firing"]))
+texts = st.one_of(
+    st.text(max_size=8), st.sampled_from(["1", "NaN", "+Inf", "-1e999", "1_0", " 1 ", "2026-11-24T03:00:00Z", "up", "h_bucket", "firing"])
+)
 scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), texts)
-labels = st.dictionaries(st.one_of(st.sampled_from(["__name__", "service", "le", "alertname", "code"]), texts), st.one_of(texts, texts, scalars))
-fields = st.sampled_from(["timestamp", "value", "name", "labels", "alerts", "status", "startsAt", "endsAt", "type", "service", "at", "before"])
-objects = st.recursive(st.one_of(scalars, labels), lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(fields, inner)), max_leaves=12)
+labels = st.dictionaries(
+    st.one_of(st.sampled_from(["__name__", "service", "le", "alertname", "code"]), texts), st.one_of(texts, texts, scalars)
+)
+fields = st.sampled_from(
+    ["timestamp", "value", "name", "labels", "alerts", "status", "startsAt", "endsAt", "type", "service", "at", "before"]
+)
+objects = st.recursive(
+    st.one_of(scalars, labels), lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(fields, inner)), max_leaves=12
+)
 sound = st.builds(
     lambda name, service, value, second: json.dumps(
-        {"labels": {"__name__": name, "service": service, "le": "1"}, "name": name, "timestamp": f"2026-11-24T03:00:{second:02}Z", "value": value}
+        {
+            "labels": {"__name__": name, "service": service, "le": "1"},
+            "name": name,
+            "timestamp": f"2026-11-24T03:00:{second:02}Z",
+            "value": value,
+        }
     ).encode(),
     st.sampled_from(["up", "h_bucket", "h_sum", "unknown"]),
     st.sampled_from(["a", "b", "c"]),
@@ -51,7 +64,9 @@ def rows(taken: Taken) -> dict[int, tuple[int, int, float, int | None]]:
     for output in taken.outputs:
         if output.topic == "airra.samples.v1" and dict(output.headers)["airra.type"] == b"samples":
             batch = decode_batch(output.value)
-            for series, at, value, offset in zip(batch.series.tolist(), batch.time.tolist(), batch.value.tolist(), batch.offset.tolist(), strict=True):
+            for series, at, value, offset in zip(
+                batch.series.tolist(), batch.time.tolist(), batch.value.tolist(), batch.offset.tolist(), strict=True
+            ):
                 found[offset] = (series, at, value, output.partition)
     return found
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from schemas.actions import ActionSpec, Epoch, Finished, FinishStatus, Grant, Preconditions, Refused, RefusalReason, Seen, Started
+from schemas.actions import ActionSpec, Epoch, Finished, FinishStatus, Grant, Preconditions, RefusalReason, Refused, Seen, Started
 from schemas.approvals import (
     Arming,
     BlastLevel,
@@ -56,13 +56,24 @@ class Log:
 
 
 def evidence(**changes: Any) -> SeriesEvidence:
-    values: dict[str, Any] = {"series": "00ff", "service": "inventory", "metric": "memory_bytes", "kind": Kind.MEMORY, "direction": Direction.UP}
+    values: dict[str, Any] = {
+        "series": "00ff",
+        "service": "inventory",
+        "metric": "memory_bytes",
+        "kind": Kind.MEMORY,
+        "direction": Direction.UP,
+    }
     return SeriesEvidence(**{**values, "value": 9.0, "baseline": 1.0, "low": 0.5, "high": 1.5, "z": 12.0, **changes})
 
 
 def incident(version: int = 1, phase: IncidentPhase = IncidentPhase.OPENED, name: str = "inc-1") -> Incident:
     suspect = Suspect(
-        anomaly="anm-1", reason=AnomalyReason.SHIFT, opened_at=T0, open=phase is not IncidentPhase.RESOLVED, opener=True, evidence=evidence()
+        anomaly="anm-1",
+        reason=AnomalyReason.SHIFT,
+        opened_at=T0,
+        open=phase is not IncidentPhase.RESOLVED,
+        opener=True,
+        evidence=evidence(),
     )
     return Incident(
         id=f"ire-{name}-{version}",
@@ -131,7 +142,14 @@ def proposal(name: str = "prp-1", chosen: Candidate | None = None, services: tup
 def outcome(action: str = "act-1", version: int = 1, confidence: float = 0.82, correct: int | None = 1, metrics: int = 2) -> Outcome:
     verdicts = tuple(
         MetricVerdict(
-            series=f"{number:04x}", service="inventory", metric="memory_bytes", before=9.0, after=1.0, improvement=0.88, in_band=True, points=5
+            series=f"{number:04x}",
+            service="inventory",
+            metric="memory_bytes",
+            before=9.0,
+            after=1.0,
+            improvement=0.88,
+            in_band=True,
+            points=5,
         )
         for number in range(metrics)
     )
@@ -180,7 +198,14 @@ def started() -> Started:
 def finished() -> Finished:
     names = {"action": "act-1", "proposal": "prp-1", "incident": "inc-1"}
     return Finished(
-        id="fin-1", **names, mode=Mode.LIVE, spec=RESTART, status=FinishStatus.SUCCEEDED, before={"workers": 2}, after={"workers": 2}, at=T0 + 31_000
+        id="fin-1",
+        **names,
+        mode=Mode.LIVE,
+        spec=RESTART,
+        status=FinishStatus.SUCCEEDED,
+        before={"workers": 2},
+        after={"workers": 2},
+        at=T0 + 31_000,
     )
 
 
@@ -196,7 +221,10 @@ def whole_loop() -> Log:
     log.append(INCIDENTS, Tick(at=T0 + 1_000))
     log.append(INCIDENTS, incident(2, IncidentPhase.UPDATED))
     log.append(APPROVALS, proposal(chosen=candidate(RESTART, 1, 0.35)))
-    log.append(NOTICES, Notice(id="not-1", kind=NoticeKind.APPROVAL_NEEDED, incident="inc-1", severity=Severity.CRITICAL, title="t", text="x", at=T0))
+    log.append(
+        NOTICES,
+        Notice(id="not-1", kind=NoticeKind.APPROVAL_NEEDED, incident="inc-1", severity=Severity.CRITICAL, title="t", text="x", at=T0),
+    )
     log.append(NOTICES, Delivery(id="dlv-1", notice="not-1", receiver="webhook", status="delivered", attempts=1, at=T0))
     log.append(APPROVALS, Arming(id="arm-1", armed=True, by="ada", at=T0, until=T0 + 3_600_000, cluster="c"))
     command = Command(id="cmd-1", proposal="prp-1", verb=CommandVerb.APPROVE, mode=Mode.LIVE, digest="d1", subject="ada", at=T0)
@@ -206,7 +234,9 @@ def whole_loop() -> Log:
     names = {"proposal": "prp-1", "incident": "inc-1"}
     log.append(
         APPROVALS,
-        Decision(id="dec-1", **names, outcome=DecisionOutcome.APPROVED, mode=Mode.LIVE, digest="d1", subject="ada", at=T0 + 28_000, source=source),
+        Decision(
+            id="dec-1", **names, outcome=DecisionOutcome.APPROVED, mode=Mode.LIVE, digest="d1", subject="ada", at=T0 + 28_000, source=source
+        ),
     )
     explanation = Explanation(id="exp-1", proposal="prp-1", provider="anthropic", model="m", status="ok", order=(0, 1), agrees=True, at=T0)
     log.append(APPROVALS, explanation.model_copy(update={"input_tokens": 900, "output_tokens": 80}))

@@ -81,7 +81,13 @@ def test_an_alert_that_has_fired_for_months_is_no_mistake() -> None:
 
 @pytest.mark.parametrize(
     ("label", "severity"),
-    [("CRITICAL", Severity.CRITICAL), ("page", Severity.CRITICAL), ("info", Severity.INFO), ("warning", Severity.WARNING), ("odd", Severity.WARNING)],
+    [
+        ("CRITICAL", Severity.CRITICAL),
+        ("page", Severity.CRITICAL),
+        ("info", Severity.INFO),
+        ("warning", Severity.WARNING),
+        ("odd", Severity.WARNING),
+    ],
 )
 def test_severities_are_read_from_the_conventional_label(label: str, severity: Severity) -> None:
     assert only(decode(alert(labels={"alertname": "A", "service": "s", "severity": label}))).severity is severity

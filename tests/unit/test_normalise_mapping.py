@@ -40,7 +40,11 @@ def meaning(name: str, **labels: str) -> tuple[Kind, MetricType, Direction]:
         ("http_request_duration_seconds_bucket", {"le": "0.1"}, (Kind.LATENCY, MetricType.HISTOGRAM, Direction.UP)),
         ("http_server_request_duration_seconds_sum", {}, (Kind.LATENCY, MetricType.HISTOGRAM, Direction.UP)),
         ("http_server_request_duration_seconds_count", {}, (Kind.LATENCY, MetricType.HISTOGRAM, Direction.UP)),
-        ("http_server_request_duration_seconds_count", {"http_response_status_code": "500"}, (Kind.ERRORS, MetricType.COUNTER, Direction.UP)),
+        (
+            "http_server_request_duration_seconds_count",
+            {"http_response_status_code": "500"},
+            (Kind.ERRORS, MetricType.COUNTER, Direction.UP),
+        ),
         ("http.server.request.duration_bucket", {"le": "0.1"}, (Kind.LATENCY, MetricType.HISTOGRAM, Direction.UP)),
         ("http_request_duration_seconds", {"quantile": "0.99"}, (Kind.LATENCY, MetricType.GAUGE, Direction.UP)),
         ("process_cpu_seconds_total", {}, (Kind.CPU, MetricType.COUNTER, Direction.UP)),

@@ -140,7 +140,10 @@ def test_each_bad_message_has_its_reason_and_the_good_ones_beside_it_pass(raw: b
 
 def test_the_refusal_of_a_bad_sample_says_what_is_wrong_with_it() -> None:
     assert detail(take(message(value="one"))) == ("wrong_type", "value 'one' is not a number")
-    assert detail(take(message(service="", instance="")))[1] == "up: none of the labels service, service_name, app, app_kubernetes_io_name, job"
+    assert (
+        detail(take(message(service="", instance="")))[1]
+        == "up: none of the labels service, service_name, app, app_kubernetes_io_name, job"
+    )
 
 
 @pytest.mark.parametrize(

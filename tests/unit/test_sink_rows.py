@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import get_args
 
 import pytest
-from tests.unit.sink_records import RESTART, T0, Log, candidate, finished, incident, outcome, proposal, whole_loop
 
 from schemas.actions import ActionEvent
 from schemas.approvals import ApprovalEvent
@@ -19,6 +18,7 @@ from streams.harness.dlq import dead_letter
 from streams.harness.errors import Poison
 from streams.sink.batch import Batch
 from streams.sink.rows import _SHAPES, Fate, fold, row_version, rows
+from tests.unit.sink_records import RESTART, T0, Log, candidate, finished, incident, outcome, proposal, whole_loop
 
 
 def test_every_type_that_a_control_log_may_hold_has_a_table_or_is_time() -> None:
@@ -125,7 +125,14 @@ def test_a_dead_letter_is_kept_as_coordinates_and_reason_without_its_content() -
     letter = dead_letter(bad, "correlate", Poison("invalid_record", "no json"))
     (row,) = rows(log.append_bytes(DLQ, letter.value, letter.headers))
     kept = {name: row.values[name] for name in ("stage", "reason", "detail", "topic", "partition", "offset")}
-    assert kept == {"stage": "correlate", "reason": "invalid_record", "detail": "no json", "topic": INCIDENTS.name, "partition": 0, "offset": 0}
+    assert kept == {
+        "stage": "correlate",
+        "reason": "invalid_record",
+        "detail": "no json",
+        "topic": INCIDENTS.name,
+        "partition": 0,
+        "offset": 0,
+    }
     assert "secret" not in json.dumps(row.values, default=str)
     (again,) = rows(log.append_bytes(DLQ, letter.value, letter.headers))
     assert again.values["id"] == row.values["id"]

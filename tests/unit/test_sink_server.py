@@ -13,7 +13,6 @@ from typing import Any
 import clickhouse_connect
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
-from tests.unit.sink_records import Log, outcome, whole_loop
 
 from schemas.topics import OUTCOMES
 from streams.harness.errors import Fatal
@@ -21,6 +20,7 @@ from streams.sink.batch import Batch
 from streams.sink.guard import RefusedError, check
 from streams.sink.server import StoreServer
 from streams.sink.store import Store, connect, open_store
+from tests.unit.sink_records import Log, outcome, whole_loop
 
 TABLE_FUNCTIONS = frozenset({"file", "url", "numbers", "s3", "remote", "values"})
 
@@ -160,7 +160,7 @@ def secret(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "EXPLAIN SELECT file('{path}')",
         "EXPLAIN AST SELECT 1 INTO OUTFILE '{path}.out'",
         "SELECT 1 INTO OUTFILE '{path}.out'",
-        "SELECT 1 INTO /**/ OUTFILE '{path}.out' FORMAT CSV",
+        "SELECT 1 INTO /**/ OUTFILE '{path}.out'",
         "SELECT * FROM eval('SELECT file(''{path}'')')",
         "SELECT * FROM viewExplain('EXPLAIN', '', (SELECT file('{path}')))",
         "SELECT * FROM python('sys')",
@@ -204,7 +204,12 @@ def test_ordinary_analysis_is_not_refused(client: Any) -> None:
 
 
 def test_an_error_carries_clickhouse_s_code_and_a_readable_message(server: StoreServer) -> None:
-    for query, status, code in (("SELEC 1", 400, "62"), ("SELECT * FROM nosuch", 404, "60"), ("SELECT nosuch", 400, "47"), ("DROP TABLE x", 403, "164")):
+    for query, status, code in (
+        ("SELEC 1", 400, "62"),
+        ("SELECT * FROM nosuch", 404, "60"),
+        ("SELECT nosuch", 400, "47"),
+        ("DROP TABLE x", 403, "164"),
+    ):
         answer = raw(server, "POST", "/", query.encode())
         assert (answer[0], answer[1]["X-ClickHouse-Exception-Code"]) == (status, code)
         assert b"formatQuery" not in answer[2]
@@ -251,6 +256,12 @@ def test_a_result_that_is_too_large_ends_in_an_error(client: Any) -> None:
     assert refusal.value.code == 396
 
 
+def test_what_a_failed_query_had_written_never_stands_in_the_next_answer(server: StoreServer) -> None:
+    for _ in range(8):
+        assert raw(server, "POST", "/", b"SELECT throwIf(number = 70000), number FROM numbers(100000)")[0] == 500
+        assert raw(server, "POST", "/", b"SELECT 1")[2] == b"1\n"
+
+
 def test_readers_and_the_writer_work_at_the_same_time(store: Store, server: StoreServer) -> None:
     log = Log()
     for number in range(40):
@@ -293,13 +304,17 @@ def test_a_taken_port_and_a_store_elsewhere_are_clear_errors(store: Store, serve
         _ = StoreServer(store).address
 
 
-@pytest.mark.parametrize("text", ["SELECT `fi\\le`('x')", 'SELECT "file"(\'x\')', "SELECT url ('x')", "SELECT '\\'' , file('x')", "FROM x", ""])
+@pytest.mark.parametrize(
+    "text", ["SELECT `fi\\le`('x')", "SELECT \"file\"('x')", "SELECT url ('x')", "SELECT '\\'' , file('x')", "FROM x", ""]
+)
 def test_the_guard_reads_names_however_they_are_quoted(text: str) -> None:
     with pytest.raises(RefusedError):
         check(text, TABLE_FUNCTIONS)
 
 
-@pytest.mark.parametrize("text", ["SELECT 'file(1)'", "SELECT '\\'file(1)'", "SELECT url FROM x", "SELECT * FROM numbers(3)", "SELECT air(1)"])
+@pytest.mark.parametrize(
+    "text", ["SELECT 'file(1)'", "SELECT '\\'file(1)'", "SELECT url FROM x", "SELECT * FROM numbers(3)", "SELECT air(1)"]
+)
 def test_the_guard_lets_text_and_columns_pass(text: str) -> None:
     if "air(" in text:
         with pytest.raises(RefusedError):

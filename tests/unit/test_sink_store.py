@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.unit.sink_records import Log, incident, outcome, proposal, whole_loop
 
 from schemas.incidents import IncidentPhase
 from schemas.kinds import Mode
@@ -19,6 +18,7 @@ from streams.sink.rows import Fate
 from streams.sink.store import Store, connect, open_store
 from streams.sink.store.migrate import Migration, shipped
 from streams.sink.store.reference import reference
+from tests.unit.sink_records import Log, incident, outcome, proposal, whole_loop
 
 DOCS = Path(__file__).parents[2] / "docs" / "reference" / "store.md"
 
@@ -33,7 +33,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 @pytest.fixture
 def empty(store: Store) -> Store:
-    for (table,) in store.client.query("SELECT name FROM system.tables WHERE database = 'default' AND engine LIKE '%MergeTree'").result_rows:
+    for (table,) in store.client.query(
+        "SELECT name FROM system.tables WHERE database = 'default' AND engine LIKE '%MergeTree'"
+    ).result_rows:
         if table != "schema_migrations":
             store.client.command(f"TRUNCATE TABLE {table}")
     return store
@@ -68,12 +70,10 @@ def test_a_whole_loop_reads_back_through_the_views(empty: Store) -> None:
 def test_every_row_carries_the_coordinates_of_its_record(empty: Store) -> None:
     log = whole_loop()
     keep(empty, log)
-    tables = [name for (name,) in ask(empty, "SELECT DISTINCT table FROM system.columns WHERE database = 'default' AND name = 'row_version'")]
-    found = {
-        (topic, offset)
-        for table in tables
-        for topic, offset in ask(empty, f"SELECT source_topic, source_offset FROM {table} FINAL")  # noqa: S608
-    }
+    tables = [
+        name for (name,) in ask(empty, "SELECT DISTINCT table FROM system.columns WHERE database = 'default' AND name = 'row_version'")
+    ]
+    found = {(topic, offset) for table in tables for topic, offset in ask(empty, f"SELECT source_topic, source_offset FROM {table} FINAL")}
     stored = {(record.topic, record.offset) for record in log.records if Batch().add(record) is Fate.STORED}
     assert found == stored
 
@@ -113,7 +113,10 @@ def test_the_calibration_question_is_one_select_and_its_answer_is_right(empty: S
         log.append(OUTCOMES, outcome(f"act-{number}", confidence=confidence, correct=correct))
     log.append(OUTCOMES, outcome("act-unknown", confidence=0.5, correct=None))
     keep(empty, log)
-    bins = {bin_: (count, mean, accuracy, gap) for bin_, count, mean, accuracy, gap in ask(empty, "SELECT * EXCEPT (low, high) FROM calibration_bins")}
+    bins = {
+        bin_: (count, mean, accuracy, gap)
+        for bin_, count, mean, accuracy, gap in ask(empty, "SELECT * EXCEPT (low, high) FROM calibration_bins")
+    }
     assert list(bins) == list(range(10))
     assert bins[8] == (3, pytest.approx(0.85), pytest.approx(2 / 3), pytest.approx(0.85 - 2 / 3))
     assert [bins[number][0] for number in (0, 3, 9)] == [1, 1, 1]
@@ -170,8 +173,8 @@ def test_a_migration_cut_in_half_is_applied_again_from_its_start(store: Store) -
 
 def test_every_table_and_column_says_what_it_means(store: Store) -> None:
     own = "database = 'default' AND comment = ''"
-    assert ask(store, f"SELECT name FROM system.tables WHERE {own}") == []  # noqa: S608
-    assert ask(store, f"SELECT table, name FROM system.columns WHERE {own}") == []  # noqa: S608
+    assert ask(store, f"SELECT name FROM system.tables WHERE {own}") == []
+    assert ask(store, f"SELECT table, name FROM system.columns WHERE {own}") == []
     naive = "SELECT table, name FROM system.columns WHERE database = 'default' AND type LIKE '%DateTime%' AND type NOT LIKE '%UTC%'"
     assert ask(store, naive) == []
 

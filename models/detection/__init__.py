@@ -1,0 +1,1 @@
+"""Detection: raw series → derived series → robust z-scores → anomalies and health. Pure; event time only."""

@@ -1,0 +1,164 @@
+"""Judge points against their series' own past: robust z, band, M of N, hysteresis; a row per series, vectorised.
+
+The band is baseline ± max(sigma · scale, relative · |baseline|, absolute). A point beyond it in the bad direction is a hit; M hits
+in N points open an anomaly, M calm points in N close it. While one is open the baseline stands still, so that a lasting fault
+stays visible; only after `release_ms` is it let in, slowly. A point counts alike whenever its batch was cut.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.detection.baseline import median_and_scale
+from models.detection.packed import Bools, Floats, Ints, Packed, column, widened
+from schemas.config.detect import MAX_POINTS, DetectConfig, KindRule
+from schemas.kinds import Direction
+
+ORDINARY, SHIFTED, SILENT = 0, 1, 2
+MAX_Z = 1000.0  # a flat series gives any z: beyond this it says no more
+RELEASE_SLOWER = 4  # a departure that outlasts its release enters the baseline at a quarter of the pace
+NEVER = -(2**62)
+
+_SIGNS = {Direction.UP: 1, Direction.DOWN: -1, Direction.BOTH: 0, Direction.NONE: 0}
+
+
+@dataclass
+class Slots(Packed):
+    """One row a derived series. Times are milliseconds of event time."""
+
+    # how it is judged
+    judged: Bools = column(np.bool_)
+    opens: Bools = column(np.bool_)
+    sign: Ints = column(np.int64)  # 1: up is bad, -1: down, 0: both
+    relative: Floats = column(np.float64)
+    absolute: Floats = column(np.float64, fill=1.0)
+    enter_m: Ints = column(np.int64, fill=1)
+    enter_mask: Ints = column(np.int64)
+    leave_m: Ints = column(np.int64, fill=1)
+    leave_mask: Ints = column(np.int64)
+    release: Ints = column(np.int64)
+    # its past
+    ring: Floats = column(np.float64, 0, fill=np.inf)
+    filled: Ints = column(np.int64)
+    place: Ints = column(np.int64)
+    pushed: Ints = column(np.int64, fill=NEVER)
+    base: Floats = column(np.float64)
+    scale: Floats = column(np.float64)
+    # its newest points, the newest last
+    times: Ints = column(np.int64, MAX_POINTS)
+    values: Floats = column(np.float64, MAX_POINTS)
+    seen: Ints = column(np.int64)
+    # its state
+    z: Floats = column(np.float64)
+    peak: Floats = column(np.float64)
+    hits: Ints = column(np.int64)
+    calms: Ints = column(np.int64)
+    state: Ints = column(np.int64)
+    opened: Ints = column(np.int64)
+    said: Ints = column(np.int64)
+    bad_at: Ints = column(np.int64, fill=NEVER)  # when it was last anomalous
+
+
+def slots_for(config: DetectConfig) -> Slots:
+    """Return an empty table whose rings are as wide as configured."""
+    return widened(Slots(), ring=config.history_points)
+
+
+def configure(slots: Slots, row: int, rule: KindRule, unit: str, direction: Direction, *, judged: bool) -> None:
+    """Set how one series is judged; its past stays."""
+    slots.judged[row] = judged
+    slots.opens[row] = judged and rule.opens
+    slots.sign[row] = _SIGNS[direction]
+    slots.relative[row] = rule.relative
+    slots.absolute[row] = rule.floor(unit)
+    slots.enter_m[row], slots.leave_m[row] = rule.enter[0], rule.leave[0]
+    slots.enter_mask[row], slots.leave_mask[row] = (1 << rule.enter[1]) - 1, (1 << rule.leave[1]) - 1
+    slots.release[row] = round(rule.release_s * 1000)
+
+
+def step(slots: Slots, rows: Ints, at: Ints, value: Floats, config: DetectConfig) -> tuple[Ints, Ints]:
+    """Judge one point for each of these rows (each at most once); return the rows whose anomaly opened, and closed.
+
+    Args: rows (n,), at (n,) in ms, value (n,) finite. Changes `slots`.
+    """
+    sign, base = slots.sign[rows], slots.base[rows]
+    ready = slots.seen[rows] >= config.min_history
+    width = spread(slots, rows, config)
+    z = np.where(ready, np.clip((value - base) / (width / config.sigma), -MAX_Z, MAX_Z), 0.0)
+    bad = np.where(sign == 0, np.abs(z), z * sign)
+    over = slots.judged[rows] & ready & (bad >= config.sigma)
+    calm = bad < config.sigma * config.leave_share
+    history = (1 << MAX_POINTS) - 1
+    slots.hits[rows] = hits = ((slots.hits[rows] << 1) | over) & history
+    slots.calms[rows] = calms = ((slots.calms[rows] << 1) | calm) & history
+    _remember(slots, rows, at, value)
+    state = slots.state[rows]
+    silent = state == SILENT
+    opening = (state == ORDINARY) & over & (np.bitwise_count(hits & slots.enter_mask[rows]) >= slots.enter_m[rows])
+    closing = silent | ((state == SHIFTED) & calm & (np.bitwise_count(calms & slots.leave_mask[rows]) >= slots.leave_m[rows]))
+    _track_peak(slots, rows, z, bad, hits)
+    _learn(slots, rows, at, np.where(ready, _clipped(value, base, width, sign), value), config)
+    slots.z[rows] = z
+    opened, closed = rows[opening], rows[closing]
+    slots.state[opened], slots.state[closed] = SHIFTED, ORDINARY
+    slots.opened[opened] = [_onset(slots, row) for row in opened.tolist()]
+    slots.hits[closed] = 0
+    anomalous = opening | (state != ORDINARY)
+    slots.bad_at[rows[anomalous]] = at[anomalous]
+    return opened, closed
+
+
+def spread(slots: Slots, rows: Ints, config: DetectConfig) -> Floats:
+    """Return half the width of each row's band."""
+    floor = np.maximum(slots.relative[rows] * np.abs(slots.base[rows]), slots.absolute[rows])
+    wide: Floats = np.maximum(config.sigma * slots.scale[rows], floor)
+    return wide
+
+
+def _remember(slots: Slots, rows: Ints, at: Ints, value: Floats) -> None:
+    slots.times[rows] = np.concatenate([slots.times[rows][:, 1:], at[:, None]], axis=1)
+    slots.values[rows] = np.concatenate([slots.values[rows][:, 1:], value[:, None]], axis=1)
+    slots.seen[rows] += 1
+
+
+def _track_peak(slots: Slots, rows: Ints, z: Floats, bad: Floats, hits: Ints) -> None:
+    """Keep the largest z in the bad direction since the departure began."""
+    earlier = (hits >> 1) & slots.enter_mask[rows]
+    before = np.where((earlier != 0) | (slots.state[rows] == SHIFTED), slots.peak[rows], 0.0)
+    sign = slots.sign[rows]
+    worse = bad > np.where(sign == 0, np.abs(before), before * sign)
+    slots.peak[rows] = np.where(worse, z, before)
+
+
+def _clipped(value: Floats, base: Floats, width: Floats, sign: Ints) -> Floats:
+    """Let the good direction through as it is; what is beyond the band in the bad one counts as its edge."""
+    low = np.where(sign == 1, -np.inf, base - width)
+    high = np.where(sign == -1, np.inf, base + width)
+    return np.clip(value, low, high)
+
+
+def _learn(slots: Slots, rows: Ints, at: Ints, value: Floats, config: DetectConfig) -> None:
+    """Let points into the baseline: all until it is full, then at a pace; none while an anomaly is open, until its release."""
+    pace = round(1000 * config.history_s / config.history_points)
+    full = slots.filled[rows] >= config.history_points
+    shifted = slots.state[rows] == SHIFTED
+    due = at - slots.pushed[rows] >= np.where(shifted, RELEASE_SLOWER, 1) * pace
+    released = at - slots.opened[rows] >= slots.release[rows]
+    chosen = np.where(shifted, released & due, due | ~full)
+    rows, value = rows[chosen], value[chosen]
+    if not len(rows):
+        return
+    place = slots.place[rows]
+    slots.ring[rows, place] = value
+    slots.place[rows] = (place + 1) % config.history_points
+    slots.filled[rows] = np.minimum(slots.filled[rows] + 1, config.history_points)
+    slots.pushed[rows] = at[chosen]
+    slots.base[rows], slots.scale[rows] = median_and_scale(slots.ring[rows], slots.filled[rows])
+
+
+def _onset(slots: Slots, row: int) -> int:
+    """Return the time of the first of the hits that opened the anomaly."""
+    back = (int(slots.hits[row]) & int(slots.enter_mask[row])).bit_length()
+    return int(slots.times[row, MAX_POINTS - back])

@@ -1,0 +1,117 @@
+"""The state of one partition of detect, and its snapshot: packed columns and plain values in one MessagePack document."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from models.detection.increase import Rows
+from models.detection.judge import configure
+from models.detection.registry import Meta, Registry, empty, register
+from models.detection.silence import ActiveClock
+from models.detection.sources import Source, Sources
+from schemas.config.detect import DetectConfig
+from schemas.samples import SeriesDef
+
+_TABLES = ("raws", "units", "hists", "insts", "slots")
+_COLUMNS = ("raw", "at", "value", "source", "offset", "window")
+_DTYPES = {"value": np.float64}
+
+
+@dataclass
+class DetectState:
+    registry: Registry
+    sources: Sources = field(default_factory=Sources)
+    clock: ActiveClock = field(default_factory=ActiveClock)
+    closed: int | None = None  # windows below this number are closed
+    told: int = 0  # event time of the last health
+    pending: list[Rows] = field(default_factory=list)  # rows whose window is open
+
+
+class _Image(msgspec.Struct):
+    """What a snapshot holds. `shape` is the configuration that the columns depend on."""
+
+    shape: tuple[int, int, float]
+    tables: dict[str, dict[str, Any]]
+    defs: dict[int, SeriesDef]
+    metas: dict[int, Meta]
+    names: dict[int, tuple[str, str]]
+    members: dict[int, list[int]]
+    numbers: list[tuple[str, int]]
+    sources: list[Source]
+    tick: int
+    clock: tuple[int, int | None, float]
+    closed: int | None
+    told: int
+    pending: dict[str, bytes]
+
+
+_DECODER = msgspec.msgpack.Decoder(_Image)
+
+
+def snapshot(state: DetectState) -> bytes:
+    registry, sources, clock = state.registry, state.sources, state.clock
+    return msgspec.msgpack.encode(
+        _Image(
+            shape=_shape(registry.config),
+            tables={name: getattr(registry, name).dump() for name in _TABLES},
+            defs=registry.defs,
+            metas=registry.metas,
+            names=registry.names,
+            members=registry.members,
+            numbers=list(sources.numbers),
+            sources=sources.all,
+            tick=sources.tick,
+            clock=(clock.now, clock.last, clock.usual),
+            closed=state.closed,
+            told=state.told,
+            pending={
+                name: np.concatenate([getattr(rows, name) for rows in state.pending] or [np.zeros(0, _DTYPES.get(name, np.int64))]).tobytes()
+                for name in _COLUMNS
+            },
+        )
+    )
+
+
+def restore(data: bytes | None, config: DetectConfig) -> DetectState:
+    """Return the state of a snapshot. Under another window or ring size the past is given up, but never what the series mean."""
+    registry = empty(config)
+    if data is None:
+        return DetectState(registry)
+    image = _DECODER.decode(data)
+    sources = Sources(dict(zip(image.numbers, range(len(image.numbers)), strict=True)), image.sources, image.tick)
+    if image.shape != _shape(config):
+        for found in image.defs.values():
+            register(registry, found)
+        return DetectState(registry, sources)
+    for name in _TABLES:
+        getattr(registry, name).load(image.tables[name])
+    registry.defs, registry.metas, registry.names, registry.members = image.defs, image.metas, image.names, image.members
+    registry.index = {found.id: row for row, found in image.defs.items()}
+    registry.groups = {
+        found.group: int(registry.raws.unit[row]) for row, found in image.defs.items() if registry.units.hist[registry.raws.unit[row]] >= 0
+    }
+    registry.places = {name: inst for inst, name in image.names.items()}
+    _reconfigure(registry)
+    pending = Rows(*(np.frombuffer(image.pending[name], _DTYPES.get(name, np.int64)).copy() for name in _COLUMNS))
+    return DetectState(
+        registry, sources, ActiveClock(*image.clock), image.closed, image.told, [pending] if len(pending) else []
+    )
+
+
+def _shape(config: DetectConfig) -> tuple[int, int, float]:
+    return config.history_points, config.max_buckets, config.window_s
+
+
+def _reconfigure(registry: Registry) -> None:
+    """Let the present configuration judge, whatever the one was that took the snapshot."""
+
+
+    for slot, meta in registry.metas.items():
+        unit = "" if meta.metric.endswith(":rate") and meta.unit == "1/s" else meta.unit.removesuffix("/s")
+        configure(registry.slots, slot, registry.config.kinds[meta.kind], unit, meta.direction, judged=bool(registry.slots.judged[slot]))
+
+

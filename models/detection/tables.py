@@ -1,0 +1,71 @@
+"""The packed tables of a partition: raw series, what reports (a gauge, a counter, a histogram), histograms, instances.
+
+raw series → unit → derived series (slots). Units of one (service, instance) share an instance, which has derived series of its own:
+the error ratio and the restarts. Times are milliseconds: `last_t` of event time, `heard` of the active clock (silence.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.detection.judge import NEVER
+from models.detection.packed import Bools, Floats, Ints, Packed, column
+
+GAUGE, COUNTER, BUCKET, IGNORED = 0, 1, 2, 3  # what a raw series is; of a histogram, sum and count are not needed
+NONE = -1  # no row
+EVENTS = 6  # of each sort, that an instance remembers
+
+
+@dataclass
+class Raws(Packed):
+    id: NDArray[np.uint64] = column(np.uint64)
+    unit: Ints = column(np.int64, fill=NONE)
+    type: Ints = column(np.int64, fill=IGNORED)
+    bucket: Ints = column(np.int64)  # place among its histogram's bounds
+    last_t: Ints = column(np.int64, fill=NEVER)
+    last_v: Floats = column(np.float64)
+
+
+@dataclass
+class Units(Packed):
+    primary: Ints = column(np.int64, fill=NONE)  # slot: value, rate or p95; none of a counter of restarts
+    median: Ints = column(np.int64, fill=NONE)  # slot: p50 of a histogram
+    rate: Ints = column(np.int64, fill=NONE)  # slot: rate of a histogram
+    hist: Ints = column(np.int64, fill=NONE)
+    inst: Ints = column(np.int64, fill=NONE)
+    up: Bools = column(np.bool_)
+    errors: Bools = column(np.bool_)  # counts towards the instance's error ratio,
+    requests: Bools = column(np.bool_)  # and its requests
+    restarts: Bools = column(np.bool_)  # a counter whose every increase is a restart
+    heard: Ints = column(np.int64, fill=NEVER)
+    times: Ints = column(np.int64)  # how often it was heard
+    interval: Floats = column(np.float64)
+    gone: Bools = column(np.bool_)  # silent, and its silence says nothing
+
+
+@dataclass
+class Hists(Packed):
+    bounds: Floats = column(np.float64, 0, fill=np.inf)
+    counts: Floats = column(np.float64, 0)  # cumulative, since the last quantile
+    buckets: Ints = column(np.int64)
+    since: Ints = column(np.int64, fill=NEVER)
+
+
+@dataclass
+class Insts(Packed):
+    ratio: Ints = column(np.int64, fill=NONE)  # slot
+    restarts: Ints = column(np.int64, fill=NONE)  # slot
+    units: Ints = column(np.int64)  # how many it has
+    counted: Bools = column(np.bool_)  # has a counter of requests: otherwise histograms count them
+    disjoint: Bools = column(np.bool_)  # one metric tells errors from requests by a label: together they are all requests
+    request_n: Floats = column(np.float64)  # since the last ratio
+    error_n: Floats = column(np.float64)
+    since: Ints = column(np.int64, fill=NEVER)
+    up: Floats = column(np.float64, fill=1.0)  # newest
+    resets: Ints = column(np.int64, EVENTS, fill=NEVER)  # event times, the newest last
+    falls: Ints = column(np.int64, EVENTS, fill=NEVER)
+    begun: Ints = column(np.int64, fill=NEVER)  # active clock of the newest reset
+    heard: Ints = column(np.int64, fill=NEVER)

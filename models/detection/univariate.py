@@ -1,0 +1,47 @@
+"""The detector over one series: the tables of the stage with one row, causal, point by point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.detection.judge import ORDINARY, configure, slots_for, spread, step
+from schemas.config.detect import DetectConfig
+from schemas.kinds import Direction, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One point judged: score in [0, 1] is 0.5 at sigma; low and high are the band before the point was learned."""
+
+    at: int
+    value: float
+    z: float
+    score: float
+    anomalous: bool
+    baseline: float
+    low: float
+    high: float
+
+
+class Univariate:
+    """Judge one series; `update` takes points in the order of their times."""
+
+    def __init__(self, config: DetectConfig, *, kind: Kind = Kind.OTHER, unit: str = "", direction: Direction = Direction.BOTH) -> None:
+        self._config = config
+        self._slots = slots_for(config)
+        self._row = np.array([self._slots.take()], np.int64)
+        self._sign = {Direction.UP: 1, Direction.DOWN: -1}.get(direction, 0)
+        configure(self._slots, int(self._row[0]), config.kinds[kind], unit, direction, judged=True)
+
+    def update(self, at: int, value: float) -> Reading:
+        """Judge and learn one point: at in ms, value finite (ValueError otherwise)."""
+        if not np.isfinite(value):
+            raise ValueError(f"{value} is not a finite value")
+        slots, row = self._slots, int(self._row[0])
+        base, width = float(slots.base[row]), float(spread(slots, self._row, self._config)[0])
+        step(slots, self._row, np.array([at], np.int64), np.array([value]), self._config)
+        z = float(slots.z[row])
+        bad = max(0.0, z * self._sign if self._sign else abs(z))
+        return Reading(at, value, z, bad / (bad + self._config.sigma), bool(slots.state[row] != ORDINARY), base, base - width, base + width)

@@ -1,0 +1,110 @@
+"""Fold the actions log: what was granted, begun and ended; records of an older owner than the newest epoch do not count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pydantic import TypeAdapter
+
+from schemas.actions import ActionEvent, Epoch, Finished, FinishStatus, Grant, Refused, Started
+from schemas.kinds import Mode
+
+MAX_CLOSED = 2_000
+
+
+@dataclass(slots=True)
+class Granted:
+    grant: Grant
+    offset: int
+
+
+@dataclass(slots=True)
+class Ended:
+    """How an action ended: enough to know that it did, and whether it can be undone."""
+
+    mode: Mode
+    status: FinishStatus | None = None  # None: refused
+
+
+@dataclass(slots=True)
+class ActionLog:
+    """Open grants with what was begun of them, and the newest `max_closed` ends."""
+
+    max_closed: int = MAX_CLOSED
+    epoch: int = -1  # offset of the newest owner's record: the fencing token
+    open: dict[str, Granted] = field(default_factory=dict)  # by action, in log order
+    started: dict[str, Started] = field(default_factory=dict)  # of open ones, the newest
+    closed: dict[str, Ended] = field(default_factory=dict)
+    offset: int = -1
+    evicted: int = 0
+
+    def pending(self) -> list[Granted]:
+        """Return what was granted and has no end, in log order."""
+        return list(self.open.values())
+
+    def close(self, action: str, end: Ended) -> None:
+        """Forget an open grant that has ended."""
+        self.open.pop(action, None)
+        self.started.pop(action, None)
+        self.closed[action] = end
+        while len(self.closed) > self.max_closed:
+            del self.closed[next(iter(self.closed))]
+            self.evicted += 1
+
+
+_LOG: TypeAdapter[ActionLog] = TypeAdapter(ActionLog)
+
+
+def snapshot(log: ActionLog) -> bytes:
+    return _LOG.dump_json(log)
+
+
+def restore(data: bytes | None) -> ActionLog:
+    return _LOG.validate_json(data) if data else ActionLog()
+
+
+def fold(log: ActionLog, event: ActionEvent, offset: int) -> bool:
+    """Fold one record in place and return whether it counts: repeats, zombies' words and second ends do not."""
+    if offset <= log.offset:
+        return False
+    log.offset = offset
+    match event:
+        case Epoch():
+            log.epoch = offset
+            return True
+        case Grant():
+            if event.id in log.open or event.id in log.closed:
+                return False
+            log.open[event.id] = Granted(event, offset)
+            return True
+        case Started():
+            return _started(log, event)
+        case Refused() | Finished():
+            return _ended(log, event)
+
+
+def _current(log: ActionLog, epoch: int) -> bool:
+    """Say whether this owner is the newest known. One above it was met before the part of the log that is read here."""
+    if epoch < log.epoch:
+        return False
+    log.epoch = epoch
+    return True
+
+
+def _started(log: ActionLog, event: Started) -> bool:
+    if not _current(log, event.epoch) or event.action in log.closed:
+        return False
+    known = log.started.get(event.action)
+    if known is not None and known.id == event.id:
+        return False
+    log.started[event.action] = event
+    return True
+
+
+def _ended(log: ActionLog, event: Refused | Finished) -> bool:
+    if (event.epoch is not None and not _current(log, event.epoch)) or event.action in log.closed:
+        return False
+    if event.epoch is None and event.action in log.open:
+        return False  # admit refuses instead of granting, never after
+    log.close(event.action, Ended(event.mode, event.status if isinstance(event, Finished) else None))
+    return True

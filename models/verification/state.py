@@ -1,0 +1,85 @@
+"""What verify remembers: the newest picture of each incident, the actions under observation, the outcomes given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pydantic import TypeAdapter
+
+from schemas.actions import Finished, Started
+from schemas.base import Millis, Position
+from schemas.incidents import Feedback, Incident, IncidentPhase
+from schemas.kinds import Severity
+from schemas.outcomes import Outcome
+from schemas.signals import SeriesEvidence
+
+MAX_INCIDENTS = 200  # a picture with its points is some 20 kB
+MAX_WATCHES = 500
+MAX_OUTCOMES = 1_000
+MAX_FEEDBACK = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What verification needs of one incident record."""
+
+    incident: str
+    version: int
+    title: str
+    severity: Severity
+    resolved: bool
+    openers: tuple[SeriesEvidence, ...]
+    readings: tuple[SeriesEvidence, ...]  # every one of the record, the openers' among them
+    source: Position
+
+    @staticmethod
+    def of(incident: Incident, source: Position, alike: frozenset[tuple[str, str]] | None) -> Picture:
+        """Return the picture; of readings only those of `alike` (service, metric), which bounds it. None: the openers' own."""
+        openers = tuple(suspect.evidence for suspect in incident.suspects if suspect.opener)
+        wanted = alike or frozenset((opener.service, opener.metric) for opener in openers)
+        every = (*(suspect.evidence for suspect in incident.suspects), *incident.health)
+        return Picture(
+            incident=incident.incident,
+            version=incident.version,
+            title=incident.title,
+            severity=incident.severity,
+            resolved=incident.phase is IncidentPhase.RESOLVED,
+            openers=openers,
+            readings=tuple(reading for reading in every if (reading.service, reading.metric) in wanted),
+            source=source,
+        )
+
+
+@dataclass(slots=True)
+class Watch:
+    """One action under observation."""
+
+    started: Started
+    before: Picture | None  # the newest record before it; None: none was seen
+    finished: Finished | None = None
+    finished_source: Position | None = None
+    deadline: Millis | None = None
+    after: Picture | None = None  # the newest record since it finished
+
+
+@dataclass(slots=True)
+class Verification:
+    pictures: dict[str, Picture] = field(default_factory=dict)  # by incident
+    watches: dict[str, Watch] = field(default_factory=dict)  # by action
+    outcomes: dict[str, Outcome] = field(default_factory=dict)  # by action: the newest version
+    over: dict[str, None] = field(default_factory=dict)  # actions that ended without an outcome: refused ones, undos
+    feedback: dict[str, Feedback] = field(default_factory=dict)  # by incident: the newest word on its cause
+    feedback_ids: dict[str, None] = field(default_factory=dict)
+    offset: int = -1
+    evicted: int = 0
+
+
+_STATE: TypeAdapter[Verification] = TypeAdapter(Verification)
+
+
+def snapshot(state: Verification) -> bytes:
+    return _STATE.dump_json(state)
+
+
+def restore(data: bytes | None) -> Verification:
+    return _STATE.validate_json(data) if data else Verification()

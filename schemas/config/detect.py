@@ -1,0 +1,91 @@
+"""config/detect.yaml: how far a series of each kind must leave its own baseline, and for how long, to be anomalous."""
+
+from __future__ import annotations
+
+from pydantic import Field, field_validator, model_validator
+
+from schemas.base import Strict
+from schemas.kinds import Kind
+
+MAX_POINTS = 16  # of history bits and kept points: M of N windows cannot look back further
+
+
+class KindRule(Strict):
+    """One kind's floors and hysteresis. A departure counts from max(sigma · scale, relative · |baseline|, absolute) on."""
+
+    opens: bool = False  # true: a departure is harm, and its service is watched closely; false: context, recorded only
+    relative: float = Field(0.5, ge=0)  # share of the baseline
+    absolute: dict[str, float] = Field(default_factory=dict)  # by unit; "" stands for every other unit
+    enter: tuple[int, int] = (3, 4)  # M of the last N points beyond the band
+    leave: tuple[int, int] = (5, 6)  # M of the last N points well inside it
+    release_s: float = Field(1800, gt=0)  # a departure that lasts longer slowly becomes the baseline
+
+    @field_validator("enter", "leave")
+    @classmethod
+    def _m_of_n(cls, value: tuple[int, int]) -> tuple[int, int]:
+        m, n = value
+        if not 1 <= m <= n <= MAX_POINTS:
+            raise ValueError(f"[M, N] with 1 <= M <= N <= {MAX_POINTS}")
+        return value
+
+    @field_validator("absolute")
+    @classmethod
+    def _positive(cls, value: dict[str, float]) -> dict[str, float]:
+        if any(not floor > 0 for floor in value.values()):
+            raise ValueError("an absolute floor is above 0: a flat series would divide by nothing")
+        return value
+
+    def floor(self, unit: str) -> float:
+        """Return the absolute floor in this unit; a speck where the file names none, so that a flat series has a scale."""
+        return self.absolute.get(unit, self.absolute.get("", 1e-9))
+
+
+class RestartRule(Strict):
+    """Restarts of one instance: counters that begin anew, or `up` that falls. A single one is never an anomaly."""
+
+    window_s: float = Field(60, gt=0)
+    count: int = Field(3, ge=2, le=6)
+    quick_window_s: float = Field(20, gt=0)
+    quick_count: int = Field(2, ge=2, le=6)  # falls of `up` in the quick window that count as a loop already
+
+
+class DetectConfig(Strict):
+    """Durations in seconds of event time, unless they say otherwise."""
+
+    sigma: float = Field(3.0, gt=0)  # AIRRA_ANOMALY_THRESHOLD_SIGMA overrides it
+    leave_share: float = Field(0.67, gt=0, le=1)  # of sigma: below it a point is well inside
+    window_s: float = Field(1.0, ge=0.1, le=60)
+    lateness_s: float = Field(1.0, ge=0)
+    future_s: float = Field(5.0, ge=0)  # further ahead of its record's time a row is taken at that time
+    idle_s: float = Field(10.0, gt=0)  # of ticks without a row: the watermark no longer waits for that source
+    history_points: int = Field(60, ge=10, le=1000)  # of the baseline
+    history_s: float = Field(300, gt=0)  # that those points are spread over once there are so many
+    min_history: int = Field(30, ge=3)  # points before anything is judged
+    quantile_count: int = Field(10, ge=1)  # observations behind one quantile
+    ratio_count: int = Field(20, ge=1)  # requests behind one error ratio
+    pooled_s: float = Field(10.0, gt=0)  # so long they are gathered; then half as many will do
+    continued_s: float = Field(10.0, gt=0)
+    health_s: float = Field(10.0, gt=0)
+    health_watched_s: float = Field(5.0, gt=0)  # of services with an opening kind anomalous now or lately
+    recent_s: float = Field(600, ge=0)
+    health_series: int = Field(8, ge=1)
+    points: int = Field(10, ge=1, le=MAX_POINTS)
+    points_calm: int = Field(3, ge=0, le=MAX_POINTS)  # of a service where nothing is anomalous
+    silence_s: float = Field(5.0, gt=0)  # the shortest silence that is one
+    silence_intervals: float = Field(3.0, ge=1)
+    forget_s: float = Field(900, gt=0)  # a series silent for so long is given up
+    restarts: RestartRule = RestartRule()
+    max_series: int = Field(100_000, ge=10)  # a partition: raw series; the longest silent go first
+    max_buckets: int = Field(64, ge=2, le=512)  # of one histogram
+    max_pending: int = Field(1_000_000, ge=1000)  # rows that wait for their window to close
+    kinds: dict[Kind, KindRule]
+
+    @model_validator(mode="after")
+    def _complete(self) -> DetectConfig:
+        if missing := sorted(set(Kind) - set(self.kinds)):
+            raise ValueError(f"kinds lacks {', '.join(missing)}")
+        if self.min_history > self.history_points:
+            raise ValueError("min_history is above history_points: nothing would ever be judged")
+        if self.health_s % self.window_s or self.health_watched_s % self.window_s:
+            raise ValueError("health_s and health_watched_s are multiples of window_s")
+        return self

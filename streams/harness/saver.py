@@ -1,0 +1,120 @@
+"""Makes a stage's state durable in its Faust table, and keeps the table's changelog short."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import faust
+import structlog
+from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from streams.harness import metrics, snapshots
+from streams.harness.fold import Part
+from streams.harness.kafka import KafkaSettings
+from streams.harness.stage import Stage
+
+log = structlog.get_logger()
+
+EARLIEST_S = 1.0  # a small state is saved so often while it changes: a restart replays little
+DUTY = 20.0  # a snapshot whose capture costs c seconds is taken at most every 20 c
+TRIM_AFTER_RECORDS = 500  # of the changelog, or
+TRIM_AFTER_BYTES = 64 * 1024 * 1024
+TRIM_WITHIN_S = 10.0
+
+
+class Saver:
+    """Writes snapshots: what the state has emitted is acknowledged first, then the chunks, then the manifest."""
+
+    def __init__(
+        self,
+        stage: Stage[Any],
+        app: faust.App,
+        table: Any,
+        kafka: KafkaSettings,
+        folding: asyncio.Lock,
+        owned: Callable[[Part], bool],
+        every_s: float,
+    ) -> None:
+        self._stage = stage
+        self._app = app
+        self._table = table
+        self._kafka = kafka
+        self._folding = folding  # held while a record is folded and its outputs are handed over
+        self._owned = owned
+        self._every_s = every_s
+        self._saving = asyncio.Lock()
+        self._admin: AdminClient | None = None
+        self._cost_s: dict[int, float] = {}
+        self._saved_at: dict[int, float] = {}
+        self._written: dict[int, tuple[int, int]] = {}  # changelog records and bytes since the last trim
+        self._first: dict[int, int] = {}  # changelog offset at which the last snapshot begins
+
+    def load(self, partition: int) -> snapshots.Snapshot | None:
+        """Return the snapshot that the recovered table holds."""
+        return snapshots.decode(self._table.data, partition)
+
+    def due(self, part: Part, now_s: float) -> bool:
+        wait = min(self._every_s, max(EARLIEST_S, DUTY * self._cost_s.get(part.partition, 0.0)))
+        return part.dirty and now_s - self._saved_at.get(part.partition, 0.0) >= wait
+
+    async def save(self, part: Part) -> None:
+        """Return once the state, as it was at the call, survives us: then `part.saved` may be committed."""
+        async with self._saving:
+            begun = time.perf_counter()
+            async with self._folding:
+                if not part.dirty or not self._owned(part):
+                    return
+                data, offset, unacked = self._stage.snapshot(part.state), part.offset, part.unacked
+                part.unacked = []
+            cost_s = time.perf_counter() - begun
+            await asyncio.gather(*unacked)
+            owner = int(self._app.consumer_generation_id)
+            records = snapshots.encode(part.partition, owner, snapshots.Snapshot(offset, part.generation + 1, data))
+            first = await self._write(part.partition, records)
+            await self._erase(part.partition, snapshots.superseded(self._table.data, part.partition, owner))
+            part.generation += 1
+            part.saved = offset
+            self._cost_s[part.partition] = cost_s
+            self._saved_at[part.partition] = time.monotonic()
+            metrics.SNAPSHOT_BYTES.labels(self._stage.name, str(part.partition)).set(len(data))
+            metrics.SNAPSHOT_SECONDS.labels(self._stage.name).observe(time.perf_counter() - begun)
+            await self._trim(part.partition, first, len(records), len(data))
+
+    async def _write(self, partition: int, records: Sequence[tuple[bytes, bytes]]) -> int:
+        """Return the changelog offset of the first record."""
+        *chunks, manifest = records
+        # `table[key] = value` would not wait: a refused write is one warning, and the source is committed all the same.
+        done = [await future for future in [self._table.send_changelog(partition, key, value) for key, value in chunks]]
+        done.append(await self._table.send_changelog(partition, *manifest))
+        self._table.data.update(dict(records))
+        return int(done[0].offset)
+
+    async def _erase(self, partition: int, keys: Sequence[bytes]) -> None:
+        for future in [self._table.send_changelog(partition, key, None) for key in keys]:
+            await future
+        for key in keys:
+            self._table.data.pop(key, None)
+
+    async def _trim(self, partition: int, first: int, records: int, size: int) -> None:
+        """Delete the changelog below the snapshot before this one: compaction leaves the active segment alone."""
+        count, volume = self._written.get(partition, (0, 0))
+        count, volume = count + records, volume + size
+        keep, self._first[partition] = self._first.get(partition), first
+        if keep is not None and (count >= TRIM_AFTER_RECORDS or volume >= TRIM_AFTER_BYTES):
+            await asyncio.to_thread(self._delete_below, partition, keep)
+            count, volume = 0, 0
+        self._written[partition] = (count, volume)
+
+    def _delete_below(self, partition: int, offset: int) -> None:
+        if self._admin is None:
+            self._admin = AdminClient({**self._kafka.confluent(), "log_level": 0})
+        topic = self._table.changelog_topic.get_topic_name()
+        try:
+            for future in self._admin.delete_records([TopicPartition(topic, partition, offset)]).values():
+                future.result(TRIM_WITHIN_S)
+        except KafkaException as error:
+            log.warning("changelog_not_trimmed", stage=self._stage.name, partition=partition, error=str(error))

@@ -1,0 +1,142 @@
+"""When a stage is stuck for good: no partitions that nobody else has either, a recovery without end, lag without progress."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass, field
+from typing import Any, NoReturn, Protocol
+
+from aiokafka.errors import KafkaError
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+from faust.exceptions import ConsumerNotStarted
+
+from streams.harness import metrics
+from streams.harness.app import group_of
+from streams.harness.exits import EXIT_STUCK, die
+from streams.harness.fold import Part
+from streams.harness.kafka import KafkaSettings
+from streams.harness.readiness import Readiness
+from streams.harness.stage import Stage
+
+LOOK_EVERY_S = 2.0
+UNASSIGNED_S = 20.0  # twice the session time-out: a group that rebalances has done so by then
+OPENING_S = 90.0  # recovery of the largest state, with room
+STALLED_S = 45.0  # a broker that restarts after a crash is back in 10 to 15 s
+ASK_WITHIN_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is seen of a stage at one moment. `ends` is None while the broker does not answer."""
+
+    at_s: float
+    assigned: frozenset[int]
+    following: Mapping[int, int]  # of opened partitions: the next offset to fold
+    ends: Mapping[int, int] | None
+
+
+@dataclass
+class Watch:
+    """Compares looks; pure but for what it remembers."""
+
+    since_unassigned: float | None = None
+    since_opening: float | None = None
+    since_stalled: dict[int, tuple[int, float]] = field(default_factory=dict)
+
+    def unassigned(self, look: Look) -> bool:
+        """Say whether there has been no partition for so long that the group must be asked."""
+        if look.assigned:
+            self.since_unassigned = None
+            return False
+        if self.since_unassigned is None:
+            self.since_unassigned = look.at_s
+        return look.at_s - self.since_unassigned >= UNASSIGNED_S
+
+    def stuck(self, look: Look) -> str | None:
+        """Return why the stage will not go on by itself; None while it may."""
+        if look.assigned <= set(look.following):
+            self.since_opening = None
+        elif self.since_opening is None:
+            self.since_opening = look.at_s
+        elif look.at_s - self.since_opening >= OPENING_S:
+            return f"partitions {sorted(look.assigned - set(look.following))} are assigned and not opened for {OPENING_S:.0f} s"
+        stalled: dict[int, tuple[int, float]] = {}
+        for partition, following in look.following.items():
+            if look.ends is None or look.ends.get(partition, 0) <= following:
+                continue
+            before, since = self.since_stalled.get(partition, (following, look.at_s))
+            stalled[partition] = (following, since if before == following else look.at_s)
+        self.since_stalled = stalled
+        for partition, (following, since) in stalled.items():
+            if look.at_s - since >= STALLED_S:
+                return f"partition {partition} stands at {following} for {STALLED_S:.0f} s while the log goes on"
+        return None
+
+
+def orphans(kafka: KafkaSettings, group: str, topic: str, partitions: int) -> frozenset[int] | None:
+    """Return the partitions that no member of the group has; None when the group is rebalancing or the broker does not tell."""
+    admin = AdminClient({**kafka.confluent(), "log_level": 0})
+    try:
+        described = admin.describe_consumer_groups([group], request_timeout=ASK_WITHIN_S)[group].result(ASK_WITHIN_S)
+    except (KafkaException, FutureTimeout):
+        return None
+    if described.state.name != "STABLE":
+        return None
+    held = {
+        tp.partition for member in described.members if member.assignment for tp in member.assignment.topic_partitions if tp.topic == topic
+    }
+    return frozenset(range(partitions)) - held
+
+
+class Watched(Protocol):
+    """What the watchdog needs of a stage's worker."""
+
+    stage: Stage[Any]
+    app: Any
+    partitions: int
+    parts: dict[int, Part]
+    readiness: Readiness
+
+
+async def guard(worker: Watched, kafka: KafkaSettings) -> None:
+    """Look every two seconds; end the process when the stage is stuck."""
+    stage, watch = worker.stage, Watch()
+    while True:
+        await asyncio.sleep(LOOK_EVERY_S)
+        look = await _look(worker)
+        if reason := watch.stuck(look):
+            await _leave(worker, reason)
+        if not watch.unassigned(look):
+            continue
+        nobodys = await asyncio.to_thread(orphans, kafka, group_of(stage.name), stage.topic, worker.partitions)
+        if nobodys:
+            await _leave(worker, f"partitions {sorted(nobodys)} belong to nobody and this member gets none")
+        if nobodys is not None:
+            worker.readiness.set(stage.name, True, "standby")
+
+
+async def _look(worker: Watched) -> Look:
+    source, name = worker.stage.topic, worker.stage.name
+    assigned: frozenset[int] = frozenset()
+    ends: dict[int, int] | None = None
+    with contextlib.suppress(ConsumerNotStarted, KafkaError, TimeoutError):
+        tps = [tp for tp in worker.app.consumer.assignment() if tp.topic == source]
+        assigned = frozenset(tp.partition for tp in tps)
+        async with asyncio.timeout(LOOK_EVERY_S):
+            ends = {tp.partition: end for tp, end in (await worker.app.consumer.highwaters(*tps)).items()} if tps else {}
+    following = {partition: part.offset + 1 for partition, part in worker.parts.items()}
+    for partition, end in (ends or {}).items():
+        metrics.LAG.labels(name, str(partition)).set(max(0, end - following.get(partition, 0)))
+    return Look(asyncio.get_running_loop().time(), assigned, following, ends)
+
+
+async def _leave(worker: Watched, reason: str) -> NoReturn:
+    """Leave the group, then exit: a static member that only came back would get the same assignment again."""
+    with contextlib.suppress(KafkaError, TimeoutError):
+        async with asyncio.timeout(LOOK_EVERY_S):
+            await worker.app.consumer.leave_group()
+    die(f"{worker.stage.name}: {reason}", EXIT_STUCK)

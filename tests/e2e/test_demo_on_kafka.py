@@ -1,0 +1,99 @@
+"""The whole loop over the live sandbox, on Apache Kafka; then every stage replayed from the recorded topics."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from cli.demo.command import DEFAULT_SCENARIO, ROOT
+from cli.demo.run import Plan, Run
+from cli.demo.sandbox import faults
+from cli.demo.story import met
+from cli.settings import read_settings
+from cli.wiring import Parts, control, dedup, detect
+from schemas.kinds import Mode
+from streams.harness.fold import fold, restore
+from streams.harness.kafka import KafkaSettings
+from streams.harness.readiness import Readiness
+from streams.harness.stage import Record, Stage
+
+
+def read(kafka: KafkaSettings, topic: str) -> Iterator[Record]:
+    """Read a whole topic, partition by partition."""
+    consumer = Consumer({**kafka.confluent(), "group.id": "replay", "enable.auto.commit": False})
+    try:
+        for partition in sorted(consumer.list_topics(topic, timeout=10).topics[topic].partitions):
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
+            consumer.assign([TopicPartition(topic, partition, low)])
+            position = low
+            while position < high:
+                for message in consumer.consume(1000, 10):
+                    assert message.error() is None
+                    position = message.offset() + 1
+                    yield Record(
+                        topic, partition, message.offset(), message.timestamp()[1], message.key(), message.value() or b"", tuple(message.headers() or ())
+                    )
+    finally:
+        consumer.close()
+
+
+def replayed(stage: Stage[Any], records: list[Record]) -> dict[int, list[tuple[str, bytes | None, bytes]]]:
+    """Fold a recorded input; return the outputs by input partition."""
+    outputs: dict[int, list[tuple[str, bytes | None, bytes]]] = {}
+    parts: dict[int, Any] = {}
+    for record in records:
+        part = parts.setdefault(record.partition, None) or restore(stage, record.partition, None, record.offset)
+        parts[record.partition] = part
+        outputs.setdefault(record.partition, []).extend((output.topic, output.key, output.value) for output in fold(stage, part, record))
+    return outputs
+
+
+def without_repeats(values: list[Any]) -> list[Any]:
+    """What a crash repeated has the same bytes: once is enough."""
+    return list(dict.fromkeys(values))
+
+
+def assert_replay_equals_live(stages: list[Stage[Any]], kafka: KafkaSettings) -> int:
+    """Every output of the replay stands in the recorded topics, in the same order per input partition; returns how many."""
+    recorded: dict[str, list[tuple[str, bytes | None, bytes]]] = {}
+    compared = 0
+    for stage in stages:
+        for outputs in replayed(stage, list(read(kafka, stage.topic))).values():
+            for topic in {topic for topic, _, _ in outputs}:
+                if topic not in recorded:
+                    recorded[topic] = [(topic, record.key, record.value) for record in read(kafka, topic)]
+                expected = without_repeats([output for output in outputs if output[0] == topic])
+                wanted = set(expected)
+                live = without_repeats([record for record in recorded[topic] if record in wanted])
+                # What was folded in the last moment before the end may not have been sent any more.
+                assert live == expected[: len(live)], f"{stage.name} → {topic}"
+                assert len(expected) - len(live) <= 10, f"{stage.name} → {topic}: {len(expected) - len(live)} of {len(expected)} are not there"
+                compared += len(live)
+    return compared
+
+
+def stages_of(*parts: Parts) -> list[Stage[Any]]:
+    return [stage for part in parts for stage in part.stages]
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("kind", ["memory_leak", "pool_exhausted"])
+def test_a_fault_is_found_named_approved_repaired_and_verified(
+    kind: str, fresh_kafka: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fault = next(fault for fault in faults(DEFAULT_SCENARIO) if fault["kind"] == kind)
+    said: list[str] = []
+    run = Run(Plan(DEFAULT_SCENARIO, fault, 1, None, tmp_path, fresh_kafka.bootstrap, ROOT / "config"), said.append, lambda *_: Mode.LIVE)
+
+    result = run.run()
+
+    assert met(run.story, result) == [], "\n".join(said)
+    assert result["outcome"]["correct"] == 1
+
+    monkeypatch.setenv("AIRRA_CONFIG_DIR", str(ROOT / "config"))
+    monkeypatch.setenv("AIRRA_TOPOLOGY_FILE", str(tmp_path / "sandbox" / "topology.yaml"))
+    settings, kafka = read_settings(), KafkaSettings(fresh_kafka.bootstrap)
+    stages = stages_of(*(build(settings, kafka, Readiness()) for build in (detect, dedup, control)))
+    assert assert_replay_equals_live(stages, kafka) > 50

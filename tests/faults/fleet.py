@@ -1,0 +1,76 @@
+"""Worker processes of the campaign: started, killed, and started again when they stop by themselves, as a supervisor would."""
+
+from __future__ import annotations
+
+import collections
+import ctypes
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+REPO = Path(__file__).parent.parent.parent
+PR_SET_PDEATHSIG = 1
+
+
+class Fleet:
+    """Workers by number; their number is their instance, so that they come back as the same static member."""
+
+    def __init__(self, bootstrap: str, folder: Path, arguments: list[str]) -> None:
+        self._bootstrap = bootstrap
+        self._folder = folder
+        self._arguments = arguments
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+        self.exits: collections.Counter[int] = collections.Counter()  # codes of workers that stopped by themselves
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def start(self, number: int) -> None:
+        libc = ctypes.CDLL(None)
+        command = [sys.executable, "-m", "tests.faults.counting", "--bootstrap", self._bootstrap, "--instance", str(number)]
+        with (self._folder / f"worker-{number}.log").open("ab") as log:
+            self._processes[number] = subprocess.Popen(
+                [*command, "--data", str(self._folder / f"data-{number}"), *self._arguments],
+                cwd=REPO,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL),  # noqa: PLW1509 - one system call
+            )
+
+    def kill(self, number: int) -> None:
+        process = self._processes.pop(number)
+        process.kill()
+        process.wait()
+
+    def terminate(self, number: int) -> float:
+        """SIGTERM; return how long it took to end."""
+        process = self._processes.pop(number)
+        begun = time.monotonic()
+        process.terminate()
+        code = process.wait(30)
+        if code != 0:
+            self.exits[code] += 1
+        return time.monotonic() - begun
+
+    def revive(self) -> None:
+        """Start again what has stopped by itself."""
+        for number, process in list(self._processes.items()):
+            if (code := process.poll()) is not None:
+                self.exits[code] += 1
+                self.start(number)
+
+    def running(self) -> list[int]:
+        return sorted(self._processes)
+
+    def stop(self) -> None:
+        for number in list(self._processes):
+            self.terminate(number)
+
+    def close(self) -> None:
+        """Leave nothing behind, whatever happened."""
+        for process in self._processes.values():
+            process.kill()
+            process.wait()
+        self._processes.clear()

@@ -1,0 +1,192 @@
+"""admit: an announced approval becomes one grant; one live action a target; a budget; undo only of what may be undone."""
+
+from tests.acting_world import ACTIONS, APPROVALS, RESTART, SCALE, T0, UNSCALE, World, command, proposal
+
+from models.admission import Admission
+from schemas.actions import Finished, FinishStatus, Grant, Refused, RefusalReason
+from schemas.approvals import Decision, UndoRequest
+from schemas.base import derive_id
+from schemas.config.policy import Budget, Lease, Policy
+from schemas.kinds import Mode
+
+
+def grants(world: World) -> list[Grant]:
+    return world.logs.events(ACTIONS, Grant)
+
+
+def refusals(world: World) -> list[tuple[str, RefusalReason]]:
+    return [(event.incident, event.reason) for event in world.logs.events(ACTIONS, Refused)]
+
+
+def approve(world: World, incident: str, *, mode: Mode = Mode.LIVE, **changes: object) -> None:
+    of = proposal(incident, **changes)
+    world.logs.write(APPROVALS, of)
+    world.logs.write(APPROVALS, command(of, mode=mode))
+    world.settle()
+
+
+def end(world: World, grant: Grant, status: FinishStatus = FinishStatus.SUCCEEDED) -> None:
+    world.logs.write(
+        ACTIONS,
+        Finished(
+            id=derive_id("fin", grant.id),
+            action=grant.id,
+            proposal=grant.proposal,
+            incident=grant.incident,
+            mode=grant.mode,
+            spec=grant.spec,
+            status=status,
+            epoch=0,
+            at=world.logs.now,
+        ),
+    )
+    world.settle()
+
+
+def undo_of(grant: Grant) -> UndoRequest:
+    return UndoRequest(id="undo", action=grant.id, proposal=grant.proposal, incident=grant.incident, reason="worse", at=T0)
+
+
+
+
+def test_an_approval_becomes_one_grant_that_binds_what_was_approved() -> None:
+    world = World()
+    approve(world, "inc-1")
+    (grant,) = grants(world)
+    of = proposal("inc-1")
+    assert grant.id == derive_id("act", of.id, of.digests.live)
+    assert (grant.spec, grant.undo, grant.preconditions, grant.digest) == (SCALE, UNSCALE, of.chosen.preconditions, of.digests.live)
+    assert (grant.cause, grant.hypothesis_service, grant.confidence) == ("cpu_spike", "orders", 0.9)
+    assert grant.lease_until == grant.at + 120_000
+
+
+def test_an_approval_announced_twice_is_granted_once() -> None:
+    world = World()
+    approve(world, "inc-1")
+    world.logs.write(APPROVALS, world.logs.events(APPROVALS, Decision)[0])
+    world.settle()
+    assert len(grants(world)) == 1
+
+
+def test_a_forged_announcement_is_not_granted() -> None:
+    world = World()
+    of = proposal()
+    world.logs.write(APPROVALS, of)
+    world.logs.write(
+        APPROVALS,
+        Decision(
+            id=derive_id("dec", of.id),
+            proposal=of.id,
+            incident=of.incident,
+            outcome="approved",
+            mode=Mode.LIVE,
+            digest=of.digests.live,
+            subject="eve",
+            at=T0,
+        ),
+    )
+    world.settle()
+    assert grants(world) == []
+
+
+def test_a_second_live_action_waits_for_the_target_and_gets_it_when_it_is_free() -> None:
+    world = World()
+    approve(world, "inc-1")
+    approve(world, "inc-2")
+    assert [grant.incident for grant in grants(world)] == ["inc-1"]
+    world.tick(5)
+    end(world, grants(world)[0])
+    assert [grant.incident for grant in grants(world)] == ["inc-1", "inc-2"]
+    assert grants(world)[1].lease_until == world.logs.now + 120_000
+
+
+def test_other_targets_and_dry_runs_wait_for_nobody() -> None:
+    world = World()
+    approve(world, "inc-1")
+    approve(world, "inc-2", spec=RESTART.model_copy(update={"service": "catalog"}), undo=None)
+    approve(world, "inc-3", mode=Mode.DRY_RUN)
+    assert [grant.incident for grant in grants(world)] == ["inc-1", "inc-2", "inc-3"]
+
+
+def test_a_wait_that_is_over_is_refused_and_copied() -> None:
+    world = World(Policy(lease=Lease(wait_s=10)))
+    approve(world, "inc-1")
+    approve(world, "inc-2")
+    world.tick(9)
+    assert refusals(world) == []
+    world.tick(1)
+    assert refusals(world) == [("inc-2", RefusalReason.LEASE_HELD)]
+    assert len(world.logs.events(APPROVALS, Refused)) == 1
+    assert "refused" in world.notices()
+
+
+def test_an_unknown_end_keeps_the_target() -> None:
+    world = World(Policy(lease=Lease(wait_s=10)))
+    approve(world, "inc-1")
+    end(world, grants(world)[0], FinishStatus.UNKNOWN)
+    approve(world, "inc-2")
+    world.tick(10)
+    assert refusals(world) == [("inc-2", RefusalReason.LEASE_HELD)]
+
+
+def test_a_proposal_that_expires_while_it_waits_is_refused() -> None:
+    world = World()
+    approve(world, "inc-1")
+    approve(world, "inc-2", expires_at=T0 + 5000)
+    world.tick(6)
+    assert refusals(world) == [("inc-2", RefusalReason.EXPIRED)]
+
+
+def test_the_hours_budget_refuses_and_comes_back() -> None:
+    world = World(Policy(budget=Budget(live_per_hour=1)))
+    approve(world, "inc-1")
+    end(world, grants(world)[0])
+    approve(world, "inc-2")
+    assert refusals(world) == [("inc-2", RefusalReason.BUDGET_EXHAUSTED)]
+    world.logs.now += 3_600_000
+    approve(world, "inc-3", at=world.logs.now, expires_at=world.logs.now + 60_000)
+    assert [grant.incident for grant in grants(world)] == ["inc-1", "inc-3"]
+
+
+def test_dry_runs_cost_no_budget() -> None:
+    world = World(Policy(budget=Budget(live_per_hour=0)))
+    approve(world, "inc-1", mode=Mode.DRY_RUN)
+    assert len(grants(world)) == 1
+
+
+def test_an_undo_of_a_live_success_is_granted_once_before_others_and_beyond_the_budget() -> None:
+    world = World(Policy(budget=Budget(live_per_hour=1)))
+    approve(world, "inc-1")
+    (grant,) = grants(world)
+    end(world, grant)
+    for _ in range(2):
+        world.logs.write(APPROVALS, undo_of(grant))
+        world.settle()
+    _, undo = grants(world)
+    assert (undo.id, undo.undo_of, undo.spec, undo.mode) == (derive_id("act", grant.id, "undo"), grant.id, UNSCALE, Mode.LIVE)
+    assert undo.undo is None
+
+
+def test_an_undo_that_was_not_approved_or_did_not_succeed_is_refused() -> None:
+    for changes, status, mode in (
+        ({"undo": None}, FinishStatus.SUCCEEDED, Mode.LIVE),
+        ({}, FinishStatus.FAILED, Mode.LIVE),
+        ({}, FinishStatus.SUCCEEDED, Mode.DRY_RUN),
+    ):
+        world = World()
+        approve(world, "inc-1", mode=mode, **changes)
+        (grant,) = grants(world)
+        end(world, grant, status)
+        for _ in range(2):
+            world.logs.write(APPROVALS, undo_of(grant))
+            world.settle()
+        assert refusals(world) == [("inc-1", RefusalReason.NOT_APPROVED)]
+        assert len(grants(world)) == 1
+
+
+def test_an_undo_of_nothing_known_changes_nothing() -> None:
+    world = World()
+    world.logs.write(APPROVALS, UndoRequest(id="u", action="act-?", proposal="p", incident="i", reason="", at=T0))
+    world.settle()
+    assert world.logs.events(ACTIONS) == []
+    assert world.stages["admit"].state.known == Admission().known

@@ -1,0 +1,376 @@
+"""execute: the last check refuses, waits or lets pass; what is begun is looked up, never blindly repeated."""
+
+import asyncio
+
+import pytest
+from tests.acting_world import ACTIONS, APPROVALS, INCIDENTS, RESTART, SCALE, T0, World, arming, command, evidence, incident, proposal
+
+from agents.execute.executors import Answer, Status
+from schemas.actions import ActionSpec, Epoch, Finished, FinishStatus, Grant, Refused, RefusalReason, Started
+from schemas.base import Position
+from schemas.incidents import IncidentPhase
+from schemas.kinds import ActionName, Mode
+from streams.harness.emit import SOURCE_HEADER
+from streams.harness.errors import Fatal
+
+
+def reasons(world: World) -> list[RefusalReason]:
+    return [event.reason for event in world.logs.events(ACTIONS, Refused)]
+
+
+def test_an_approved_live_action_is_done_once_and_copied_with_its_source() -> None:
+    world = World()
+    world.start_execute()
+    world.approved()
+    world.settle()
+    kinds = [event.type for event in world.logs.events(ACTIONS)]
+    assert kinds == ["epoch", "grant", "started", "finished"]
+    assert len(world.target.effects) == 1
+    assert world.finished()[0].status is FinishStatus.SUCCEEDED
+    assert world.finished()[0].after["workers"] == 4
+    started = world.logs.events(ACTIONS, Started)[0]
+    assert (started.epoch, started.cause, started.confidence, started.undo is not None) == (0, "cpu_spike", 0.9, True)
+    assert (started.seen.incident_version, started.seen.arming) == (1, "arm-1")
+    for topic in (APPROVALS, INCIDENTS):
+        sources = [record.header(SOURCE_HEADER) for record in world.logs.records[topic] if record.header(SOURCE_HEADER)]
+        assert sources == [str(Position(topic=ACTIONS, partition=0, offset=offset)).encode() for offset in (2, 3)]
+
+
+def test_a_dry_run_takes_the_whole_path_and_touches_nothing() -> None:
+    world = World(dry_run_mode=True)
+    world.start_execute()
+    world.approved(mode=Mode.DRY_RUN)
+    world.settle()
+    (finished,) = world.finished()
+    assert (finished.mode, finished.status, finished.before["workers"], finished.after["workers"]) == ("dry_run", "succeeded", 2, 4)
+    assert world.target.effects == []
+
+
+def test_the_setting_refuses_live_whatever_was_approved() -> None:
+    world = World(dry_run_mode=True)
+    world.start_execute()
+    world.approved()
+    world.settle()
+    assert reasons(world) == [RefusalReason.LIVE_DISABLED]
+    assert world.target.effects == []
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ([arming(armed=False, name="2")], "taken back"),
+        ([arming(until=T0 - 1, name="2")], "over"),
+        ([arming(armed=False, name="2"), arming(name="1")], "an old arming repeated"),
+    ],
+)
+def test_without_an_arming_in_force_it_refuses(words: list, why: str) -> None:
+    world = World()
+    world.start_execute()
+    world.approved()
+    for word in words:
+        world.logs.write(APPROVALS, word)
+    world.settle()
+    assert reasons(world) == [RefusalReason.NOT_ARMED], why
+
+
+def test_an_arming_of_another_cluster_does_not_count() -> None:
+    world = World()
+    world.start_execute()
+    of = proposal()
+    world.open_incident()
+    for word in (arming(cluster="elsewhere"), of, command(of)):
+        world.logs.write(APPROVALS, word)
+    world.settle()
+    assert reasons(world) == [RefusalReason.NOT_ARMED]
+
+
+def test_a_resolved_incident_refuses() -> None:
+    world = World()
+    world.start_execute()
+    world.approved()
+    world.logs.write(INCIDENTS, incident(2, [evidence([1.0], T0)], phase=IncidentPhase.RESOLVED))
+    world.settle()
+    assert reasons(world) == [RefusalReason.INCIDENT_CLOSED]
+
+
+@pytest.mark.parametrize("facts", [{"workers": 3, "release": "v1"}, {"workers": 2, "release": "v2"}])
+def test_a_target_that_changed_refuses(facts: dict) -> None:
+    world = World()
+    world.start_execute()
+    world.target.facts = facts
+    world.approved()
+    world.settle()
+    assert reasons(world) == [RefusalReason.TARGET_CHANGED]
+
+
+def test_a_service_that_the_target_does_not_know_refuses() -> None:
+    world = World()
+    world.start_execute()
+    world.approved(proposal(spec=RESTART.model_copy(update={"service": "nowhere"}), undo=None))
+    world.settle()
+    assert reasons(world) == [RefusalReason.TARGET_CHANGED]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        ActionSpec(action=ActionName.DRAIN, service="orders"),
+        ActionSpec(action=ActionName.SCALE_UP, service="orders", params={"workers": True}),
+        ActionSpec(action=ActionName.SCALE_UP, service="orders", params={"workers": 4, "now": 1}),
+        ActionSpec(action=ActionName.SCALE_UP, service="orders", params={"workers": 0}),
+        ActionSpec(action=ActionName.ROLLBACK, service="orders", params={"to": ""}),
+    ],
+)
+def test_an_unknown_action_or_parameter_refuses(spec: ActionSpec) -> None:
+    world = World()
+    world.start_execute()
+    world.approved(proposal(spec=spec))
+    world.settle()
+    assert reasons(world) == [RefusalReason.UNKNOWN_ACTION]
+
+
+def test_without_an_executor_live_refuses_and_a_dry_run_does_not() -> None:
+    world = World()
+    world.executor = None
+    world.start_execute()
+    world.approved()
+    world.approved(proposal("inc-2"), mode=Mode.DRY_RUN)
+    world.settle()
+    assert reasons(world) == [RefusalReason.NO_EXECUTOR]
+    assert [event.mode for event in world.finished()] == [Mode.DRY_RUN]
+
+
+def test_stale_evidence_is_waited_for_and_then_refused() -> None:
+    world = World()
+    world.approved()
+    world.tick(31)
+    world.start_execute()
+    world.settle()
+    assert reasons(world) == []
+    world.tick(46)
+    assert reasons(world) == [RefusalReason.EVIDENCE_STALE]
+    assert world.target.effects == []
+
+
+def test_fresh_evidence_ends_the_wait() -> None:
+    world = World()
+    world.approved()
+    world.tick(31)
+    world.start_execute()
+    world.settle()
+    world.open_incident(2)
+    world.tick(1)
+    assert len(world.target.effects) == 1
+
+
+@pytest.mark.parametrize("skew", [-6000, 6000])
+def test_a_clock_that_is_apart_refuses_in_the_end(skew: int) -> None:
+    world = World()
+    world.skew = skew
+    world.start_execute()
+    world.approved()
+    for version in range(2, 8):
+        world.tick(10)
+        world.open_incident(version)
+    assert reasons(world) == [RefusalReason.CLOCK_SKEW]
+
+
+def test_an_unreadable_view_refuses_in_the_end() -> None:
+    world = World()
+    world.start_execute()
+    world.views.incidents.unreadable = True
+    world.approved()
+    world.tick(1)
+    assert "was not read within" in world.slept[0]
+    world.tick(46)
+    assert reasons(world) == [RefusalReason.VIEW_UNREADABLE]
+
+
+def test_an_unreachable_target_refuses_in_the_end() -> None:
+    world = World()
+    world.start_execute()
+    world.target.down = True
+    world.approved()
+    world.tick(47)
+    assert reasons(world) == [RefusalReason.TARGET_UNREADABLE]
+
+
+def test_a_lease_that_is_over_refuses() -> None:
+    world = World()
+    world.approved()
+    world.settle()
+    world.tick(121)
+    world.open_incident(2)
+    world.start_execute()
+    world.settle()
+    assert reasons(world) == [RefusalReason.LEASE_EXPIRED]
+
+
+def test_a_grant_that_nobody_approved_refuses() -> None:
+    world = World()
+    world.start_execute()
+    world.open_incident()
+    of = proposal()
+    world.logs.write(APPROVALS, arming())
+    world.logs.write(APPROVALS, of)
+    forged = Grant(
+        id="act-forged",
+        proposal=of.id,
+        incident=of.incident,
+        decision="dec-forged",
+        digest=of.digests.live,
+        mode=Mode.LIVE,
+        spec=SCALE,
+        preconditions=of.chosen.preconditions,
+        lease_until=T0 + 60_000,
+        at=T0,
+    )
+    world.logs.write(ACTIONS, forged)
+    world.settle()
+    assert reasons(world) == [RefusalReason.NOT_APPROVED]
+    assert world.target.effects == []
+
+
+@pytest.mark.parametrize(
+    "changes", [{"spec": RESTART}, {"undo": RESTART}, {"digest": "other"}, {"mode": Mode.DRY_RUN}, {"incident": "inc-9"}]
+)
+def test_a_grant_of_something_else_than_was_approved_refuses(changes: dict) -> None:
+    world = World()
+    world.approved()
+    world.open_incident(name="inc-9")
+    world.settle()
+    (grant,) = world.logs.events(ACTIONS, Grant)
+    world.logs.records[ACTIONS].clear()
+    for running in world.stages.values():
+        if running.stage.topic == ACTIONS:
+            running.next = 0
+    world.start_execute()
+    world.logs.write(ACTIONS, grant.model_copy(update=changes))
+    world.settle()
+    assert reasons(world) == [RefusalReason.NOT_APPROVED]
+    assert world.target.effects == []
+
+
+def test_a_lost_answer_is_looked_up_and_not_repeated() -> None:
+    world = World()
+    world.start_execute()
+    world.target.lost = 1
+    world.approved()
+    world.settle()
+    world.tick(1)
+    (finished,) = world.finished()
+    assert (finished.status, finished.looked_up) == (FinishStatus.SUCCEEDED, True)
+    assert len(world.target.effects) == 1
+
+
+def test_a_begun_action_that_cannot_be_looked_up_ends_unknown_and_goes_to_a_human() -> None:
+    world = World()
+    world.start_execute()
+    world.target.lost = 1
+    world.target.down_when_lost = True
+    world.approved()
+    world.settle()
+    world.tick(119)
+    assert world.finished() == []
+    world.tick(3)
+    (finished,) = world.finished()
+    assert finished.status is FinishStatus.UNKNOWN
+    assert "escalated" in world.notices()
+    assert len(world.target.effects) == 1
+
+
+def test_a_failed_action_says_so() -> None:
+    class Refusing(type(World().target)):
+        async def act(self, action: str, token: int, spec: ActionSpec) -> Answer:
+            return Answer(Status.FAILED, detail="400 bad_action")
+
+    world = World()
+    world.executor = world.target = Refusing()
+    world.start_execute()
+    world.approved()
+    world.settle()
+    assert [(event.status, event.detail) for event in world.finished()] == [(FinishStatus.FAILED, "400 bad_action")]
+
+
+def test_an_older_owner_stops_and_does_nothing() -> None:
+    world = World()
+    older = world.start_execute()
+    world.approved()
+    for _ in range(3):
+        for running in world.stages.values():
+            running.run(world.logs)
+    world.fold_execute()
+    (intent,) = older.pending()
+    world.logs.write(ACTIONS, Epoch(id="epo-other", owner="another", at=T0))
+    with pytest.raises(Fatal, match="newer executor"):
+        asyncio.run(older.perform(intent, world.append))
+    assert world.target.effects == []
+    assert world.logs.events(ACTIONS, Started) == []
+
+
+def test_a_zombie_that_wakes_in_mid_act_has_no_effect_and_no_word() -> None:
+    """The older owner is stopped with its call on the way; the next one acts; then the older one's call and result arrive."""
+    world = World()
+    zombie = world.start_execute()
+    world.approved()
+    for _ in range(3):
+        for running in world.stages.values():
+            running.run(world.logs)
+    world.fold_execute()
+    (intent,) = zombie.pending()
+    views = world.views
+
+    async def meanwhile() -> None:
+        await asyncio.to_thread(world.start_execute)
+        await asyncio.to_thread(world.settle)
+
+    world.target.during = meanwhile
+    with pytest.raises(Fatal, match="newer executor"):
+        asyncio.run(zombie.perform(intent, world.append))
+    assert views is not world.views
+    assert len(world.target.effects) == 1
+    assert len(world.finished()) == 1
+
+
+def test_a_zombies_end_does_not_count_and_is_not_copied() -> None:
+    world = World()
+    world.start_execute()
+    world.approved()
+    for _ in range(3):
+        for running in world.stages.values():
+            running.run(world.logs)
+    (grant,) = world.logs.events(ACTIONS, Grant)
+    world.start_execute()
+    zombie = Finished(
+        id="fin-zombie",
+        action=grant.id,
+        proposal=grant.proposal,
+        incident=grant.incident,
+        mode=grant.mode,
+        spec=grant.spec,
+        status=FinishStatus.FAILED,
+        epoch=0,
+        at=T0,
+    )
+    world.logs.write(ACTIONS, zombie)
+    world.settle()
+    assert len(world.target.effects) == 1
+    assert [event.status for event in world.finished(INCIDENTS)] == [FinishStatus.SUCCEEDED]
+    assert [event.status for event in world.finished(APPROVALS)] == [FinishStatus.SUCCEEDED]
+
+
+def test_a_grant_repeated_after_its_end_was_committed_changes_nothing() -> None:
+    world = World()
+    world.start_execute()
+    world.approved()
+    world.settle()
+    (grant,) = world.logs.events(ACTIONS, Grant)
+    world.target.facts["workers"] = 2
+    world.committed = len(world.logs.records[ACTIONS])
+    world.start_execute()
+    world.logs.write(ACTIONS, grant)
+    world.settle()
+    assert world.execute.pending() == []
+    assert reasons(world) == []
+    assert len(world.target.effects) == 1
+    assert len(world.finished()) == 1

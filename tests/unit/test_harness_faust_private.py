@@ -1,0 +1,95 @@
+"""The parts of Faust and aiokafka that the corrected consumer builds on. When one fails: read consumer.py beside the new version."""
+
+import ast
+import inspect
+from pathlib import Path
+
+import faust
+from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from faust.app.base import App
+from faust.tables.manager import TableManager
+from faust.tables.recovery import Recovery
+from faust.transport import consumer as base
+from faust.transport.drivers import aiokafka as driver
+from mode.services import Service
+
+HARNESS = Path(__file__).parent.parent.parent / "streams" / "harness"
+
+
+def source(thing: object) -> str:
+    return inspect.getsource(thing)  # type: ignore[arg-type]
+
+
+def test_this_is_the_version_whose_source_was_read() -> None:
+    assert faust.__version__.startswith("0.15.")
+
+
+def test_the_fetcher_still_drains_through_the_overridden_method() -> None:
+    assert "_drain_messages(self)" in source(base.Fetcher)
+    assert list(inspect.signature(base.Consumer._drain_messages).parameters) == ["self", "fetcher"]
+    assert list(inspect.signature(base.Consumer._getmany).parameters) == ["self", "active_partitions", "timeout"]
+
+
+def test_recovery_still_seeks_through_perform_seek_after_the_tables_are_read() -> None:
+    completed = source(Recovery.on_recovery_completed)
+    assert "consumer.perform_seek()" in completed
+    assert completed.index("perform_seek") < completed.index("resume_flow()")
+    assert "perform_seek" in source(Recovery._resume_streams)
+
+
+def test_commits_still_ask_new_offset_for_each_partition() -> None:
+    assert "self._new_offset(tp)" in source(base.Consumer._filter_committable_offsets)
+    assert "self._filter_tps_with_pending_acks(topics)" in source(base.Consumer.force_commit)
+    assert "offset > committed" in source(base.Consumer._should_commit)
+
+
+def test_a_revocation_still_stops_the_flow_and_then_tells_us() -> None:
+    revoked = source(App._on_partitions_revoked)
+    assert revoked.index("consumer.stop_flow") < revoked.index("on_partitions_revoked.send")
+    assert "stream_wait_empty" in source(App._consumer_wait_empty)
+
+
+def test_the_names_that_are_read_and_set_still_exist() -> None:
+    made = source(base.Consumer.__init__) + source(base.Consumer._reset_state)
+    for name in (
+        "_acked",
+        "_acked_index",
+        "_read_offset",
+        "_committed_offset",
+        "suspend_flow",
+        "can_resume_flow",
+        "flow_active",
+        "scheduler",
+    ):
+        assert f"self.{name} = " in made or f"self.{name}." in made, name
+    assert "_fetch_max_wait_ms" in source(AIOKafkaConsumer.__init__)
+    assert "_crashed" in source(Service)
+    assert "self.transport.create_consumer" in source(App._new_consumer)
+    assert "AIOKafkaConsumerThread(self, loop=self.loop, beacon=self.beacon)" in source(driver.Consumer._new_consumer_thread)
+    assert "self._group_instance_id is None" in source(GroupCoordinator._maybe_leave_group)
+
+
+def test_the_table_manager_starts_as_the_prompt_one_does_but_for_its_sleep() -> None:
+    lines = [line.strip() for line in source(TableManager.on_start).splitlines()]
+    assert lines[2:] == [
+        "await self.sleep(1.0)",
+        "if not self.should_stop:",
+        "await self._update_channels()",
+        "await self.recovery.start()",
+    ]
+
+
+def test_only_one_file_touches_private_parts() -> None:
+    def reaches_in(node: ast.AST) -> bool:
+        own = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in ("self", "cls", "KafkaError")
+        return isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__") and not own
+
+    offenders = {
+        f"{path.name}:{node.lineno}"
+        for path in HARNESS.glob("*.py")
+        if path.name != "consumer.py"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if reaches_in(node) and not (isinstance(node, ast.Attribute) and node.attr == "_exit")
+    }
+    assert offenders == set()

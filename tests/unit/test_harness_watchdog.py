@@ -1,0 +1,51 @@
+"""When the watchdog gives a stage up, and when it waits."""
+
+from collections.abc import Mapping
+
+from streams.harness.watchdog import OPENING_S, STALLED_S, UNASSIGNED_S, Look, Watch
+
+
+def look(at_s: float, assigned: set[int], following: Mapping[int, int], ends: Mapping[int, int] | None) -> Look:
+    return Look(at_s, frozenset(assigned), following, ends)
+
+
+def test_lag_without_progress_is_given_up() -> None:
+    watch = Watch()
+    assert watch.stuck(look(0, {0}, {0: 5}, {0: 9})) is None
+    assert watch.stuck(look(STALLED_S - 1, {0}, {0: 5}, {0: 90})) is None
+    assert "stands at 5" in (watch.stuck(look(STALLED_S, {0}, {0: 5}, {0: 90})) or "")
+
+
+def test_progress_however_slow_is_waited_for() -> None:
+    watch = Watch()
+    for second in range(0, 500, 10):
+        assert watch.stuck(look(second, {0}, {0: second}, {0: 10_000})) is None
+
+
+def test_a_quiet_log_is_not_a_stall() -> None:
+    watch = Watch()
+    for second in range(0, 500, 10):
+        assert watch.stuck(look(second, {0}, {0: 7}, {0: 7})) is None
+
+
+def test_while_the_broker_does_not_answer_no_time_is_counted() -> None:
+    watch = Watch()
+    assert watch.stuck(look(0, {0}, {0: 5}, {0: 9})) is None
+    assert watch.stuck(look(40, {0}, {0: 5}, None)) is None
+    assert watch.stuck(look(60, {0}, {0: 5}, {0: 9})) is None
+    assert watch.stuck(look(60 + STALLED_S, {0}, {0: 5}, {0: 9})) is not None
+
+
+def test_a_recovery_without_end_is_given_up() -> None:
+    watch = Watch()
+    assert watch.stuck(look(0, {0, 1}, {0: 5}, None)) is None
+    assert "[1] are assigned and not opened" in (watch.stuck(look(OPENING_S, {0, 1}, {0: 5}, None)) or "")
+
+
+def test_without_partitions_the_group_is_asked_only_after_a_while() -> None:
+    watch = Watch()
+    assert not watch.unassigned(look(0, set(), {}, None))
+    assert not watch.unassigned(look(UNASSIGNED_S - 1, set(), {}, None))
+    assert watch.unassigned(look(UNASSIGNED_S, set(), {}, None))
+    assert not watch.unassigned(look(UNASSIGNED_S + 1, {0}, {}, None))
+    assert not watch.unassigned(look(UNASSIGNED_S + 2, set(), {}, None))
