@@ -6,11 +6,12 @@ import sys
 
 import typer
 
+from cli.arming import act
 from cli.config import ConfigError
 from cli.demo.command import demo
 from cli.operate import dlq, doctor, sql, topics
 from cli.output import err, optional_file
-from cli.people import act, approvals, incident
+from cli.people import approvals, incident
 from cli.run import api, up, worker
 from streams.harness.errors import Fatal
 

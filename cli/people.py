@@ -1,96 +1,185 @@
-"""What the page can do, in a terminal: incidents, approvals, arming."""
+"""What the page can do, in a terminal: incidents and approvals, through the API."""
 
 from __future__ import annotations
 
 import getpass
-import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
-from cli.acting import arm, last
+from api.client import ApiClient, ApiError
+from cli import runfile
 from cli.config import ConfigError
-from cli.output import JsonTo, show
+from cli.output import JsonTo, err, out, rows, show, write_json
 from cli.settings import read_settings
-from schemas import topics
-from schemas.approvals import Arming
-from streams.harness.kafka import KafkaSettings, cluster_id
+from schemas.http import IncidentStatus, ProposalView
+from schemas.kinds import Mode
 
-act = typer.Typer(no_args_is_help=True, help="Arm acting, or see whether it is armed. Without an arming in force nothing is executed.")
+incident = typer.Typer(no_args_is_help=True, help="Incidents: what is or was wrong.")
+approvals = typer.Typer(no_args_is_help=True, help="Proposals: look, approve, reject.")
 
 
-def seconds(text: str) -> float:
-    """Read 90s, 15m, 8h."""
-    units = {"s": 1, "m": 60, "h": 3600}
+@contextmanager
+def client() -> Iterator[ApiClient]:
+    """Reach the API with the operator's token; what it refuses is one line and exit 1."""
+    settings = read_settings()
+    url = settings.api_url
+    if not url:
+        running = runfile.read(settings.data_dir, "api")
+        if running is None:
+            raise ConfigError("no API runs on this machine: start it with airra api, or set AIRRA_API_URL")
+        url = f"http://127.0.0.1:{running['api_port']}"
     try:
-        return float(text[:-1]) * units[text[-1]]
-    except (KeyError, ValueError, IndexError):
-        raise ConfigError(f"{text!r} is no duration; write 90s, 15m or 8h") from None
+        with ApiClient(url, settings.token.get_secret_value()) as opened:
+            yield opened
+    except ApiError as error:
+        by = error.problem.decided_by
+        err.print(f"airra: {error}" + (f" (decided by {by})" if by else ""), markup=False)
+        raise typer.Exit(1) from error
 
 
-@act.command("arm")
-def act_arm(
-    duration: Annotated[str, typer.Option("--for", help="How long it holds: 90s, 15m, 8h.")] = "8h",
-    by: Annotated[str, typer.Option(help="Who arms.")] = "",
+@incident.command("ls")
+def incident_ls(
+    status: Annotated[IncidentStatus | None, typer.Option(help="Only these.")] = None,
+    limit: Annotated[int, typer.Option(help="The newest this many.")] = 50,
     json_to: JsonTo = None,
 ) -> None:
-    """Arm this cluster for a while; it ends by itself.
+    """List incidents, newest first.
 
-    Example:  airra act arm --for 8h
+    Example:  airra incident ls --status pending_approval
     """
-    record = arm(KafkaSettings.of(read_settings()), by or getpass.getuser(), seconds(duration))
-    until = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(record.until / 1000))
-    show(json_to, record.model_dump(mode="json"), [f"armed on cluster {record.cluster} by {record.by} until {until}"])
+    with client() as api:
+        found = [item.model_dump(mode="json") for item in api.incidents(status, limit).items]
+    for item in found:
+        item["opened"] = clock(item["opened_at"])
+    rows(json_to, "incidents", ["id", "status", "severity", "opened", "title"], found)
 
 
-@act.command("disarm")
-def act_disarm(by: Annotated[str, typer.Option(help="Who disarms.")] = "", json_to: JsonTo = None) -> None:
-    """End the arming now.
+@incident.command("show")
+def incident_show(number: Annotated[str, typer.Argument(metavar="ID")], json_to: JsonTo = None) -> None:
+    """Show one incident: its evidence, proposals, actions and outcome.
 
-    Example:  airra act disarm
+    Example:  airra incident show inc-…
     """
-    record = arm(KafkaSettings.of(read_settings()), by or getpass.getuser(), 0, armed=False)
-    show(json_to, record.model_dump(mode="json"), [f"disarmed on cluster {record.cluster} by {record.by}"])
+    with client() as api:
+        detail = api.incident(number)
+    if json_to is not None:
+        write_json(json_to, detail.model_dump(mode="json"))
+    if json_to == "-":
+        return
+    out.print(f"{detail.summary.title}  [{detail.summary.severity}, {detail.summary.status}]", markup=False)
+    evidence = [
+        {
+            "service": suspect.evidence.service,
+            "metric": suspect.evidence.metric,
+            "now": f"{suspect.evidence.value:.4g}",
+            "ordinary": f"{suspect.evidence.low:.4g} to {suspect.evidence.high:.4g}",
+            "sigma": f"{suspect.evidence.z:+.1f}",
+            "since": clock(suspect.opened_at),
+            "open": "yes" if suspect.open else "back",
+        }
+        for suspect in detail.incident.suspects
+    ]
+    rows(None, "evidence", ["service", "metric", "now", "ordinary", "sigma", "since", "open"], evidence)
+    for view in detail.proposals:
+        _tell(view)
 
 
-@act.command("status")
-def act_status(json_to: JsonTo = None) -> None:
-    """Say whether acting is armed, by whom and until when; exit 1 where it is not.
+@approvals.command("ls")
+def approvals_ls(json_to: JsonTo = None) -> None:
+    """List what waits for a person, the next to expire first.
 
-    Example:  airra act status
+    Example:  airra approvals ls
     """
-    settings = read_settings()
-    kafka = KafkaSettings.of(settings)
-    cluster = cluster_id(kafka)
-    value = last(kafka, topics.APPROVALS.name, "arming")
-    record = Arming.model_validate_json(value) if value is not None else None
-    now = int(time.time() * 1000)
-    in_force = record is not None and record.armed and record.cluster == cluster and now < record.until
-    told = {
-        "armed": in_force,
-        "dry_run_mode": settings.dry_run_mode,
-        "cluster": cluster,
-        "arming": record.model_dump(mode="json") if record else None,
-    }
-    if in_force and record is not None:
-        line = f"armed by {record.by}, {(record.until - now) // 1000} s left"
-    elif record is None:
-        line = "never armed; airra act arm --for 8h arms"
-    else:
-        line = f"not armed: the last arming by {record.by} " + ("was withdrawn" if not record.armed else "is over or for another cluster")
-    note = (
-        "AIRRA_DRY_RUN_MODE is true: nothing is executed live whatever is approved"
-        if settings.dry_run_mode
-        else "live execution is enabled"
-    )
-    show(json_to, told, [line, note])
-    raise typer.Exit(0 if in_force else 1)
+    with client() as api:
+        items = api.pending().items
+    listed = []
+    for view in items:
+        chosen = view.proposal.chosen
+        doing = f"{chosen.spec.action} {chosen.spec.service}" if chosen else "none"
+        confidence = f"{view.proposal.confidence:.2f}" if view.proposal.confidence is not None else ""
+        left = max(0, view.proposal.expires_at // 1000 - int(time.time()))
+        listed.append(
+            {"id": view.proposal.id, "action": doing, "confidence": confidence, "seconds left": left, "title": view.proposal.title}
+        )
+    rows(json_to, "waiting for a person", ["id", "action", "confidence", "seconds left", "title"], listed)
 
 
-def token() -> str:
-    """Return the operator's token for the API from the environment."""
-    found = os.environ.get("AIRRA_TOKEN", "")
-    if not found:
-        raise ConfigError("AIRRA_TOKEN is not set: it holds your operator token for the API")
-    return found
+@approvals.command("show")
+def approvals_show(number: Annotated[str, typer.Argument(metavar="ID")], json_to: JsonTo = None) -> None:
+    """Show one proposal: causes, alternatives, risk, digests.
+
+    Example:  airra approvals show prp-…
+    """
+    with client() as api:
+        view = api.proposal(number)
+    if json_to is not None:
+        write_json(json_to, view.model_dump(mode="json"))
+    if json_to != "-":
+        _tell(view)
+
+
+@approvals.command("approve")
+def approvals_approve(
+    number: Annotated[str, typer.Argument(metavar="ID")],
+    live: Annotated[bool, typer.Option("--live", help="Approve the live digest; without it the dry run.")] = False,
+    by: Annotated[str, typer.Option("--as", help="The subject of your token.")] = "",
+    json_to: JsonTo = None,
+) -> None:
+    """Approve a proposal; the loser of a race is told who won, and exits 1.
+
+    Example:  AIRRA_TOKEN=… airra approvals approve prp-… --live --as alice
+    """
+    with client() as api:
+        reply = api.approve(number, by or getpass.getuser(), Mode.LIVE if live else Mode.DRY_RUN)
+    decided = reply.decision
+    show(json_to, reply.model_dump(mode="json"), [f"{decided.outcome} by {decided.subject} ({decided.mode}); action {reply.action}"])
+
+
+@approvals.command("reject")
+def approvals_reject(
+    number: Annotated[str, typer.Argument(metavar="ID")],
+    reason: Annotated[str, typer.Option(help="Why: it is kept, and what AIRRA learns from.")],
+    json_to: JsonTo = None,
+) -> None:
+    """Reject a proposal with a reason.
+
+    Example:  airra approvals reject prp-… --reason "the deploy is being rolled back by hand"
+    """
+    with client() as api:
+        reply = api.reject(number, reason)
+    show(json_to, reply.model_dump(mode="json"), [f"{reply.decision.outcome} by {reply.decision.subject}"])
+
+
+def clock(millis: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(millis / 1000))
+
+
+def _tell(view: ProposalView) -> None:
+    proposal = view.proposal
+    out.print(f"\n{proposal.id}  {view.status}  {proposal.title}", markup=False)
+    causes = [
+        {"rank": h.rank, "service": h.service, "cause": h.cause, "confidence": f"{h.confidence:.2f}", "why": "; ".join(h.reasons)}
+        for h in proposal.hypotheses
+    ]
+    rows(None, "causes", ["rank", "service", "cause", "confidence", "why"], causes)
+    choices = [
+        {
+            "action": f"{c.spec.action} {c.spec.service} {c.spec.params or ''}",
+            "chosen": "yes" if proposal.chosen is not None and c.spec == proposal.chosen.spec else "",
+            "risk": f"{c.risk:.2f}",
+            "blast radius": c.blast_level,
+            "effect": c.expected_effect,
+            "undo": c.undo.action if c.undo else "none",
+        }
+        for c in proposal.candidates
+    ]
+    rows(None, "candidates", ["action", "chosen", "risk", "blast radius", "effect", "undo"], choices)
+    if view.decision is not None:
+        out.print(f"{view.decision.outcome} by {view.decision.subject} at {clock(view.decision.at)} UTC", markup=False)
+    for action in view.actions:
+        verdict = action.outcome.verdict if action.outcome else "not yet verified"
+        out.print(f"{action.id}  {action.spec.action} ({action.mode}): {action.status}, {verdict} {action.detail}", markup=False)

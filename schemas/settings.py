@@ -61,6 +61,8 @@ class Settings(BaseSettings):
     api_host: str = Field("127.0.0.1", description="the API listens here; beyond this machine put TLS before it")
     api_port: int = Field(8080, ge=0, le=65535, description="0: a free one, printed")
     api_tokens: SecretStr = Field(SecretStr(""), description="operators: subject:token pairs, comma-separated")
+    api_url: str = Field("", description="where the command line finds the API; empty: the one that runs on this machine")
+    token: SecretStr = Field(SecretStr(""), description="your own operator token, for the command line")
     webhook_url: str = Field("", description="notices are posted here as JSON; empty: nowhere")
     webhook_timeout_s: float = Field(5.0, gt=0, description="for one post")
 

@@ -65,6 +65,8 @@ class StageWorker:
         self._now_ms = now_ms
         self._folding = asyncio.Lock()
         self._saver = Saver(stage, self.app, self.table, kafka, self._folding, self._owned, snapshot_every_s)
+        self._records = metrics.RECORDS.labels(stage.name)
+        self._outputs = metrics.OUTPUTS.labels(stage.name)
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
 
@@ -170,7 +172,7 @@ class StageWorker:
                 tuple((str(key), value) for key, value in headers),
             )
             outputs = await self._apply(part, record)
-            metrics.RECORDS.labels(self.stage.name).inc()
+            self._records.inc()
             for output in outputs:
                 part.unacked.append(await self._send(output))
         if len(part.unacked) > UNACKED_OUTPUTS:
@@ -191,7 +193,7 @@ class StageWorker:
 
     async def _send(self, output: Output) -> Any:
         future = await self._appender.send(output)
-        metrics.OUTPUTS.labels(self.stage.name).inc()
+        self._outputs.inc()
         future.add_done_callback(self._acknowledged)
         return future
 

@@ -1,0 +1,91 @@
+"""detect: samples in, anomalies and health out. Decisions are in models/detection; here are records, metrics and the snapshot.
+
+The evidence that a signal cites is the raw record whose arrival closed the window, not the batch it came in: batches are cut anew
+when normalise repeats itself, raw records are not.
+"""
+
+from __future__ import annotations
+
+from weakref import WeakKeyDictionary
+
+from prometheus_client import Counter, Gauge
+from pydantic import TypeAdapter, ValidationError
+
+from models.detection.fold import Detector, Told
+from models.detection.state import DetectState, restore, snapshot
+from schemas.config.detect import DetectConfig
+from schemas.samples import BATCH_HEADER, TYPE_HEADER, decode_batch, decode_series, decode_source
+from schemas.signals import Anomaly, Tick
+from schemas.topics import SAMPLES, SIGNALS
+from streams.harness.emit import emit, position
+from streams.harness.errors import Poison
+from streams.harness.stage import Output, Record, Stage
+
+NAME = "detect"
+TICK_EVERY_S = 5.0
+
+ROWS = Counter("airra_detect_rows_total", "rows by fate; clamped ones are counted again when they are folded", ["fate"])
+ANOMALIES = Counter("airra_detect_anomalies_total", "anomaly records by phase, reason and kind", ["phase", "reason", "kind"])
+HEALTH = Counter("airra_detect_health_total", "health records")
+EVICTED = Counter("airra_detect_evicted_series_total", "series given up for want of room")
+SERIES = Gauge("airra_detect_series", "raw series known", ["partition"])
+PENDING = Gauge("airra_detect_pending_rows", "rows whose window is open", ["partition"])
+IDLE = Gauge("airra_detect_idle_sources", "source partitions that send nothing", ["partition"])
+WATERMARK = Gauge("airra_detect_watermark_seconds", "event time up to which windows are closed", ["partition"])
+
+_TICK = TypeAdapter(Tick)
+
+
+def stage(config: DetectConfig) -> Stage[DetectState]:
+    """Build the stage: its state is one partition's series."""
+    detectors: WeakKeyDictionary[DetectState, Detector] = WeakKeyDictionary()  # an index each, which any other would build alike
+
+    def apply(state: DetectState, record: Record, now: int) -> list[Output]:
+        detector = detectors.get(state)
+        if detector is None:
+            detector = detectors[state] = Detector(state, config)
+        told = _take(detector, record, now)
+        _measure(state, record.partition, told, config)
+        return [emit(SIGNALS, one.evidence.service if isinstance(one, Anomaly) else one.service, one) for one in told.signals]
+
+    return Stage(
+        name=NAME,
+        topic=SAMPLES.name,
+        restore=lambda data: restore(data, config),
+        apply=apply,
+        snapshot=snapshot,
+        tick_every_s=TICK_EVERY_S,
+    )
+
+
+def _take(detector: Detector, record: Record, now: int) -> Told:
+    """Decode a record before anything changes; what is none of the topic's three types is poison."""
+    kind = record.header(TYPE_HEADER)
+    try:
+        if kind == b"samples":
+            batch, source = decode_batch(record.value), decode_source(record.header(BATCH_HEADER))
+            return detector.take(batch, source, now)
+        if kind == b"series":
+            return detector.define(decode_series(record.value))
+        if kind == b"tick":
+            return detector.tick(_TICK.validate_json(record.value).at, position(record))
+    except (ValidationError, ValueError) as error:
+        raise Poison("invalid_record", str(error)) from error
+    raise Poison("unknown_type", repr(kind))
+
+
+def _measure(state: DetectState, partition: int, told: Told, config: DetectConfig) -> None:
+    for fate, count in told.fates.items():
+        if count:
+            ROWS.labels(fate).inc(count)
+    for one in told.signals:
+        if isinstance(one, Anomaly):
+            ANOMALIES.labels(one.phase, one.reason, one.evidence.kind).inc()
+        else:
+            HEALTH.inc()
+    EVICTED.inc(told.evicted)
+    SERIES.labels(partition).set(state.registry.raws.count)
+    PENDING.labels(partition).set(sum(map(len, state.pending)))
+    IDLE.labels(partition).set(state.sources.idle)
+    if state.closed is not None:
+        WATERMARK.labels(partition).set(state.closed * config.window_s)
