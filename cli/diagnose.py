@@ -37,7 +37,7 @@ def diagnose() -> dict[str, Any]:
 
 def _files(settings: Settings) -> list[dict[str, Any]]:
     found = []
-    for name in ("detect", "metrics", "runbooks", "policy", "topology"):
+    for name in ("detect", "metrics", "correlate", "runbooks", "policy", "topology"):
         try:
             model = configuration(settings, name)
             found.append(finding(str(settings.file(name)), ok=True, detail=f"valid, digest {digest(model)[:12]}"))

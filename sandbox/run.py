@@ -17,7 +17,7 @@ from typing import Any
 
 from sandbox.channel import ChildError
 from sandbox.kafka import BrokerError, KafkaPublisher
-from sandbox.parent import on_stdin_closed, parent_gone
+from sandbox.parent import go_first, on_stdin_closed, parent_gone
 from sandbox.scenario import Fault, Scenario
 from sandbox.system import Sandbox, now_ms
 
@@ -48,7 +48,7 @@ def tell(event: str, **fields: Any) -> None:
 
 def run(options: Options) -> int:
     """Run to the end; return the exit code."""
-    # Ctrl-C and SIGTERM stop it in order; only the stop itself cannot be stopped.
+    go_first()
     return asyncio.run(_run(options))
 
 

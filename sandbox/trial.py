@@ -15,6 +15,7 @@ from typing import Any
 
 from sandbox.kafka import ALERTS
 from sandbox.kinds import KINDS
+from sandbox.parent import go_first
 from sandbox.plan import Plan
 from sandbox.run import cpu_seconds
 from sandbox.scenario import Fault, Scenario
@@ -76,6 +77,7 @@ def _increase(series: list[Scrape], role: str, suffix: str = "") -> float:
 
 def trial(scenario: Scenario, faults: list[Fault], *, seed: int, base_s: float) -> int:
     """Try each fault on a system of its own; print what moved. Return 0 when each did what its kind says."""
+    go_first()
     results = [asyncio.run(_try(scenario, fault, seed, base_s)) for fault in faults]
     return 0 if all(results) else 1
 

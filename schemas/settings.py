@@ -42,6 +42,7 @@ class Settings(BaseSettings):
     config_dir: Path = Field(Path("config"), description="folder of the files below")
     detect_file: Path | None = Field(None, description="default: detect.yaml in the folder")
     metrics_file: Path | None = Field(None, description="default: metrics.yaml in the folder")
+    correlate_file: Path | None = Field(None, description="default: correlate.yaml in the folder")
     runbooks_file: Path | None = Field(None, description="default: runbooks.yaml in the folder")
     policy_file: Path | None = Field(None, description="default: policy.yaml in the folder")
     topology_file: Path | None = Field(None, description="default: topology.yaml in the folder")

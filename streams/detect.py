@@ -6,10 +6,10 @@ when normalise repeats itself, raw records are not.
 
 from __future__ import annotations
 
-from weakref import WeakKeyDictionary
+from collections.abc import Callable
 
 from prometheus_client import Counter, Gauge
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from models.detection.fold import Detector, Told
 from models.detection.state import DetectState, restore, snapshot
@@ -38,13 +38,9 @@ _TICK = TypeAdapter(Tick)
 
 def stage(config: DetectConfig) -> Stage[DetectState]:
     """Build the stage: its state is one partition's series."""
-    detectors: WeakKeyDictionary[DetectState, Detector] = WeakKeyDictionary()  # an index each, which any other would build alike
 
     def apply(state: DetectState, record: Record, now: int) -> list[Output]:
-        detector = detectors.get(state)
-        if detector is None:
-            detector = detectors[state] = Detector(state, config)
-        told = _take(detector, record, now)
+        told = _read(record, now)(Detector(state, config))
         _measure(state, record.partition, told, config)
         return [emit(SIGNALS, one.evidence.service if isinstance(one, Anomaly) else one.service, one) for one in told.signals]
 
@@ -58,18 +54,20 @@ def stage(config: DetectConfig) -> Stage[DetectState]:
     )
 
 
-def _take(detector: Detector, record: Record, now: int) -> Told:
-    """Decode a record before anything changes; what is none of the topic's three types is poison."""
+def _read(record: Record, now: int) -> Callable[[Detector], Told]:
+    """Decode a record, before anything changes; what is none of the topic's three types is poison."""
     kind = record.header(TYPE_HEADER)
     try:
         if kind == b"samples":
             batch, source = decode_batch(record.value), decode_source(record.header(BATCH_HEADER))
-            return detector.take(batch, source, now)
+            return lambda detector: detector.take(batch, source, now)
         if kind == b"series":
-            return detector.define(decode_series(record.value))
+            definitions = decode_series(record.value)
+            return lambda detector: detector.define(definitions)
         if kind == b"tick":
-            return detector.tick(_TICK.validate_json(record.value).at, position(record))
-    except (ValidationError, ValueError) as error:
+            tick = _TICK.validate_json(record.value)
+            return lambda detector: detector.tick(tick.at, position(record))
+    except ValueError as error:  # pydantic's and msgspec's are such
         raise Poison("invalid_record", str(error)) from error
     raise Poison("unknown_type", repr(kind))
 

@@ -1,207 +1,236 @@
-"""Fold signals into incidents: `take` folds one signal, `pass_time` opens, flushes and resolves."""
+"""Fold the approvals log: what is proposed, what was decided by the first valid record, and who lost.
+
+Every reader (approve, admit, execute, the API) folds with the same functions, so all agree without asking each other. The book's
+own computed decision is the truth; a Decision record announces it, and one that contradicts it (a zombie's) has no effect.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from models.approvals.case import (
+    MAX_ARMINGS,
+    MAX_CASES,
+    MAX_CLUSTERS,
+    MAX_COMMANDS,
+    MAX_PENDING,
+    MAX_UNDOS,
+    ApprovalBook,
+    Case,
+    CommandFate,
+    CommandVerdict,
+    cap,
+)
+from models.approvals.rules import ruling
+from schemas.approvals import ApprovalEvent, Arming, Command, CommandVerb, Decision, DecisionOutcome, Explanation, Proposal, UndoRequest
+from schemas.base import Millis, Position, derive_id
+from schemas.config.policy import Ruling
+from schemas.kinds import Mode
 
-from models.correlation import members
-from models.correlation.changes import follow
-from models.correlation.evidence import cut, picture
-from models.correlation.state import CorrelateState, OpenIncident, Waiting
-from schemas.base import Position, derive_id
-from schemas.config.correlate import CorrelateConfig
-from schemas.incidents import Incident, IncidentPhase
-from schemas.kinds import Severity
-from schemas.outcomes import Notice, NoticeKind
-from schemas.signals import Alert, Anomaly, AnomalyReason, Change, Health, Phase, Signal, Tick, Topology
-
-
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """What one signal brought about, in order."""
-
-    incidents: tuple[Incident, ...] = ()
-    notices: tuple[Notice, ...] = ()
-
-
-def take(state: CorrelateState, signal: Signal, *, source: Position, now: int, config: CorrelateConfig) -> Decided:
-    """Fold one signal; `now` is its append time in ms. Changes `state`; the same state and signal decide the same."""
-    state.clock = max(state.clock, now)
-    match signal:
-        case Tick():
-            return pass_time(state, config)
-        case Anomaly():
-            _anomaly(state, signal, source, config)
-        case Health():
-            _health(state, signal, source, config)
-        case Alert():
-            _alert(state, signal, source, config)
-        case Change():
-            follow(state, signal)
-            state.bound("changes", state.changes, config.max_tracked, lambda change: change.at)
-        case Topology():
-            _topology(state, signal)
-    return Decided()
+CLOCK = "clock"
+POLICY = "policy"
 
 
-def pass_time(state: CorrelateState, config: CorrelateConfig) -> Decided:
-    """Open what has waited long enough, flush what is due, resolve what has been quiet."""
-    incidents: list[Incident] = []
-    notices: list[Notice] = []
-    horizon = state.event_clock - config.changes_window_s * 1000
-    state.changes = {key: change for key, change in state.changes.items() if change.at >= horizon}
-    state.alerts = {key: alert for key, alert in state.alerts.items() if alert.firing or alert.last >= horizon}
-    born = _open(state, config)
-    for incident in list(state.incidents.values()):
-        members.let_go_of_stale(state, incident, config)
-        if members.is_quiet(state, incident):
-            incident.quiet_since = state.clock if incident.quiet_since is None else incident.quiet_since
-        else:
-            incident.quiet_since = None
-        if incident.id in born:
-            phase = IncidentPhase.OPENED
-        elif incident.quiet_since is not None and state.clock - incident.quiet_since >= config.quiet_s * 1000:
-            phase = IncidentPhase.RESOLVED
-        elif incident.dirty or state.clock >= incident.next_flush:
-            phase = IncidentPhase.UPDATED
-        else:
-            continue
-        record = _write(state, incident, phase, config)
-        incidents.append(record)
-        if phase is IncidentPhase.OPENED:
-            notices.append(_notice(record, NoticeKind.INCIDENT_OPENED, state.clock))
-        elif phase is IncidentPhase.RESOLVED:
-            notices.append(_notice(record, NoticeKind.INCIDENT_RESOLVED, state.clock))
-            for anomaly, heard in incident.read_at.items():
-                state.end(anomaly, heard)
-            del state.incidents[incident.id]
-    return Decided(tuple(incidents), tuple(notices))
+def fold(book: ApprovalBook, event: ApprovalEvent, now: Millis, position: Position) -> list[Decision]:
+    """Fold one record in place and return what it decided (each to be announced by approve).
+
+    `now` is the record's append time in ms. A record at or below the last offset changes nothing.
+    """
+    if position.offset <= book.offset:
+        return []
+    book.offset = position.offset
+    book.newest = max(book.newest, now)
+    decided = _expire(book, now, position)
+    match event:
+        case Proposal():
+            decided += _propose(book, event, now, position)
+        case Command():
+            decided += _command(book, event, now, position)
+        case Explanation():
+            decided += _explain(book, event, now, position)
+        case Decision():
+            _announce(book, event)
+        case Arming():
+            _arm(book, event)
+        case UndoRequest():
+            book.undos.setdefault(event.action, event)
+            cap(book, book.undos, MAX_UNDOS)
+        case _:
+            pass
+    return decided
 
 
-def _open(state: CorrelateState, config: CorrelateConfig) -> set[str]:
-    """Open incidents for anomalies and alerts that belong to none; return the new ones' ids."""
-    born: set[str] = set()
-    ripe = [w for w in state.waiting.values() if state.clock - w.since >= config.open_hold_s * 1000]
-    for waiting in sorted(ripe, key=lambda w: (w.anomaly.opened_at, w.anomaly.anomaly)):
-        if waiting.anomaly.anomaly not in state.waiting:
-            continue  # a neighbour's incident took it in
-        incident = _new_incident(state, derive_id("inc", waiting.anomaly.anomaly), waiting.anomaly.opened_at, config)
-        if incident is None:
-            break
-        born.add(incident.id)
-        members.join(state, incident, waiting, config)
-        members.gather(state, incident, config)
-    if config.alerts_open:
-        for alert in sorted(state.alerts.values(), key=lambda a: (a.first, a.fingerprint)):
-            if alert.firing and alert.severity is Severity.CRITICAL and members.nearest(state, alert.service, config) is None:
-                incident = _new_incident(state, derive_id("inc", alert.fingerprint, alert.first), alert.first, config)
-                if incident is None:
-                    break
-                born.add(incident.id)
-                incident.opening_alerts.append(alert.fingerprint)
-                incident.alert_services.append(alert.service)
-                incident.severity = Severity.CRITICAL
-                incident.cite(alert.source)
-    return born
+def _propose(book: ApprovalBook, proposal: Proposal, now: Millis, position: Position) -> list[Decision]:
+    if proposal.id in book.cases:
+        return []
+    decided = []
+    case = Case(proposal=proposal, appended_at=now, ruling=None)
+    book.cases[proposal.id] = case
+    _forget(book, now)
+    if older := book.cases.get(book.open.get(proposal.incident, "")):
+        if older.proposal.incident_version > proposal.incident_version:  # a zombie's: it knew less than what is open
+            return [_decide(book, case, now, position, DecisionOutcome.SUPERSEDED, subject=CLOCK, reason=f"by {older.proposal.id}")]
+        decided.append(_decide(book, older, now, position, DecisionOutcome.SUPERSEDED, subject=CLOCK, reason=f"by {proposal.id}"))
+    if proposal.chosen is None or proposal.digests is None:
+        return decided
+    spec = proposal.chosen.spec
+    rule = ruling(book.policy, spec.action, spec.service, proposal.criticality)
+    case.ruling, case.mode = rule.decide, rule.mode
+    book.open[proposal.incident] = proposal.id
+    if case.ruling is Ruling.FORBIDDEN:
+        return [*decided, _decide(book, case, now, position, DecisionOutcome.FORBIDDEN, subject=POLICY)]
+    if now > proposal.expires_at:
+        return [*decided, _decide(book, case, now, position, DecisionOutcome.EXPIRED, subject=CLOCK)]
+    if case.ruling is Ruling.AUTOMATIC:
+        decided += _automatic(book, case, now, position)
+    while len(book.open) > MAX_PENDING:
+        book.evicted += 1
+        oldest = book.cases[next(iter(book.open.values()))]
+        decided.append(_decide(book, oldest, now, position, DecisionOutcome.EXPIRED, subject=CLOCK, reason="too many proposals are open"))
+    return decided
 
 
-def _new_incident(state: CorrelateState, key: str, opened_at: int, config: CorrelateConfig) -> OpenIncident | None:
-    """Begin an incident; None at the cap: what waits keeps waiting, counted."""
-    if len(state.incidents) >= config.max_incidents:
-        state.evicted["incidents_refused"] = state.evicted.get("incidents_refused", 0) + 1
+def _automatic(book: ApprovalBook, case: Case, now: Millis, position: Position) -> list[Decision]:
+    """Approve as policy, or wait for the LLM's word, or (not sure or not fresh enough) leave it to a human."""
+    bounds = book.policy.automatic
+    confidence = case.proposal.confidence
+    sure = confidence is not None and confidence >= bounds.threshold_high
+    fresh = now - case.proposal.at <= bounds.evidence_s * 1000
+    if not (sure and fresh):
+        case.ruling = Ruling.HUMAN
+        return []
+    if bounds.explanation_wait_s > 0:
+        case.explanation_until = now + int(bounds.explanation_wait_s * 1000)
+        return []
+    return [_approve_by_policy(book, case, now, position)]
+
+
+def _approve_by_policy(book: ApprovalBook, case: Case, now: Millis, position: Position) -> Decision:
+    return _decide(book, case, now, position, DecisionOutcome.APPROVED, subject=POLICY, mode=case.mode)
+
+
+def _explain(book: ApprovalBook, explanation: Explanation, now: Millis, position: Position) -> list[Decision]:
+    """Let the LLM's word end the wait: its disagreement turns automatic into human, and nothing else."""
+    case = book.cases.get(explanation.proposal)
+    if case is None or case.decision is not None or case.explanation_until is None:
+        return []
+    case.explanation_until = None
+    if explanation.status == "ok" and explanation.agrees is False:
+        case.ruling = Ruling.HUMAN
+        return []
+    return [_approve_by_policy(book, case, now, position)]
+
+
+def _command(book: ApprovalBook, command: Command, now: Millis, position: Position) -> list[Decision]:
+    if command.id in book.verdicts:
+        return []
+    case = book.cases.get(command.proposal)
+    decided: list[Decision] = []
+    verdict = CommandVerdict(CommandFate.WON, command.proposal, command.subject, at=now)
+    if case is None:
+        verdict = CommandVerdict(CommandFate.UNKNOWN_PROPOSAL, command.proposal)
+    elif case.ruling is None:
+        verdict = CommandVerdict(CommandFate.NO_ACTION, command.proposal)
+    elif case.decision is not None:
+        verdict = _lost(case.decision)
+    elif command.verb is CommandVerb.REJECT:
+        decided = [
+            _decide(book, case, now, position, DecisionOutcome.REJECTED, subject=command.subject, mode=command.mode, reason=command.reason)
+        ]
+    elif command.digest != _digest(case.proposal, command.mode):
+        verdict = CommandVerdict(CommandFate.WRONG_DIGEST, command.proposal)
+    else:
+        decided = [
+            _decide(book, case, now, position, DecisionOutcome.APPROVED, subject=command.subject, mode=command.mode, reason=command.reason)
+        ]
+    if decided:
+        verdict = CommandVerdict(CommandFate.WON, command.proposal, command.subject, decided[0].outcome, now)
+    book.verdicts[command.id] = verdict
+    cap(book, book.verdicts, MAX_COMMANDS)
+    return decided
+
+
+def _lost(decision: Decision) -> CommandVerdict:
+    fate = {
+        DecisionOutcome.EXPIRED: CommandFate.EXPIRED,
+        DecisionOutcome.SUPERSEDED: CommandFate.SUPERSEDED,
+        DecisionOutcome.FORBIDDEN: CommandFate.FORBIDDEN,
+    }.get(decision.outcome, CommandFate.LOST)
+    return CommandVerdict(fate, decision.proposal, decision.subject, decision.outcome, decision.at)
+
+
+def _expire(book: ApprovalBook, now: Millis, position: Position) -> list[Decision]:
+    """Decide what this record's append time ends: waits for the LLM, then proposals past their expiry."""
+    decided = []
+    for proposal in list(book.open.values()):
+        case = book.cases[proposal]
+        if now > case.proposal.expires_at:
+            decided.append(_decide(book, case, now, position, DecisionOutcome.EXPIRED, subject=CLOCK))
+        elif case.explanation_until is not None and now > case.explanation_until:
+            case.explanation_until = None
+            decided.append(_approve_by_policy(book, case, now, position))
+    return decided
+
+
+def _decide(
+    book: ApprovalBook,
+    case: Case,
+    now: Millis,
+    position: Position,
+    outcome: DecisionOutcome,
+    *,
+    subject: str,
+    mode: Mode = Mode.DRY_RUN,
+    reason: str = "",
+) -> Decision:
+    proposal = case.proposal
+    case.decision = Decision(
+        id=derive_id("dec", proposal.id),
+        proposal=proposal.id,
+        incident=proposal.incident,
+        outcome=outcome,
+        mode=mode,
+        digest=_digest(proposal, mode) if outcome is DecisionOutcome.APPROVED else None,
+        subject=subject,
+        reason=reason,
+        at=now,
+        source=position,
+    )
+    case.explanation_until = None
+    acted_on = tuple(hypothesis for hypothesis in proposal.hypotheses if proposal.chosen and hypothesis.rank == proposal.chosen.hypothesis)
+    case.proposal = proposal.model_copy(update={"hypotheses": acted_on, "candidates": ()})
+    if book.open.get(proposal.incident) == proposal.id:
+        del book.open[proposal.incident]
+    return case.decision
+
+
+def _digest(proposal: Proposal, mode: Mode) -> str | None:
+    if proposal.digests is None:
         return None
-    incident = OpenIncident(
-        id=key,
-        opened_at=opened_at,
-        opened_wall=state.clock,
-        next_flush=state.clock + int(config.flush_s * 1000),
-        severity=Severity.WARNING,
-    )
-    state.incidents[key] = incident
-    return incident
+    return proposal.digests.live if mode is Mode.LIVE else proposal.digests.dry_run
 
 
-def _write(state: CorrelateState, incident: OpenIncident, phase: IncidentPhase, config: CorrelateConfig) -> Incident:
-    incident.version += 1
-    while incident.next_flush <= state.clock:
-        incident.next_flush += int(config.flush_s * 1000)
-    record = picture(state, incident, phase, config)
-    incident.dirty = False
-    incident.sources = []
-    return record
+def _announce(book: ApprovalBook, decision: Decision) -> None:
+    case = book.cases.get(decision.proposal)
+    if case is not None and case.decision is not None:
+        same = ("id", "outcome", "mode", "digest", "subject")
+        case.announced = case.announced or all(getattr(case.decision, name) == getattr(decision, name) for name in same)
 
 
-def _anomaly(state: CorrelateState, signal: Anomaly, source: Position, config: CorrelateConfig) -> None:
-    state.event_clock = max(state.event_clock, signal.at)
-    if signal.at <= state.ended.get(signal.anomaly, -1):
+def _arm(book: ApprovalBook, arming: Arming) -> None:
+    if arming.id in book.armings:
         return
-    for incident in state.incidents.values():
-        if signal.anomaly in incident.suspects:
-            members.refresh(state, incident, signal, source)
-            return
-    if signal.phase is Phase.CLOSED:
-        state.waiting.pop(signal.anomaly, None)
-        state.end(signal.anomaly)
+    book.armings[arming.id] = None
+    book.arming.pop(arming.cluster, None)
+    book.arming[arming.cluster] = arming
+    cap(book, book.armings, MAX_ARMINGS)
+    cap(book, book.arming, MAX_CLUSTERS)
+
+
+def _forget(book: ApprovalBook, now: Millis) -> None:
+    """Drop the oldest cases over the cap; a repeated proposal that is gone has expired, so it cannot be decided anew."""
+    over = len(book.cases) - MAX_CASES
+    if over <= 0:
         return
-    if signal.evidence.kind not in config.opens or (signal.reason is AnomalyReason.SILENCE and not config.silence_opens):
-        return
-    before = state.waiting.get(signal.anomaly)
-    if before is None:
-        before = Waiting(signal, state.clock, source)
-        state.waiting[signal.anomaly] = before
-        state.bound("waiting", state.waiting, config.max_tracked, lambda waiting: waiting.since)
-    elif signal.at > before.anomaly.at:
-        before.anomaly = signal
-    near = members.nearest(state, signal.evidence.service, config)
-    if near is not None and signal.anomaly in state.waiting:
-        members.join(state, near, before, config)
-
-
-def _health(state: CorrelateState, signal: Health, source: Position, config: CorrelateConfig) -> None:
-    state.event_clock = max(state.event_clock, signal.at)
-    kinds = state.health.setdefault(signal.service, {})
-    known = kinds.get(signal.kind)
-    if known is not None and known.at >= signal.at:
-        return
-    kinds[signal.kind] = signal.model_copy(update={"series": tuple(cut(reading, config.max_points) for reading in signal.series)})
-    state.bound("health", state.health, config.max_services, lambda kinds: max(health.at for health in kinds.values()))
-    for incident in state.incidents.values():
-        members.reread(state, incident, signal, source)
-
-
-def _alert(state: CorrelateState, signal: Alert, source: Position, config: CorrelateConfig) -> None:
-    known = state.alerts.get(signal.fingerprint)
-    if known is not None and (known.last, known.count, not known.firing) >= (signal.last, signal.count, not signal.firing):
-        return
-    state.alerts[signal.fingerprint] = signal
-    state.bound("alerts", state.alerts, config.max_tracked, lambda alert: alert.last)
-    near = members.nearest(state, signal.service, config)
-    if near is not None:
-        near.cite(source)
-
-
-def _topology(state: CorrelateState, signal: Topology) -> None:
-    """Take a new file; changes that came after it still hold. The same file told again is no news."""
-    if signal.digest == state.topology_digest or (state.topology is not None and signal.at < state.topology.at):
-        return
-    state.topology, state.topology_digest = signal, signal.digest
-    for change in sorted(state.changes.values(), key=lambda change: (change.at, change.id)):
-        if change.at > signal.at:
-            follow(state, change)
-
-
-def _notice(record: Incident, kind: NoticeKind, at: int) -> Notice:
-    seconds = (record.at - record.opened_at) // 1000
-    text = {
-        NoticeKind.INCIDENT_OPENED: f"affected: {', '.join(record.services)}",
-        NoticeKind.INCIDENT_RESOLVED: f"every suspect is back in its band; it lasted {seconds} s",
-    }[kind]
-    return Notice(
-        id=derive_id("ntc", kind, record.incident, record.version),
-        kind=kind,
-        incident=record.incident,
-        severity=record.severity,
-        title=record.title,
-        text=text,
-        at=at,
-    )
+    gone = [name for name, case in book.cases.items() if name not in book.open.values() and now > case.proposal.expires_at][:over]
+    for name in gone:
+        del book.cases[name]
+        book.evicted += 1

@@ -16,7 +16,7 @@ from models.detection.increase import Rows, fold_window, together
 from models.detection.judge import ORDINARY, SILENT, step
 from models.detection.packed import Ints
 from models.detection.registry import drop, register
-from models.detection.report import Directory, anomaly, health, reason_of
+from models.detection.report import anomaly, health, reason_of
 from models.detection.silence import hear, look
 from models.detection.state import DetectState
 from models.detection.tables import NONE
@@ -40,13 +40,12 @@ class Told:
 
 
 class Detector:
-    """Folds the records of one partition into its state; holds nothing of its own but an index of services."""
+    """Folds records of one partition into its state; holds nothing of its own."""
 
-    def __init__(self, state: DetectState, config: DetectConfig, directory: Directory | None = None) -> None:
+    def __init__(self, state: DetectState, config: DetectConfig) -> None:
         self.state = state
         self.config = config
         self._registry = state.registry
-        self._directory = directory or Directory()
         self._window_ms = round(config.window_s * 1000)
         self._lateness_ms = round(config.lateness_s * 1000)
         self._told = Told()
@@ -157,11 +156,10 @@ class Detector:
             state.pending = [rest] if len(rest := rows.pick(~due)) else []
             rows = rows.pick(due)
             rows = rows.pick(np.lexsort((rows.offset, rows.source, rows.at, rows.raw, rows.window)))
-            starts = np.flatnonzero(np.append(True, rows.window[1:] != rows.window[:-1])) if len(rows) else []  # noqa: FBT003
-            for first, last in zip(starts, [*starts[1:], len(rows)], strict=True):
-                window = int(rows.window[first])
+            windows, starts = np.unique(rows.window, return_index=True)
+            for window, first, last in zip(windows.tolist(), starts.tolist(), [*starts[1:].tolist(), len(rows)][: len(windows)], strict=True):
                 self._report(window * self._window_ms, source)
-                self._judge(rows.pick(slice(int(first), int(last))), (window + 1) * self._window_ms, source)
+                self._judge(rows.pick(slice(first, last)), (window + 1) * self._window_ms, source)
         self._report(closed * self._window_ms, source)
 
     def _judge(self, rows: Rows, end: int, source: Position) -> None:
@@ -218,7 +216,7 @@ class Detector:
         boundary = self._boundary(until)
         if boundary > self.state.told:
             self.state.told = boundary
-            self._told.signals += health(self._registry, self._directory, boundary, source)
+            self._told.signals += health(self._registry, self.state.directory, boundary, source)
 
     def _boundary(self, at: int) -> int:
         every = round(min(self.config.health_s, self.config.health_watched_s) * 1000)

@@ -1,7 +1,8 @@
 """Judge points against their series' own past: robust z, band, M of N, hysteresis; a row per series, vectorised.
 
 The band is baseline ± max(sigma · scale, relative · |baseline|, absolute). A point beyond it in the bad direction is a hit; M hits
-in N points open an anomaly, M calm points in N close it. While one is open the baseline stands still, so that a lasting fault
+in N points open an anomaly, M calm points in N close it. A tail quantile has its median for a witness: points where both are hits
+count as said; its own hits alone must last longer, for a tail also moves when a few requests wait for a busy machine. While one is open the baseline stands still, so that a lasting fault
 stays visible; only after `release_ms` is it let in, slowly. A point counts alike whenever its batch was cut.
 """
 
@@ -36,6 +37,9 @@ class Slots(Packed):
     absolute: Floats = column(np.float64, fill=1.0)
     enter_m: Ints = column(np.int64, fill=1)
     enter_mask: Ints = column(np.int64)
+    alone_m: Ints = column(np.int64, fill=1)  # hits without the witness's
+    alone_mask: Ints = column(np.int64)
+    witness: Ints = column(np.int64, fill=-1)  # slot of the median; -1: needs none
     leave_m: Ints = column(np.int64, fill=1)
     leave_mask: Ints = column(np.int64)
     release: Ints = column(np.int64)
@@ -74,6 +78,7 @@ def configure(slots: Slots, row: int, rule: KindRule, unit: str, direction: Dire
     slots.relative[row] = rule.relative
     slots.absolute[row] = rule.floor(unit)
     slots.enter_m[row], slots.leave_m[row] = rule.enter[0], rule.leave[0]
+    slots.alone_m[row], slots.alone_mask[row] = rule.alone[0], (1 << rule.alone[1]) - 1
     slots.enter_mask[row], slots.leave_mask[row] = (1 << rule.enter[1]) - 1, (1 << rule.leave[1]) - 1
     slots.release[row] = round(rule.release_s * 1000)
 
@@ -88,7 +93,7 @@ def step(slots: Slots, rows: Ints, at: Ints, value: Floats, config: DetectConfig
     width = spread(slots, rows, config)
     z = np.where(ready, np.clip((value - base) / (width / config.sigma), -MAX_Z, MAX_Z), 0.0)
     bad = np.where(sign == 0, np.abs(z), z * sign)
-    over = slots.judged[rows] & ready & (bad >= config.sigma)
+    over = ready & (bad >= config.sigma)
     calm = bad < config.sigma * config.leave_share
     history = (1 << MAX_POINTS) - 1
     slots.hits[rows] = hits = ((slots.hits[rows] << 1) | over) & history
@@ -96,7 +101,9 @@ def step(slots: Slots, rows: Ints, at: Ints, value: Floats, config: DetectConfig
     _remember(slots, rows, at, value)
     state = slots.state[rows]
     silent = state == SILENT
-    opening = (state == ORDINARY) & over & (np.bitwise_count(hits & slots.enter_mask[rows]) >= slots.enter_m[rows])
+    lasting = np.bitwise_count(_witnessed(slots, rows)) >= slots.enter_m[rows]
+    lasting |= (slots.witness[rows] >= 0) & (np.bitwise_count(hits & slots.alone_mask[rows]) >= slots.alone_m[rows])
+    opening = slots.judged[rows] & (state == ORDINARY) & over & lasting
     closing = silent | ((state == SHIFTED) & calm & (np.bitwise_count(calms & slots.leave_mask[rows]) >= slots.leave_m[rows]))
     _track_peak(slots, rows, z, bad, hits)
     _learn(slots, rows, at, np.where(ready, _clipped(value, base, width, sign), value), config)
@@ -158,7 +165,16 @@ def _learn(slots: Slots, rows: Ints, at: Ints, value: Floats, config: DetectConf
     slots.base[rows], slots.scale[rows] = median_and_scale(slots.ring[rows], slots.filled[rows])
 
 
+def _witnessed(slots: Slots, rows: Ints) -> Ints:
+    """Return the newest hits that count fully: those of the witness's too, where there is one. Both get their points together."""
+    witness = slots.witness[rows]
+    hits: Ints = slots.hits[rows] & np.where(witness >= 0, slots.hits[witness], -1) & slots.enter_mask[rows]
+    return hits
+
+
 def _onset(slots: Slots, row: int) -> int:
     """Return the time of the first of the hits that opened the anomaly."""
-    back = (int(slots.hits[row]) & int(slots.enter_mask[row])).bit_length()
+    fully = int(_witnessed(slots, np.array([row]))[0])
+    counted = fully if fully.bit_count() >= slots.enter_m[row] else int(slots.hits[row]) & int(slots.alone_mask[row])
+    back = counted.bit_length()
     return int(slots.times[row, MAX_POINTS - back])

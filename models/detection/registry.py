@@ -158,6 +158,7 @@ def _unit(registry: Registry, found: SeriesDef, inst: int, *, histogram: bool) -
         units.hist[unit] = registry.hists.take()
         units.primary[unit] = _histogram_slot(registry, found, "p95", found.kind, judged=True)
         units.median[unit] = _histogram_slot(registry, found, "p50", found.kind, judged=False)
+        registry.slots.witness[units.primary[unit]] = units.median[unit]
         kind = Kind.REQUESTS if found.kind is Kind.LATENCY and not insts.counted[inst] else Kind.OTHER
         units.rate[unit] = _histogram_slot(registry, found, "rate", kind, judged=True)
         units.requests[unit] = found.kind is Kind.LATENCY

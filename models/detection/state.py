@@ -11,6 +11,7 @@ import numpy as np
 from models.detection.increase import Rows
 from models.detection.judge import configure
 from models.detection.registry import Meta, Registry, empty, register
+from models.detection.report import Directory
 from models.detection.silence import ActiveClock
 from models.detection.sources import Source, Sources
 from schemas.config.detect import DetectConfig
@@ -29,6 +30,7 @@ class DetectState:
     closed: int | None = None  # windows below this number are closed
     told: int = 0  # event time of the last health
     pending: list[Rows] = field(default_factory=list)  # rows whose window is open
+    directory: Directory = field(default_factory=Directory, compare=False)  # an index; no part of the snapshot
 
 
 class _Image(msgspec.Struct):

@@ -1,151 +1,124 @@
-"""Which actions of the runbooks apply to an incident: sized, with what they need and what takes them back."""
+"""The verdict on an action: every metric that opened the incident, just before it and after it. Rule: issue 3, stage 8."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
 
-from models.ranking.causes import latest_change
-from models.ranking.local import served_cost_ratio
-from models.ranking.rank import Ranking
-from models.runbooks.risk import blast_level, blast_radius, risk, urgency
-from schemas.actions import ActionSpec, Preconditions
-from schemas.approvals import Candidate, Hypothesis
-from schemas.base import canonical
-from schemas.config.runbooks import Cure, RunbookCatalogue
-from schemas.incidents import Incident
-from schemas.kinds import ActionName, ChangeType, Criticality
-from schemas.signals import Change, ServiceNode
+from schemas.base import Millis
+from schemas.config.policy import Verification as Bounds
+from schemas.kinds import Direction, Verdict
+from schemas.outcomes import MetricVerdict
+from schemas.signals import SeriesEvidence
 
-MAX_CANDIDATES = 8
-REVERSIBLE = frozenset({ActionName.SCALE_UP, ActionName.SCALE_DOWN, ActionName.TOGGLE_FEATURE_FLAG})
-ROUNDING = 0.1  # of a multiple that noise may add
-FALSE = frozenset({"false", "off", "0", "no", "disabled"})
+# The worst metric decides; one that cannot be judged makes the whole inconclusive.
+ORDER = (Verdict.SUCCESS, Verdict.PARTIAL, Verdict.NONE, Verdict.WORSE, Verdict.INCONCLUSIVE)
+CAP = 1e6  # a share of next to nothing may be endless, and JSON has no word for that
 
 
-def candidates(incident: Incident, ranking: Ranking, catalogue: RunbookCatalogue) -> tuple[Candidate, ...]:
-    """Return the applicable actions, best first: the top hypothesis's cures by risk, then the others', then doing nothing."""
-    runbooks = {runbook.cause: runbook for runbook in catalogue.runbooks}
-    found: list[Candidate] = []
-    for hypothesis in ranking.hypotheses:
-        runbook = runbooks.get(hypothesis.cause)
-        for cure in runbook.cures if runbook else ():
-            found.extend(_candidate(incident, ranking, hypothesis, cure, catalogue))
-    found.sort(key=lambda c: (c.hypothesis, c.risk, c.spec.action, canonical(c.spec)))
-    once: dict[bytes, Candidate] = {}
-    for candidate in found:
-        once.setdefault(canonical(candidate.spec), candidate)
-    return (*list(once.values())[: MAX_CANDIDATES - 1], _nothing(incident, ranking, catalogue))
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    verdict: Verdict
+    metrics: tuple[MetricVerdict, ...]
 
 
-def criticality_of(incident: Incident, service: str) -> Criticality:
-    node = node_of(incident, service)
-    return node.criticality if node else Criticality.MEDIUM
+def judge(
+    openers: Sequence[SeriesEvidence],
+    after: Iterable[SeriesEvidence],
+    *,
+    started_at: Millis,
+    after_at: Millis,
+    bounds: Bounds,
+) -> Judgement:
+    """Judge the openers' readings until `started_at` against the readings of `after` from `after_at` on (event time, ms).
 
-
-def node_of(incident: Incident, service: str) -> ServiceNode | None:
-    return next((node for node in incident.nodes if node.name == service), None)
-
-
-def _candidate(
-    incident: Incident, ranking: Ranking, hypothesis: Hypothesis, cure: Cure, catalogue: RunbookCatalogue
-) -> Iterator[Candidate]:
-    """Yield the cure as an action on the hypothesis's service, or nothing where it does not apply."""
-    sized = _sized(incident, ranking, hypothesis, cure, catalogue)
-    if sized is None:
-        return
-    spec, undo = sized
-    criticality = criticality_of(incident, spec.service)
-    radius = blast_radius(ranking.graph, ranking.readings, [spec.service], criticality)
-    node = node_of(incident, spec.service)
-    yield Candidate(
-        spec=spec,
-        hypothesis=hypothesis.rank,
-        cures=hypothesis.rank == 1,
-        risk=risk(spec.action, criticality, catalogue),
-        blast_radius=radius,
-        blast_level=blast_level(radius),
-        urgency=urgency(radius, incident.severity),
-        expected_effect=cure.expected_effect,
-        reversible=undo is not None,
-        undo=undo,
-        preconditions=Preconditions(workers=node.workers, release=node.release) if node else Preconditions(),
-    )
-
-
-def _sized(
-    incident: Incident, ranking: Ranking, hypothesis: Hypothesis, cure: Cure, catalogue: RunbookCatalogue
-) -> tuple[ActionSpec, ActionSpec | None] | None:
-    """Give an action its parameters and its undo; None where what it needs is not there."""
-    service = hypothesis.service
-    node = node_of(incident, service)
-    workers = node.workers if node else None
-    match cure.action:
-        case ActionName.SCALE_UP | ActionName.SCALE_DOWN:
-            if workers is None or workers < 1:
-                return None  # an absolute number of workers needs to know how many there are
-            wanted = _scaled_up(ranking, service, workers, catalogue) if cure.action is ActionName.SCALE_UP else max(1, workers // 2)
-            if wanted == workers:
-                return None
-            spec, undo = _scale(cure.action, service, wanted), _scale(cure.undo, service, workers) if cure.undo else None
-        case ActionName.ROLLBACK:
-            deploy = _blamed(incident, hypothesis, ChangeType.DEPLOY)
-            if deploy is None or not deploy.before or deploy.before == deploy.after:
-                return None
-            if node and node.release is not None and deploy.after and node.release != deploy.after:
-                return None  # what runs there is no longer what that deploy brought
-            spec, undo = ActionSpec(action=cure.action, service=service, params={"to": deploy.before}), None
-        case ActionName.TOGGLE_FEATURE_FLAG:
-            flag = _blamed(incident, hypothesis, ChangeType.FLAG)
-            if flag is None or not flag.name or not flag.after:
-                return None
-            if any((c.service, c.name) == (service, flag.name) and c.at > flag.at for c in incident.changes):
-                return None  # somebody has moved that flag since
-            enabled = flag.after.strip().lower() not in FALSE
-            back = _toggle(service, flag.name, enabled) if cure.undo is cure.action else None
-            spec, undo = _toggle(service, flag.name, not enabled), back
-        case _:
-            spec, undo = ActionSpec(action=cure.action, service=service), None
-    return spec, undo if cure.action in REVERSIBLE else None
-
-
-def _blamed(incident: Incident, hypothesis: Hypothesis, kind: ChangeType) -> Change | None:
-    """Return the change that the hypothesis blames, or the newest one of its service where it blames none."""
-    blamed = [change for change in incident.changes if change.id in hypothesis.changes and change.change is kind]
-    return blamed[0] if blamed else latest_change(incident, hypothesis.service, kind)
-
-
-def _scaled_up(ranking: Ranking, service: str, workers: int, catalogue: RunbookCatalogue) -> int:
-    """Return workers times max(2, load, CPU a served request), against the service's own baseline, rounded up to whole multiples.
-
-    Whole multiples, for a size that changes with every reading would be a new proposal each time.
+    `openers` are those of the newest incident record before the action, `after` every reading of the record judged. Values are
+    medians of the last `bounds.points` points. An opener that was back in its band just before the action has nothing to get
+    better at: it only must not get worse. Without one that was out of its band the verdict is inconclusive.
     """
-    found = ranking.locals.get(service)
-    factor = max(2.0, found.request_ratio if found else 1.0, served_cost_ratio(ranking.readings, service))
-    return workers * min(catalogue.scale_cap, math.ceil(factor - ROUNDING))
+    readings = tuple(after)
+    judged = [_metric(opener, readings, started_at, after_at, bounds) for opener in openers]
+    metrics = tuple(metric for metric, _ in judged)
+    counted = [verdict for _, verdict in judged if verdict is not None]
+    worst = max(counted, key=ORDER.index) if counted else Verdict.INCONCLUSIVE
+    return Judgement(worst, metrics)
 
 
-def _scale(action: ActionName, service: str, workers: int) -> ActionSpec:
-    return ActionSpec(action=action, service=service, params={"workers": workers})
-
-
-def _toggle(service: str, flag: str, enabled: bool) -> ActionSpec:
-    return ActionSpec(action=ActionName.TOGGLE_FEATURE_FLAG, service=service, params={"flag": flag, "enabled": enabled})
-
-
-def _nothing(incident: Incident, ranking: Ranking, catalogue: RunbookCatalogue) -> Candidate:
-    """Return doing nothing: no risk of its own, and the harm reaches as far as the incident does."""
-    service = ranking.hypotheses[0].service if ranking.hypotheses else next(iter(incident.services), "")
-    criticality = max((criticality_of(incident, name) for name in incident.services), key=list(Criticality).index, default=Criticality.LOW)
-    radius = blast_radius(ranking.graph, ranking.readings, incident.services, criticality)
-    return Candidate(
-        spec=ActionSpec(action=ActionName.NONE, service=service),
-        hypothesis=0,
-        cures=False,
-        risk=risk(ActionName.NONE, criticality, catalogue),
-        blast_radius=radius,
-        blast_level=blast_level(radius),
-        urgency=urgency(radius, incident.severity),
-        expected_effect="the incident goes on as it is, or ends by itself",
-        reversible=True,
+def _metric(
+    opener: SeriesEvidence, readings: Sequence[SeriesEvidence], started_at: Millis, after_at: Millis, bounds: Bounds
+) -> tuple[MetricVerdict, Verdict | None]:
+    """Return one metric's numbers and verdict; None: it was in its band before and still is."""
+    earlier = [value for at, value in opener.points if at <= started_at][-bounds.points :]
+    before = median(earlier) if earlier else opener.value
+    bad = _bad_direction(opener, before)
+    later = _later(opener, readings, after_at, bounds.points, bad)
+    after = median(later) if len(later) >= bounds.points else None
+    improvement = None if after is None else improved(before, after, bad)
+    in_band = bool(later) and all(_inside(value, opener, bad) for value in later)
+    metric = MetricVerdict(
+        series=opener.series,
+        service=opener.service,
+        metric=opener.metric,
+        before=before,
+        after=after,
+        improvement=improvement,
+        in_band=in_band,
+        points=len(later),
     )
+    if improvement is None:
+        return metric, Verdict.INCONCLUSIVE
+    if in_band and _inside(before, opener, bad):
+        return metric, None
+    return metric, _verdict(improvement, bounds, in_band=in_band)
+
+
+def improved(before: float, after: float, bad: Direction) -> float:
+    """Return the change against the bad direction as a share of |before|: 0.2 is 20 % better. From 0 any change is the whole."""
+    gain = after - before if bad is Direction.DOWN else before - after
+    if before == 0:
+        return float((gain > 0) - (gain < 0))
+    return max(-CAP, min(CAP, gain / abs(before)))
+
+
+def _verdict(improvement: float, bounds: Bounds, *, in_band: bool) -> Verdict:
+    if improvement >= bounds.success and in_band:
+        return Verdict.SUCCESS
+    if improvement >= bounds.partial:
+        return Verdict.PARTIAL
+    return Verdict.WORSE if improvement <= -bounds.worse else Verdict.NONE
+
+
+def _bad_direction(opener: SeriesEvidence, before: float) -> Direction:
+    """Return up or down: a metric that is bad both ways is bad on the side where it was."""
+    if opener.direction in {Direction.UP, Direction.DOWN}:
+        return opener.direction
+    return Direction.UP if before >= opener.baseline else Direction.DOWN
+
+
+def _inside(value: float, opener: SeriesEvidence, bad: Direction) -> bool:
+    """Say whether a value is back in the band that held before the fault; beyond its good edge is no fault."""
+    both = opener.direction not in {Direction.UP, Direction.DOWN}
+    below = value <= opener.high or (bad is Direction.DOWN and not both)
+    above = value >= opener.low or (bad is Direction.UP and not both)
+    return below and above
+
+
+def _later(opener: SeriesEvidence, readings: Sequence[SeriesEvidence], after_at: Millis, points: int, bad: Direction) -> list[float]:
+    """Return the last points of the same series since `after_at`, oldest first.
+
+    A restart may end a series and begin another (its instance changed): then the worst one of the same service, metric and kind.
+    """
+    own = max((_since(reading, after_at) for reading in readings if reading.series == opener.series), key=len, default=[])
+    if len(own) >= points:
+        return own[-points:]
+    alike = (opener.service, opener.metric, opener.kind)
+    others = [_since(reading, after_at)[-points:] for reading in readings if (reading.service, reading.metric, reading.kind) == alike]
+    full = [values for values in others if len(values) >= points]
+    if not full:
+        return own
+    return min(full, key=median) if bad is Direction.DOWN else max(full, key=median)
+
+
+def _since(reading: SeriesEvidence, after_at: Millis) -> list[float]:
+    return [value for at, value in reading.points if at >= after_at]

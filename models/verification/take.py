@@ -1,143 +1,231 @@
-"""Read an incident's evidence table: how far each kind of each service has left its ordinary band."""
+"""Fold the incidents log: watch what actions do to the evidence, and say what came of them."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from statistics import median
+from dataclasses import dataclass, field
+from typing import TypeVar
 
-from schemas.incidents import Incident, Suspect
-from schemas.kinds import Direction, Kind
-from schemas.signals import AnomalyReason, SeriesEvidence
+from models.verification.judge import Judgement, judge
+from models.verification.notices import escalated, executed, refused, undone, verified
+from models.verification.state import MAX_FEEDBACK, MAX_INCIDENTS, MAX_OUTCOMES, MAX_WATCHES, Picture, Verification, Watch
+from schemas.actions import Finished, FinishStatus, Refused, Seen, Started
+from schemas.approvals import UndoRequest
+from schemas.base import Millis, Position, derive_id
+from schemas.config.policy import Verification as Bounds
+from schemas.incidents import Feedback, Incident, IncidentEvent
+from schemas.kinds import Cause, Mode, Severity, Verdict
+from schemas.outcomes import Notice, Outcome
 
-MAX_Z = 100.0  # a flat baseline gives any z: beyond this it says no more
-FAINT_Z = 2.0  # below it a reading that is no suspect is ordinary
-SUSPECT_Z = 3.0  # a suspect is at least this far out, whatever its newest reading says
-SILENCE_Z = 6.0  # a series that fell silent
-MAX_RATIO = 99.0  # over a baseline of zero
-RECENT = 5  # points whose median is the level: one point is noise
-FEWEST = 3  # of them
-RATIO = "ratio"
-PARTIAL = ":silence"  # how detect names the silence of one metric; of a whole service it is `silence`
-SUMMED = frozenset({Kind.REQUESTS, Kind.ERRORS, Kind.CPU})  # series of these add up to the service's; of others the worst counts
-TO_BASE_UNIT = {"ms": 1e-3, "milliseconds": 1e-3, "us": 1e-6, "microseconds": 1e-6}
+Value = TypeVar("Value")
 
 
-@dataclass(frozen=True, slots=True)
-class Departure:
-    """One kind of one service. `strength` is ln(1 + z) in the bad direction, 0 where ordinary; `excess` is in the metric's base unit."""
+@dataclass(slots=True)
+class Taken:
+    """What one record made verify say."""
 
-    kind: Kind
-    strength: float
-    z: float
-    level: float  # newest, summed over series where the kind adds up
-    baseline: float
-    excess: float  # departure from the baseline in the bad direction, ≥ 0
-    ratio: float  # level over baseline; of the worst series where the kind does not add up
-    onset: int | None  # event time in ms of its first anomaly
-    silent: bool
-    lasting: bool  # a suspect is open, or there were several: it comes and goes
-    partial: bool  # nothing but single metrics that fell silent while others of the service go on
-    share: bool  # the level is a share (an error ratio, a part of a pool), not a quantity
-    series: tuple[str, ...]  # ids of the series that departed; all of them where none did
+    outcomes: list[Outcome] = field(default_factory=list)
+    undos: list[UndoRequest] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
 
 
-Readings = Mapping[str, Mapping[Kind, Departure]]
+def take(state: Verification, event: IncidentEvent, now: Millis, position: Position, bounds: Bounds) -> Taken:
+    """Fold one record in place; `now` is its append time in ms. A record at or below the last offset changes nothing."""
+    taken = Taken()
+    if position.offset <= state.offset:
+        return taken
+    state.offset = position.offset
+    match event:
+        case Incident():
+            _incident(state, event, now, position, bounds, taken)
+        case Started():
+            _started(state, event)
+        case Finished():
+            _finished(state, event, now, position, bounds, taken)
+        case Refused():
+            _refused(state, event, now, taken)
+        case Feedback():
+            _feedback(state, event, now, taken)
+        case _:
+            pass
+    for watch in [watch for watch in state.watches.values() if watch.deadline is not None and now >= watch.deadline]:
+        _conclude(state, watch, _judged(watch, bounds), now, taken)
+    return taken
 
 
-def read(incident: Incident) -> dict[str, dict[Kind, Departure]]:
-    """Return the departures of every service and kind that the incident has readings of."""
-    suspects: dict[tuple[str, Kind], list[Suspect]] = {}
-    evidence: dict[tuple[str, Kind], dict[tuple[str, str], SeriesEvidence]] = {}
-    for reading in incident.health:
-        evidence.setdefault((reading.service, reading.kind), {})[reading.series, reading.metric] = reading
-    for suspect in incident.suspects:
-        mine = suspect.evidence
-        suspects.setdefault((mine.service, mine.kind), []).append(suspect)
-        evidence.setdefault((mine.service, mine.kind), {})[mine.series, mine.metric] = mine
-    found: dict[str, dict[Kind, Departure]] = {}
-    for (service, kind), series in sorted(evidence.items()):
-        found.setdefault(service, {})[kind] = _departure(kind, list(series.values()), suspects.get((service, kind), []))
-    return found
+def _incident(state: Verification, event: Incident, now: Millis, position: Position, bounds: Bounds, taken: Taken) -> None:
+    known = state.pictures.pop(event.incident, None)
+    if known is not None and known.version >= event.version:
+        state.pictures[event.incident] = known
+        return
+    state.pictures[event.incident] = Picture.of(event, position, None)
+    _cap(state, state.pictures, MAX_INCIDENTS)
+    for watch in [watch for watch in state.watches.values() if watch.started.incident == event.incident and watch.finished]:
+        openers = watch.before.openers if watch.before else ()
+        watch.after = Picture.of(event, position, frozenset((opener.service, opener.metric) for opener in openers))
+        judgement = _judged(watch, bounds)
+        if judgement.verdict is Verdict.SUCCESS:
+            _conclude(state, watch, judgement, now, taken)
 
 
-def level(evidence: SeriesEvidence) -> float:
-    """Return the median of the newest points, or the value where there are too few."""
-    recent = [value for _, value in evidence.points[-RECENT:]]
-    return median(recent) if len(recent) >= FEWEST else evidence.value
+def _started(state: Verification, event: Started) -> None:
+    """Keep the newest evidence before it. A later start of the same action means that the earlier one never reached its target."""
+    known = state.watches.get(event.action)
+    if _over(state, event.action) or (known is not None and known.finished is not None):
+        return
+    state.watches[event.action] = Watch(event, state.pictures.get(event.incident))
+    _cap(state, state.watches, MAX_WATCHES)
 
 
-def bad_z(evidence: SeriesEvidence, *, peak: bool) -> float:
-    """Return the z in the bad direction, ≥ 0 and at most MAX_Z; with `peak` the largest since the anomaly opened."""
-    return min(MAX_Z, max(_toward(evidence.direction, z) for z in ((evidence.z, evidence.peak_z) if peak else (evidence.z,))))
-
-
-def departed(readings: Readings, service: str, kind: Kind) -> Departure | None:
-    """Return the departure of a kind of a service, None where it is ordinary or unknown."""
-    found = readings.get(service, {}).get(kind)
-    return found if found is not None and found.strength > 0 else None
-
-
-def ratio(readings: Readings, service: str, kind: Kind) -> float | None:
-    """Return level over baseline of a kind of a service, ordinary or not; None where unknown."""
-    found = readings.get(service, {}).get(kind)
-    return None if found is None else found.ratio
-
-
-def _toward(direction: Direction, z: float) -> float:
-    if direction is Direction.UP:
-        return max(0.0, z)
-    return max(0.0, -z) if direction is Direction.DOWN else abs(z)
-
-
-def _departure(kind: Kind, series: list[SeriesEvidence], suspects: list[Suspect]) -> Departure:
-    """Combine the series of one kind; an open suspect counts with its peak, a closed one half, a plain reading as it is now."""
-    scores = {(reading.series, reading.metric): _faint(bad_z(reading, peak=False)) for reading in series}
-    for suspect in suspects:
-        z = SILENCE_Z if suspect.reason is AnomalyReason.SILENCE else max(SUSPECT_Z, bad_z(suspect.evidence, peak=suspect.open))
-        key = (suspect.evidence.series, suspect.evidence.metric)
-        scores[key] = max(scores[key], z if suspect.open else z / 2)
-    z = max(scores.values())
-    out = [reading for reading in series if scores[reading.series, reading.metric] > 0] or series
-    share_of = any(reading.unit == RATIO for reading in series)
-    if kind in SUMMED and not share_of:
-        now, before = _total(map(level, series)), _total(reading.baseline for reading in series)
-        relative, excess = _ratio(now, before), _excess(series[0], now, before)
+def _finished(state: Verification, event: Finished, now: Millis, position: Position, bounds: Bounds, taken: Taken) -> None:
+    watch = state.watches.get(event.action)
+    if _over(state, event.action) or (watch is not None and watch.finished is not None):
+        return
+    if watch is None:  # its start is not in what is kept: what is known now is the picture before it
+        watch = state.watches[event.action] = Watch(_start_of(event), state.pictures.get(event.incident))
+    severity = _severity(state, event.incident)
+    succeeded = event.status is FinishStatus.SUCCEEDED
+    watch.finished, watch.finished_source = event, position
+    if event.undo_of is not None:
+        taken.notices.append(undone(event, severity, now))
+        if not succeeded:
+            taken.notices.append(escalated(event, severity, now, f"the undo ended {event.status.value}"))
+        _end(state, event.action)
+        return
+    taken.notices.append(executed(event, severity, now))
+    if succeeded:
+        watch.deadline = now + int(bounds.deadline_s * 1000)
     else:
-        worst = max(out, key=lambda r: (_excess(r, level(r), r.baseline), r.series, r.metric))
-        now, before = level(worst), worst.baseline
-        relative, excess = _ratio(now, before), _excess(worst, now, before)
-    return Departure(
-        kind=kind,
-        strength=math.log1p(z),
-        z=z,
-        level=now,
-        baseline=before,
-        excess=excess,
-        ratio=relative,
-        onset=min((suspect.opened_at for suspect in suspects), default=None),
-        silent=any(suspect.open and suspect.reason is AnomalyReason.SILENCE for suspect in suspects),
-        lasting=len(suspects) > 1 or any(suspect.open for suspect in suspects),
-        partial=bool(suspects) and all(suspect.evidence.metric.endswith(PARTIAL) for suspect in suspects),
-        share=share_of,
-        series=tuple(sorted({reading.series for reading in out})),
+        _conclude(state, watch, Judgement(Verdict.INCONCLUSIVE, ()), now, taken)
+
+
+def _refused(state: Verification, event: Refused, now: Millis, taken: Taken) -> None:
+    watch = state.watches.get(event.action)
+    if _over(state, event.action) or (watch is not None and watch.finished is not None):
+        return
+    severity = _severity(state, event.incident)
+    taken.notices.append(refused(event, severity, now))
+    if event.undo_of is not None:
+        taken.notices.append(escalated(event, severity, now, f"the undo was refused: {event.reason.value}"))
+    _end(state, event.action)
+
+
+def _judged(watch: Watch, bounds: Bounds) -> Judgement:
+    """Judge the newest record since the action, once its readings have settled; a resolved one is the last, and may be earlier."""
+    if watch.before is None or watch.after is None or watch.finished is None:
+        return Judgement(Verdict.INCONCLUSIVE, ())
+    openers, readings = watch.before.openers, watch.after.readings
+    started_at, settled = watch.started.at, watch.finished.at + int(bounds.settle_s * 1000)
+    judgement = judge(openers, readings, started_at=started_at, after_at=settled, bounds=bounds)
+    if judgement.verdict is Verdict.INCONCLUSIVE and watch.after.resolved:
+        return judge(openers, readings, started_at=started_at, after_at=watch.finished.at, bounds=bounds)
+    return judgement
+
+
+def _conclude(state: Verification, watch: Watch, judgement: Judgement, now: Millis, taken: Taken) -> None:
+    outcome = _outcome(state, watch, judgement, now)
+    _end(state, outcome.action, over=False)
+    state.outcomes[outcome.action] = outcome
+    _cap(state, state.outcomes, MAX_OUTCOMES)
+    taken.outcomes.append(outcome)
+    severity = _severity(state, outcome.incident)
+    taken.notices.append(verified(outcome, severity, now))
+    if outcome.mode is Mode.DRY_RUN or outcome.verdict is Verdict.SUCCESS or watch.finished is None:
+        return
+    if outcome.verdict is Verdict.WORSE and watch.started.undo is not None:
+        taken.undos.append(
+            UndoRequest(
+                id=derive_id("undo", outcome.action),
+                action=outcome.action,
+                proposal=outcome.proposal,
+                incident=outcome.incident,
+                reason="verification found it worse than before",
+                at=now,
+            )
+        )
+        return
+    taken.notices.append(escalated(watch.finished, severity, now, f"the verdict is {outcome.verdict.value}"))
+
+
+def _outcome(state: Verification, watch: Watch, judgement: Judgement, now: Millis) -> Outcome:
+    started, finished = watch.started, watch.finished
+    if finished is None or watch.finished_source is None:
+        raise ValueError(f"{started.action} has not finished")
+    correct = {Verdict.SUCCESS: 1, Verdict.NONE: 0, Verdict.WORSE: 0}.get(judgement.verdict)
+    outcome = Outcome(
+        id=derive_id("out", started.action),
+        action=started.action,
+        proposal=started.proposal,
+        incident=started.incident,
+        mode=started.mode,
+        service=started.hypothesis_service or started.spec.service,
+        cause=started.cause or Cause.OTHER,
+        action_name=started.spec.action,
+        verdict=judgement.verdict,
+        confidence=started.confidence or 0.0,
+        correct=correct if started.mode is Mode.LIVE else None,
+        metrics=judgement.metrics,
+        started_at=started.at,
+        finished_at=finished.at,
+        at=now,
+        source=watch.after.source if watch.after else watch.finished_source,
+    )
+    feedback = state.feedback.get(started.incident)
+    return _overridden(outcome, feedback) if feedback else outcome
+
+
+def _feedback(state: Verification, event: Feedback, now: Millis, taken: Taken) -> None:
+    """Let an operator's confirmed cause (or service) say whether the hypothesis was right, whatever the metrics did."""
+    if event.id in state.feedback_ids or (event.confirmed_cause is None and event.confirmed_service is None):
+        return
+    state.feedback_ids[event.id] = None
+    state.feedback[event.incident] = event
+    _cap(state, state.feedback_ids, MAX_FEEDBACK)
+    _cap(state, state.feedback, MAX_FEEDBACK)
+    for outcome in [outcome for outcome in state.outcomes.values() if outcome.incident == event.incident]:
+        changed = _overridden(outcome, event)
+        if changed != outcome:
+            changed = changed.model_copy(update={"version": outcome.version + 1, "at": now})
+            state.outcomes[outcome.action] = changed
+            taken.outcomes.append(changed)
+
+
+def _overridden(outcome: Outcome, feedback: Feedback) -> Outcome:
+    right = feedback.confirmed_cause in {None, outcome.cause} and feedback.confirmed_service in {None, outcome.service}
+    return outcome.model_copy(update={"correct": int(right), "confirmed_by": feedback.subject})
+
+
+def _start_of(event: Finished) -> Started:
+    return Started(
+        id=derive_id("sta", event.action),
+        action=event.action,
+        proposal=event.proposal,
+        incident=event.incident,
+        mode=event.mode,
+        spec=event.spec,
+        undo_of=event.undo_of,
+        epoch=-1 if event.epoch is None else event.epoch,
+        seen=Seen(),
+        at=event.at,
     )
 
 
-def _faint(z: float) -> float:
-    return z if z >= FAINT_Z else 0.0
+def _over(state: Verification, action: str) -> bool:
+    return action in state.outcomes or action in state.over
 
 
-def _total(values: Iterable[float]) -> float:
-    return math.fsum(values)
+def _end(state: Verification, action: str, *, over: bool = True) -> None:
+    state.watches.pop(action, None)
+    if over:
+        state.over[action] = None
+        _cap(state, state.over, MAX_OUTCOMES)
 
 
-def _ratio(now: float, before: float) -> float:
-    if abs(before) < 1e-9:
-        return 1.0 if abs(now) < 1e-9 else MAX_RATIO
-    return min(MAX_RATIO, max(0.0, now / before))
+def _severity(state: Verification, incident: str) -> Severity:
+    picture = state.pictures.get(incident)
+    return picture.severity if picture else Severity.WARNING
 
 
-def _excess(reading: SeriesEvidence, now: float, before: float) -> float:
-    return _toward(reading.direction, now - before) * TO_BASE_UNIT.get(reading.unit, 1.0)
+def _cap(state: Verification, table: dict[str, Value], limit: int) -> None:
+    while len(table) > limit:
+        del table[next(iter(table))]
+        state.evicted += 1

@@ -32,6 +32,8 @@ class Service:
         self.workers = Workers(spec.workers, spec.worker_cpu)
         self.leak = Leak()
         self.cache = Cache(spec.cache.hit_ratio, random.Random(f"{spec.seed}:cache")) if spec.cache else None
+        if self.cache is not None:
+            self.cache.warm()
         self.pool = Pool(Path(spec.database.path), spec.database.pool) if spec.database else None
         gauges = {
             **({"pool": self.pool.in_use_ratio} if self.pool else {}),

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 WARM_KEYS = 16  # what is asked again and again; few, so that a cleared cache is warm within a second or two
 CAPACITY = 256
+REPLAYED = 200  # look-ups before the first user: a new process then neither misses more than an old one nor seems to
 WINDOW_S = 5.0  # the hit ratio is that of the look-ups of this long
 
 
@@ -24,6 +25,15 @@ class Cache:
         self._fresh = WARM_KEYS
         self._looked_up: deque[tuple[float, bool]] = deque()
         self._last = hit_ratio
+
+    def warm(self) -> None:
+        """Fill it as a careful release does before it takes users: with what is popular, and with replayed look-ups."""
+        for key in range(WARM_KEYS):
+            self.put(key, key)
+        for _ in range(REPLAYED):
+            key = self.next_key()
+            if self.get(key) is None:
+                self.put(key, key)
 
     def next_key(self) -> int:
         """Draw what a user asks for: something popular as often as the hit ratio says, else something new."""

@@ -17,10 +17,11 @@ class KindRule(Strict):
     relative: float = Field(0.5, ge=0)  # share of the baseline
     absolute: dict[str, float] = Field(default_factory=dict)  # by unit; "" stands for every other unit
     enter: tuple[int, int] = (3, 4)  # M of the last N points beyond the band
+    alone: tuple[int, int] = (15, 16)  # the same for a p95 whose p50 stays inside its band
     leave: tuple[int, int] = (5, 6)  # M of the last N points well inside it
     release_s: float = Field(1800, gt=0)  # a departure that lasts longer slowly becomes the baseline
 
-    @field_validator("enter", "leave")
+    @field_validator("enter", "alone", "leave")
     @classmethod
     def _m_of_n(cls, value: tuple[int, int]) -> tuple[int, int]:
         m, n = value

@@ -16,7 +16,7 @@ import httpx2
 import psutil
 import pytest
 import yaml
-from confluent_kafka import Consumer
+from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from sandbox import kafka
 from sandbox.__main__ import main
@@ -100,10 +100,11 @@ def published(fresh_embedded: EmbeddedBroker) -> Iterator[Callable[[str, Callabl
     consumers: list[Consumer] = []
 
     def read(topic: str, enough: Callable[[list[Any]], bool]) -> list[Any]:
-        settings = {"bootstrap.servers": fresh_embedded.bootstrap, "group.id": f"read-{topic}", "auto.offset.reset": "earliest"}
+        settings = {"bootstrap.servers": fresh_embedded.bootstrap, "group.id": "unused", "fetch.wait.max.ms": 100}
         consumer = Consumer(settings)
         consumers.append(consumer)
-        consumer.subscribe([topic])
+        there = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in there])
         read: list[Any] = []
         deadline = time.monotonic() + 30
         while not enough(read):

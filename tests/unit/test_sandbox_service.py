@@ -122,6 +122,13 @@ def test_a_poisoned_cache_misses_until_it_is_cleared() -> None:
     assert cache.hit_ratio() == pytest.approx(0.9, abs=0.03)
 
 
+def test_a_new_process_hits_as_often_as_the_old_one_from_its_first_user_on() -> None:
+    cache = Cache(0.85, random.Random(3), Clock())
+    cache.warm()
+    assert cache.hit_ratio() == pytest.approx(0.85, abs=0.07)
+    assert look_up(cache, 400) == pytest.approx(0.85, abs=0.05)
+
+
 def test_two_caches_of_one_seed_are_asked_the_same() -> None:
     one, other = Cache(0.7, random.Random("7:a")), Cache(0.7, random.Random("7:a"))
     assert [one.next_key() for _ in range(100)] == [other.next_key() for _ in range(100)]
