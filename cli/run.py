@@ -67,7 +67,7 @@ async def serve_role(role: str, settings: Settings) -> None:
             settings.data_dir / "faust" / role,
             readiness,
             replication=settings.kafka_replication,
-            **({"snapshot_every_s": parts.snapshot_every_s} if parts.snapshot_every_s else {}),
+            snapshot_every_s=parts.snapshot_every_s,
         )
     finally:
         observe.stop()

@@ -35,7 +35,7 @@ class Parts:
     plain: list[Plain] = field(default_factory=list)  # consumers and servers that need no fold
     addresses: dict[str, Any] = field(default_factory=dict)  # for the run file
     closing: list[Callable[[], None]] = field(default_factory=list)  # called at the end, in order
-    snapshot_every_s: float | None = None  # None: the harness's default
+    snapshot_every_s: float = 5.0
 
 
 def now_ms() -> int:

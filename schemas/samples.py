@@ -23,9 +23,8 @@ from schemas.kinds import Direction, Kind, MetricType
 TYPE_HEADER = "airra.type"
 BATCH_HEADER = "airra.batch"
 
-_SCHEMA = pa.schema(
-    [pa.field("series", pa.uint64()), pa.field("time", pa.int64()), pa.field("value", pa.float64()), pa.field("offset", pa.int64())]
-)
+_COLUMNS: dict[str, pa.DataType] = {"series": pa.uint64(), "time": pa.int64(), "value": pa.float64(), "offset": pa.int64()}
+_SCHEMA = pa.schema(_COLUMNS)
 
 
 class SeriesDef(msgspec.Struct, frozen=True):

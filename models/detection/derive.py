@@ -106,6 +106,8 @@ def _restart_events(registry: Registry, folded: Folded, unit: Ints, counters: Bo
         at = int(folded.at[counters & folded.had & folded.reset & (inst == row)].min())
         _note(insts.resets, row, at, 1)
         insts.begun[row] = active
+        mine = units.primary[: units.used][(units.inst[: units.used] == row) & (units.primary[: units.used] != NONE)]
+        registry.slots.settled[mine] = at + registry.slots.settle[mine]
     told = np.flatnonzero(units.restarts[unit] & folded.known & (folded.increase > 0) & ~folded.reset)
     for i in told.tolist():
         _note(insts.resets, int(inst[i]), int(folded.at[i]), min(EVENTS, int(folded.increase[i])))

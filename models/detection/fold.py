@@ -157,7 +157,9 @@ class Detector:
             rows = rows.pick(due)
             rows = rows.pick(np.lexsort((rows.offset, rows.source, rows.at, rows.raw, rows.window)))
             windows, starts = np.unique(rows.window, return_index=True)
-            for window, first, last in zip(windows.tolist(), starts.tolist(), [*starts[1:].tolist(), len(rows)][: len(windows)], strict=True):
+            for window, first, last in zip(
+                windows.tolist(), starts.tolist(), [*starts[1:].tolist(), len(rows)][: len(windows)], strict=True
+            ):
                 self._report(window * self._window_ms, source)
                 self._judge(rows.pick(slice(first, last)), (window + 1) * self._window_ms, source)
         self._report(closed * self._window_ms, source)

@@ -1,10 +1,12 @@
 """Judge points against their series' own past: robust z, band, M of N, hysteresis; a row per series, vectorised.
 
 The band is baseline ± max(sigma · scale, relative · |baseline|, absolute). A point beyond it in the bad direction is a hit; M hits
-in N points open an anomaly, M calm points in N close it. A tail quantile has its median for a witness: points where both are hits
-count as said; its own hits alone must last longer, for a tail also moves when a few requests wait for a busy machine. While one is open the baseline stands still, so that a lasting fault
-stays visible; only after `release_ms` is it let in, slowly. A point counts alike whenever its batch was cut.
+in N points open an anomaly, M calm points in N close it. While one is open the baseline stands still, so that a lasting fault
+stays visible; only after its release is it let in, slowly. A tail quantile has its median for a witness: points where both are hits
+count as said; its own hits alone must last longer, for a tail also moves when a few requests wait for a busy machine.
 """
+
+# ruff: noqa: RUF009 - `column` returns a dataclass field
 
 from __future__ import annotations
 
@@ -43,6 +45,8 @@ class Slots(Packed):
     leave_m: Ints = column(np.int64, fill=1)
     leave_mask: Ints = column(np.int64)
     release: Ints = column(np.int64)
+    settle: Ints = column(np.int64)  # so long after a restart of its instance
+    settled: Ints = column(np.int64, fill=NEVER)  # nothing is judged or learned before
     # its past
     ring: Floats = column(np.float64, 0, fill=np.inf)
     filled: Ints = column(np.int64)
@@ -80,7 +84,7 @@ def configure(slots: Slots, row: int, rule: KindRule, unit: str, direction: Dire
     slots.enter_m[row], slots.leave_m[row] = rule.enter[0], rule.leave[0]
     slots.alone_m[row], slots.alone_mask[row] = rule.alone[0], (1 << rule.alone[1]) - 1
     slots.enter_mask[row], slots.leave_mask[row] = (1 << rule.enter[1]) - 1, (1 << rule.leave[1]) - 1
-    slots.release[row] = round(rule.release_s * 1000)
+    slots.release[row], slots.settle[row] = round(rule.release_s * 1000), round(rule.settle_s * 1000)
 
 
 def step(slots: Slots, rows: Ints, at: Ints, value: Floats, config: DetectConfig) -> tuple[Ints, Ints]:
@@ -89,11 +93,12 @@ def step(slots: Slots, rows: Ints, at: Ints, value: Floats, config: DetectConfig
     Args: rows (n,), at (n,) in ms, value (n,) finite. Changes `slots`.
     """
     sign, base = slots.sign[rows], slots.base[rows]
+    warm = at >= slots.settled[rows]
     ready = slots.seen[rows] >= config.min_history
     width = spread(slots, rows, config)
     z = np.where(ready, np.clip((value - base) / (width / config.sigma), -MAX_Z, MAX_Z), 0.0)
     bad = np.where(sign == 0, np.abs(z), z * sign)
-    over = ready & (bad >= config.sigma)
+    over = ready & warm & (bad >= config.sigma)
     calm = bad < config.sigma * config.leave_share
     history = (1 << MAX_POINTS) - 1
     slots.hits[rows] = hits = ((slots.hits[rows] << 1) | over) & history
@@ -106,7 +111,7 @@ def step(slots: Slots, rows: Ints, at: Ints, value: Floats, config: DetectConfig
     opening = slots.judged[rows] & (state == ORDINARY) & over & lasting
     closing = silent | ((state == SHIFTED) & calm & (np.bitwise_count(calms & slots.leave_mask[rows]) >= slots.leave_m[rows]))
     _track_peak(slots, rows, z, bad, hits)
-    _learn(slots, rows, at, np.where(ready, _clipped(value, base, width, sign), value), config)
+    _learn(slots, rows[warm], at[warm], np.where(ready, _clipped(value, base, width, sign), value)[warm], config)
     slots.z[rows] = z
     opened, closed = rows[opening], rows[closing]
     slots.state[opened], slots.state[closed] = SHIFTED, ORDINARY

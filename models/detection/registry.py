@@ -128,7 +128,9 @@ def derived(*parts: object) -> str:
 
 
 def _same(known: SeriesDef, found: SeriesDef) -> bool:
-    return all(getattr(known, name) == getattr(found, name) for name in ("service", "instance", "kind", "type", "unit", "direction", "part"))
+    return all(
+        getattr(known, name) == getattr(found, name) for name in ("service", "instance", "kind", "type", "unit", "direction", "part")
+    )
 
 
 def _type(found: SeriesDef) -> int:
@@ -215,7 +217,8 @@ def _note_disjoint(registry: Registry, inst: int) -> None:
     units, metas = registry.units, registry.metas
     mine = np.flatnonzero(units.inst[: units.used] == inst)
     errors, requests = (
-        {metas[slot].metric for slot in units.primary[mine[flags[mine]]].tolist() if slot in metas} for flags in (units.errors, units.requests)
+        {metas[slot].metric for slot in units.primary[mine[flags[mine]]].tolist() if slot in metas}
+        for flags in (units.errors, units.requests)
     )
     registry.insts.disjoint[inst] = bool(errors & requests)
 

@@ -6,9 +6,11 @@ from collections import defaultdict
 
 import numpy as np
 
-from models.detection.judge import MAX_POINTS, ORDINARY, SILENT, spread
+from models.detection.judge import ORDINARY, SILENT, spread
+from models.detection.packed import Ints
 from models.detection.registry import Meta, Registry
 from schemas.base import Position, derive_id
+from schemas.config.detect import MAX_POINTS
 from schemas.kinds import Direction, Kind
 from schemas.signals import Anomaly, AnomalyReason, Health, Phase, SeriesEvidence
 
@@ -27,7 +29,7 @@ def anomaly(registry: Registry, slot: int, phase: Phase, reason: AnomalyReason, 
         reason=reason,
         opened_at=opened_at,
         at=at,
-        evidence=evidence(registry, slot, registry.config.points),
+        evidence=evidence(registry, slot, registry.config.points).model_copy(update={"peak_z": round(float(registry.slots.peak[slot]), 3)}),
         source=source,
     )
 
@@ -73,7 +75,9 @@ class Directory:
             services: dict[str, dict[Kind, list[int]]] = defaultdict(lambda: defaultdict(list))
             for slot, meta in registry.metas.items():
                 services[meta.service][meta.kind].append(slot)
-            self.services = {service: {kind: sorted(services[service][kind]) for kind in sorted(services[service])} for service in sorted(services)}
+            self.services = {
+                service: {kind: sorted(services[service][kind]) for kind in sorted(services[service])} for service in sorted(services)
+            }
             self._version = registry.version
         return self.services
 
@@ -98,7 +102,7 @@ def health(registry: Registry, directory: Directory, at: int, source: Position) 
     return found
 
 
-def _health(registry: Registry, service: str, kind: Kind, rows: np.ndarray, at: int, lately: int, points: int, source: Position) -> Health:
+def _health(registry: Registry, service: str, kind: Kind, rows: Ints, at: int, lately: int, points: int, source: Position) -> Health:
     slots, metas = registry.slots, registry.metas
     worst = sorted(rows.tolist(), key=lambda slot: _worst_first(registry, slot, lately))[: registry.config.health_series]
     return Health(
@@ -124,5 +128,3 @@ def _bad(meta: Meta, z: float) -> float:
 
 def _short(value: float) -> float:
     return float(f"{value:.{DIGITS}g}")
-
-

@@ -71,7 +71,9 @@ def snapshot(state: DetectState) -> bytes:
             closed=state.closed,
             told=state.told,
             pending={
-                name: np.concatenate([getattr(rows, name) for rows in state.pending] or [np.zeros(0, _DTYPES.get(name, np.int64))]).tobytes()
+                name: np.concatenate(
+                    [getattr(rows, name) for rows in state.pending] or [np.zeros(0, _DTYPES.get(name, np.int64))]
+                ).tobytes()
                 for name in _COLUMNS
             },
         )
@@ -98,10 +100,9 @@ def restore(data: bytes | None, config: DetectConfig) -> DetectState:
     }
     registry.places = {name: inst for inst, name in image.names.items()}
     _reconfigure(registry)
-    pending = Rows(*(np.frombuffer(image.pending[name], _DTYPES.get(name, np.int64)).copy() for name in _COLUMNS))
-    return DetectState(
-        registry, sources, ActiveClock(*image.clock), image.closed, image.told, [pending] if len(pending) else []
-    )
+    columns: dict[str, Any] = {name: np.frombuffer(image.pending[name], _DTYPES.get(name, np.int64)).copy() for name in _COLUMNS}
+    pending = Rows(**columns)
+    return DetectState(registry, sources, ActiveClock(*image.clock), image.closed, image.told, [pending] if len(pending) else [])
 
 
 def _shape(config: DetectConfig) -> tuple[int, int, float]:
@@ -111,9 +112,6 @@ def _shape(config: DetectConfig) -> tuple[int, int, float]:
 def _reconfigure(registry: Registry) -> None:
     """Let the present configuration judge, whatever the one was that took the snapshot."""
 
-
     for slot, meta in registry.metas.items():
         unit = "" if meta.metric.endswith(":rate") and meta.unit == "1/s" else meta.unit.removesuffix("/s")
         configure(registry.slots, slot, registry.config.kinds[meta.kind], unit, meta.direction, judged=bool(registry.slots.judged[slot]))
-
-

@@ -4,6 +4,8 @@ raw series → unit → derived series (slots). Units of one (service, instance)
 the error ratio and the restarts. Times are milliseconds: `last_t` of event time, `heard` of the active clock (silence.py).
 """
 
+# ruff: noqa: RUF009 - `column` returns a dataclass field
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -19,6 +19,7 @@ class KindRule(Strict):
     enter: tuple[int, int] = (3, 4)  # M of the last N points beyond the band
     alone: tuple[int, int] = (15, 16)  # the same for a p95 whose p50 stays inside its band
     leave: tuple[int, int] = (5, 6)  # M of the last N points well inside it
+    settle_s: float = Field(0, ge=0)  # after a restart of the instance nothing is judged: a cold cache is no fault
     release_s: float = Field(1800, gt=0)  # a departure that lasts longer slowly becomes the baseline
 
     @field_validator("enter", "alone", "leave")

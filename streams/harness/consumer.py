@@ -16,14 +16,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import faust
-import structlog
 from faust.tables.manager import TableManager
 from faust.transport.drivers import aiokafka as driver
-from faust.types import TP
 
 from streams.harness.kafka import FETCH_WAIT_MS
-
-log = structlog.get_logger()
 
 POLL_S = 0.5  # one fetch waits at most so long for records
 PAUSED_POLL_S = 0.02  # while no partition is active (between recovery and resumption); Faust's own second delays every restart
@@ -251,6 +247,3 @@ async def crashed(app: faust.App) -> BaseException | None:
         crash.cancel()
         stop.cancel()
     return app.crash_reason
-
-
-__all__ = ["TP", "Bounds", "Contiguous", "CorrectedConsumer", "Owner", "PromptTables", "crashed", "use_corrected_consumer"]

@@ -67,7 +67,10 @@ class LogView:
                 consumer.seek(tp, offset)
                 self._next[tp.partition] = offset
             self._target = await self._ends()
-        except (KafkaError, Fatal):
+        except KafkaError as error:
+            await self.stop()
+            raise Fatal(f"no Kafka at {self._kafka.bootstrap}: {error}") from error
+        except Fatal:
             await self.stop()
             raise
         self._task = asyncio.create_task(self._run(consumer), name=f"view {self._topic}")

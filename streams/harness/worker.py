@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import structlog
+from aiokafka.errors import MessageSizeTooLargeError
 
 from schemas.base import canonical
 from schemas.samples import TYPE_HEADER
@@ -16,7 +18,8 @@ from schemas.signals import Tick
 from streams.harness import metrics
 from streams.harness.app import build_app
 from streams.harness.consumer import Bounds, crashed
-from streams.harness.errors import Retryable
+from streams.harness.dlq import dead_letter
+from streams.harness.errors import Poison, Retryable
 from streams.harness.exits import EXIT_HOLE, boundary, die
 from streams.harness.fold import HoleError, Part, fold, restore
 from streams.harness.kafka import KafkaSettings, first_at
@@ -174,7 +177,7 @@ class StageWorker:
             outputs = await self._apply(part, record)
             self._records.inc()
             for output in outputs:
-                part.unacked.append(await self._send(output))
+                part.unacked.append(await self._send(output, record))
         if len(part.unacked) > UNACKED_OUTPUTS:
             await asyncio.gather(*part.unacked[: UNACKED_OUTPUTS // 2])
             del part.unacked[: UNACKED_OUTPUTS // 2]
@@ -191,13 +194,30 @@ class StageWorker:
                 await asyncio.sleep(pause)
         return ()
 
-    async def _send(self, output: Output) -> Any:
-        future = await self._appender.send(output)
+    async def _send(self, output: Output, record: Record) -> Any:
+        try:
+            acknowledged = await self._appender.send(output)
+        except MessageSizeTooLargeError:
+            acknowledged = await self._appender.send(self._oversized(output, record))
         self._outputs.inc()
-        future.add_done_callback(self._acknowledged)
-        return future
+        settled = asyncio.ensure_future(self._settle(acknowledged, output, record))
+        settled.add_done_callback(self._settled)
+        return settled
 
-    def _acknowledged(self, future: Any) -> None:
+    async def _settle(self, acknowledged: Any, output: Output, record: Record) -> None:
+        """Wait for the acknowledgement. An output that the topic refuses would be refused for ever: it is kept as a dead letter."""
+        try:
+            await acknowledged
+        except MessageSizeTooLargeError:
+            await (await self._appender.send(self._oversized(output, record)))
+
+    def _oversized(self, output: Output, record: Record) -> Output:
+        poison = Poison("output_too_large", f"{len(output.value)} bytes for {output.topic}")
+        metrics.POISON.labels(self.stage.name, poison.reason).inc()
+        log.error("output_too_large", stage=self.stage.name, topic=output.topic, size=len(output.value), offset=record.offset)
+        return dead_letter(replace(record, key=output.key, value=output.value, headers=output.headers), self.stage.name, poison)
+
+    def _settled(self, future: asyncio.Future[None]) -> None:
         if not future.cancelled() and (error := future.exception()) is not None and not self._stopping:
             die(f"{self.stage.name}: an output was not acknowledged: {error!r}")
 

@@ -289,9 +289,12 @@ def main() -> int:
     length.add_argument("--short", action="store_true", help="as CI runs it (default)")
     length.add_argument("--full", action="store_true", help="three seeds, more rounds")
     cli.add_argument("--seed", type=int, default=1)
+    cli.add_argument("--rounds", type=int, help="strikes a scenario, instead of the form's own number")
     cli.add_argument("--only", action="append", choices=sorted(SCENARIOS), help="these scenarios alone")
     args = cli.parse_args()
     sizes = [Size(2000, 10, args.seed + index) for index in range(3)] if args.full else [Size(1000, 3, args.seed)]
+    if args.rounds:
+        sizes = [Size(size.per_second, args.rounds, size.seed) for size in sizes]
     results = []
     folder = Path(tempfile.mkdtemp(prefix="airra-campaign-"))
     print(f"logs in {folder}", flush=True)

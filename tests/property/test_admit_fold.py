@@ -2,16 +2,16 @@
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.acting_world import RESTART, T0, command, proposal
 
 from models.admission import Admission, restore, snapshot, take
 from models.approvals import ApprovalBook, fold
-from schemas.actions import Finished, FinishStatus, Grant, Refused, RefusalReason, Seen
+from schemas.actions import Finished, FinishStatus, Grant, RefusalReason, Refused, Seen
 from schemas.approvals import ApprovalEvent, UndoRequest
 from schemas.base import Position
 from schemas.config.policy import Budget, Lease, Policy
 from schemas.kinds import Mode
 from schemas.signals import Tick
+from tests.acting_world import RESTART, T0, command, proposal
 
 POLICY = Policy(lease=Lease(wait_s=20), budget=Budget(live_per_hour=3))
 OTHER = RESTART.model_copy(update={"service": "catalog"})
@@ -66,7 +66,7 @@ def run(state: Admission, log: list) -> list[Grant | Refused]:
     return [word for event, now, position in log for word in take(state, event, now, position)]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(script=st.lists(steps, max_size=30))
 def test_at_most_one_live_action_holds_a_target_and_no_id_is_granted_twice(script: list) -> None:
     state = restore(None, POLICY)
@@ -90,7 +90,7 @@ def test_at_most_one_live_action_holds_a_target_and_no_id_is_granted_twice(scrip
     assert len(live) <= POLICY.budget.live_per_hour
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(script=st.lists(steps, max_size=30), cuts=st.sets(st.integers(0, 60), max_size=4), back=st.integers(0, 20))
 def test_restarts_and_stretches_read_again_give_the_same_grants(script: list, cuts: set[int], back: int) -> None:
     log = log_of(script)
@@ -106,11 +106,13 @@ def test_restarts_and_stretches_read_again_give_the_same_grants(script: list, cu
     assert snapshot(restarted) == snapshot(straight)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(script=st.lists(steps, max_size=25), repeats=st.sets(st.integers(0, 60), max_size=10))
 def test_records_appended_twice_grant_nothing_more(script: list, repeats: set[int]) -> None:
     log = log_of(script)
     doubled = [(event, now) for index, (event, now, _) in enumerate(log) for _ in range(2 if index in repeats else 1)]
-    numbered = [(event, now, Position(topic="airra.approvals.v1", partition=0, offset=offset)) for offset, (event, now) in enumerate(doubled)]
+    numbered = [
+        (event, now, Position(topic="airra.approvals.v1", partition=0, offset=offset)) for offset, (event, now) in enumerate(doubled)
+    ]
     once, twice = run(restore(None, POLICY), log), run(restore(None, POLICY), numbered)
     assert [(word.type, word.id, word.at) for word in twice] == [(word.type, word.id, word.at) for word in once]

@@ -2,7 +2,6 @@
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.acting_world import T0, arming, command, proposal
 
 from models.approvals import ApprovalBook, CommandFate, fold, restore, snapshot
 from schemas.approvals import ApprovalEvent, CommandVerb, Decision, Proposal
@@ -10,13 +9,14 @@ from schemas.base import Position
 from schemas.config.policy import Policy, Rule, Ruling
 from schemas.kinds import Mode
 from schemas.signals import Tick
+from tests.acting_world import T0, arming, command, proposal
 
 POLICIES = (
     Policy(),
     Policy(rules=(Rule(decide=Ruling.AUTOMATIC, mode=Mode.LIVE),)),
     Policy(rules=(Rule(decide=Ruling.FORBIDDEN),)),
 )
-PROPOSALS = [proposal(f"inc-{incident}", version, expires_at=T0 + 40_000) for incident in (1, 2) for version in (1, 2, 3)]
+PROPOSALS = [proposal(f"inc-{incident}", version, expires_at=T0 + 40_000) for incident in (1, 2) for version in (1, 2)]
 
 events = st.one_of(
     st.sampled_from(PROPOSALS),
@@ -32,7 +32,7 @@ events = st.one_of(
     st.builds(lambda armed, name: arming(armed=armed, name=name), st.booleans(), st.sampled_from("123")),
 )
 # a log: each event with the seconds since the one before
-logs = st.lists(st.tuples(events, st.integers(0, 15)), max_size=40)
+logs = st.lists(st.tuples(events, st.sampled_from([0, 0, 1, 5, 15])), max_size=40)
 
 
 def timed(log: list[tuple[ApprovalEvent, int]]) -> list[tuple[ApprovalEvent, int, Position]]:
@@ -51,7 +51,7 @@ def said(decisions: list[Decision]) -> list[tuple]:
     return [(d.id, d.outcome, d.mode, d.digest, d.subject, d.at) for d in decisions]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(log=logs, policy=st.sampled_from(POLICIES))
 def test_every_proposal_has_at_most_one_decision_and_every_winner_is_its_decider(log: list, policy: Policy) -> None:
     book = ApprovalBook(policy=policy)
@@ -65,7 +65,7 @@ def test_every_proposal_has_at_most_one_decision_and_every_winner_is_its_decider
     assert proposed == set(deciders) | set(book.open.values())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(log=logs, policy=st.sampled_from(POLICIES), cuts=st.sets(st.integers(0, 40), max_size=4))
 def test_a_restart_at_any_point_gives_the_same_decisions_and_the_same_book(log: list, policy: Policy, cuts: set[int]) -> None:
     straight, restarted = ApprovalBook(policy=policy), ApprovalBook(policy=policy)
@@ -79,7 +79,7 @@ def test_a_restart_at_any_point_gives_the_same_decisions_and_the_same_book(log: 
     assert snapshot(restarted) == snapshot(straight)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(log=logs, policy=st.sampled_from(POLICIES), back=st.integers(0, 40), at=st.integers(0, 40))
 def test_a_stretch_of_the_log_read_again_changes_nothing(log: list, policy: Policy, back: int, at: int) -> None:
     straight, again = ApprovalBook(policy=policy), ApprovalBook(policy=policy)
@@ -90,18 +90,20 @@ def test_a_stretch_of_the_log_read_again_changes_nothing(log: list, policy: Poli
     assert snapshot(again) == snapshot(straight)
 
 
-@settings(max_examples=150, deadline=None)
-@given(log=logs, policy=st.sampled_from(POLICIES), repeats=st.lists(st.integers(0, 39), max_size=8))
-def test_a_record_appended_again_under_a_new_offset_decides_nothing(log: list, policy: Policy, repeats: list[int]) -> None:
+@settings(max_examples=60, deadline=None)
+@given(log=logs, policy=st.sampled_from(POLICIES), repeats=st.sets(st.integers(0, 39)) | st.just(set(range(40))))
+def test_a_record_appended_again_under_a_new_offset_decides_nothing(log: list, policy: Policy, repeats: set[int]) -> None:
     """A producer that repeats: the same ids come again right after the original."""
     once = ApprovalBook(policy=policy)
     twice = ApprovalBook(policy=policy)
-    doubled = [pair for index, (event, gap) in enumerate(log) for pair in ([(event, gap), (event, 0)] if index in repeats else [(event, gap)])]
+    doubled = [
+        pair for index, (event, gap) in enumerate(log) for pair in ([(event, gap), (event, 0)] if index in repeats else [(event, gap)])
+    ]
     assert said(run(twice, timed(doubled))) == said(run(once, timed(log)))
     assert {name: v.fate for name, v in twice.verdicts.items()} == {name: v.fate for name, v in once.verdicts.items()}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(log=logs, policy=st.sampled_from(POLICIES))
 def test_what_happens_to_one_incident_does_not_depend_on_another(log: list, policy: Policy) -> None:
     """Merge: the decisions on inc-1 are the same when all that concerns inc-2 becomes a tick."""

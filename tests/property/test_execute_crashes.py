@@ -3,12 +3,12 @@
 from collections import Counter
 
 import pytest
-from tests.acting_world import ACTIONS, APPROVALS, INCIDENTS, OUTCOMES, Killed, World, evidence, incident
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.actions import Finished, FinishStatus, Refused, Started
 from schemas.kinds import Verdict
+from tests.acting_world import ACTIONS, APPROVALS, INCIDENTS, OUTCOMES, Killed, World, evidence, incident
 
 
 class Countdown:
@@ -92,7 +92,7 @@ def test_a_kill_at_each_step_leaves_one_effect_and_one_end(kill: int, lost: int)
     assert_exactly_once(world)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     kills=st.sets(st.integers(1, 30), max_size=6),
     crash_stages=st.lists(st.sampled_from(["approve", "admit", "report", "verify"]), max_size=6),

@@ -2,15 +2,15 @@
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.acting_world import T0, UNSCALE, evidence, incident
 
 from models.verification import Verification, restore, snapshot, take
-from schemas.actions import ActionSpec, Finished, FinishStatus, Refused, RefusalReason, Seen, Started
+from schemas.actions import ActionSpec, Finished, FinishStatus, RefusalReason, Refused, Seen, Started
 from schemas.base import Position
 from schemas.config.policy import Verification as Bounds
 from schemas.incidents import Feedback, IncidentEvent, IncidentPhase
 from schemas.kinds import ActionName, Cause, Mode
 from schemas.signals import Tick
+from tests.acting_world import T0, UNSCALE, evidence, incident
 
 BOUNDS = Bounds(settle_s=3, deadline_s=20, points=3)
 SPEC = ActionSpec(action=ActionName.SCALE_UP, service="orders", params={"workers": 4})
@@ -26,11 +26,10 @@ logs = st.lists(steps, max_size=40)
 
 def records(script: list) -> list[tuple[IncidentEvent, int, Position]]:
     out: list[tuple[IncidentEvent, int, Position]] = []
-    now, version = T0, 0
+    now = T0
     for offset, (kind, name, value, gap) in enumerate(script):
         now += gap * 1000
-        version += 1
-        out.append((event_of(kind, name, value, now, version), now, Position(topic="airra.incidents.v1", partition=0, offset=offset)))
+        out.append((event_of(kind, name, value, now, offset + 1), now, Position(topic="airra.incidents.v1", partition=0, offset=offset)))
     return out
 
 
@@ -61,7 +60,7 @@ def run(state: Verification, log: list) -> list:
     return said
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(script=logs)
 def test_an_action_has_one_outcome_whose_versions_rise_and_every_finished_one_gets_it(script: list) -> None:
     log = records(script)
@@ -69,7 +68,9 @@ def test_an_action_has_one_outcome_whose_versions_rise_and_every_finished_one_ge
     state = Verification()
     outcomes = [one for one in run(state, [*log, end]) if one.type == "outcome"]
     for action in {one.action for one in outcomes}:
-        assert [one.version for one in outcomes if one.action == action] == list(range(1, 1 + sum(one.action == action for one in outcomes)))
+        assert [one.version for one in outcomes if one.action == action] == list(
+            range(1, 1 + sum(one.action == action for one in outcomes))
+        )
     refused: set[str] = set()
     due: set[str] = set()
     for event, _, _ in log:
@@ -80,7 +81,7 @@ def test_an_action_has_one_outcome_whose_versions_rise_and_every_finished_one_ge
     assert {one.action for one in outcomes} == due
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(script=logs, cuts=st.sets(st.integers(0, 40), max_size=4), back=st.integers(0, 20))
 def test_restarts_and_stretches_read_again_say_the_same(script: list, cuts: set[int], back: int) -> None:
     log = records(script)
@@ -96,17 +97,19 @@ def test_restarts_and_stretches_read_again_say_the_same(script: list, cuts: set[
     assert snapshot(restarted) == snapshot(straight)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(script=logs, repeats=st.sets(st.integers(0, 40), max_size=10))
 def test_a_record_appended_twice_says_nothing_more(script: list, repeats: set[int]) -> None:
     log = records(script)
     doubled = [(event, now) for index, (event, now, _) in enumerate(log) for _ in range(2 if index in repeats else 1)]
-    numbered = [(event, now, Position(topic="airra.incidents.v1", partition=0, offset=offset)) for offset, (event, now) in enumerate(doubled)]
+    numbered = [
+        (event, now, Position(topic="airra.incidents.v1", partition=0, offset=offset)) for offset, (event, now) in enumerate(doubled)
+    ]
     once, twice = run(Verification(), log), run(Verification(), numbered)
     assert [(one.type, one.id, one.at) for one in twice] == [(one.type, one.id, one.at) for one in once]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(script=logs)
 def test_what_is_said_of_one_incident_does_not_depend_on_another(script: list) -> None:
     """Merge: all that concerns inc-2 replaced by ticks leaves every word on inc-1 as it was."""

@@ -1,13 +1,12 @@
 """admit: an announced approval becomes one grant; one live action a target; a budget; undo only of what may be undone."""
 
-from tests.acting_world import ACTIONS, APPROVALS, RESTART, SCALE, T0, UNSCALE, World, command, proposal
-
 from models.admission import Admission
-from schemas.actions import Finished, FinishStatus, Grant, Refused, RefusalReason
+from schemas.actions import Finished, FinishStatus, Grant, RefusalReason, Refused
 from schemas.approvals import Decision, UndoRequest
 from schemas.base import derive_id
 from schemas.config.policy import Budget, Lease, Policy
 from schemas.kinds import Mode
+from tests.acting_world import ACTIONS, APPROVALS, RESTART, SCALE, T0, UNSCALE, World, command, proposal
 
 
 def grants(world: World) -> list[Grant]:
@@ -45,8 +44,6 @@ def end(world: World, grant: Grant, status: FinishStatus = FinishStatus.SUCCEEDE
 
 def undo_of(grant: Grant) -> UndoRequest:
     return UndoRequest(id="undo", action=grant.id, proposal=grant.proposal, incident=grant.incident, reason="worse", at=T0)
-
-
 
 
 def test_an_approval_becomes_one_grant_that_binds_what_was_approved() -> None:

@@ -1,7 +1,6 @@
 """approve: the first valid record in log order decides, and every loser is told by whom and when."""
 
 import pytest
-from tests.acting_world import CLUSTER, T0, arming, command, proposal
 
 from models.approvals import ApprovalBook, CommandFate, armed, decision_of, fold, in_force, pending, verdict_on
 from schemas.approvals import CommandVerb, Decision, DecisionOutcome, Explanation, Proposal
@@ -10,7 +9,7 @@ from schemas.config.policy import Policy, Rule, Ruling
 from schemas.kinds import ActionName, Criticality, Mode
 from schemas.outcomes import NoticeKind
 from schemas.signals import Tick
-from tests.acting_world import World
+from tests.acting_world import CLUSTER, T0, World, arming, command, proposal
 
 
 class Log:
@@ -53,6 +52,15 @@ def test_the_first_of_two_approvers_wins_and_the_other_is_told_who_and_when() ->
     assert verdict_on(log.book, ann.id).fate is CommandFate.WON
     lost = verdict_on(log.book, bob.id)
     assert (lost.fate, lost.subject, lost.outcome, lost.at) == (CommandFate.LOST, "ann", DecisionOutcome.APPROVED, T0 + 5)
+
+
+def test_a_command_appended_twice_stays_the_winner() -> None:
+    log, of = Log(), proposal()
+    word = command(of)
+    log.take(of)
+    log.take(word)
+    assert log.take(word) == []
+    assert verdict_on(log.book, word.id).fate is CommandFate.WON
 
 
 def test_a_rejection_keeps_its_reason_and_beats_a_later_approval() -> None:

@@ -1,17 +1,34 @@
 """execute: the last check refuses, waits or lets pass; what is begun is looked up, never blindly repeated."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
-from tests.acting_world import ACTIONS, APPROVALS, INCIDENTS, RESTART, SCALE, T0, World, arming, command, evidence, incident, proposal
 
 from agents.execute.executors import Answer, Status
-from schemas.actions import ActionSpec, Epoch, Finished, FinishStatus, Grant, Refused, RefusalReason, Started
+from schemas.actions import ActionSpec, Epoch, Finished, FinishStatus, Grant, RefusalReason, Refused, Started
+from schemas.approvals import UndoRequest
 from schemas.base import Position
 from schemas.incidents import IncidentPhase
 from schemas.kinds import ActionName, Mode
 from streams.harness.emit import SOURCE_HEADER
-from streams.harness.errors import Fatal
+from streams.harness.errors import Fatal, Retryable
+from streams.harness.stage import Output
+from tests.acting_world import (
+    ACTIONS,
+    APPROVALS,
+    INCIDENTS,
+    RESTART,
+    SCALE,
+    T0,
+    Killed,
+    World,
+    arming,
+    command,
+    evidence,
+    incident,
+    proposal,
+)
 
 
 def reasons(world: World) -> list[RefusalReason]:
@@ -374,3 +391,107 @@ def test_a_grant_repeated_after_its_end_was_committed_changes_nothing() -> None:
     assert reasons(world) == []
     assert len(world.target.effects) == 1
     assert len(world.finished()) == 1
+
+
+def granted_world() -> World:
+    world = World()
+    world.start_execute()
+    world.approved()
+    for _ in range(3):
+        for running in world.stages.values():
+            running.run(world.logs)
+    world.fold_execute()
+    return world
+
+
+def test_an_owner_that_is_replaced_while_it_writes_its_start_does_not_act() -> None:
+    world = granted_world()
+    (intent,) = world.execute.pending()
+
+    async def overtaken(outputs: Sequence[Output]) -> list[Position]:
+        world.logs.write(ACTIONS, Epoch(id="epo-other", owner="another", at=T0))
+        return await world.append(outputs)
+
+    with pytest.raises(Fatal, match="newer executor"):
+        asyncio.run(world.execute.perform(intent, overtaken))
+    assert len(world.logs.events(ACTIONS, Started)) == 1
+    assert world.target.effects == []
+
+
+def test_a_process_that_stood_still_between_check_and_act_looks_again_before_it_acts() -> None:
+    world = granted_world()
+    (intent,) = world.execute.pending()
+
+    async def slow(outputs: Sequence[Output]) -> list[Position]:
+        positions = await world.append(outputs)
+        world.logs.now += 6000
+        return positions
+
+    with pytest.raises(Retryable, match="too long"):
+        asyncio.run(world.execute.perform(intent, slow))
+    assert world.target.effects == []
+    world.tick(1)
+    assert len(world.target.effects) == 1
+    assert len(world.logs.events(ACTIONS, Started)) == 2
+
+
+def test_a_begun_action_that_never_arrived_is_refused_only_when_no_call_can_be_under_way() -> None:
+    world = granted_world()
+    (intent,) = world.execute.pending()
+
+    async def killed(outputs: Sequence[Output]) -> list[Position]:
+        await world.append(outputs)
+        raise Killed
+
+    with pytest.raises(Killed):
+        asyncio.run(world.execute.perform(intent, killed))
+    world.logs.write(INCIDENTS, incident(2, [evidence([1.0], T0)], phase=IncidentPhase.RESOLVED))
+    world.logs.now += 1000  # the time-out of one call
+    world.start_execute()
+    world.settle()
+    assert reasons(world) == []
+    world.tick(1)
+    assert reasons(world) == [RefusalReason.INCIDENT_CLOSED]
+    assert world.target.effects == []
+
+
+def test_a_begun_action_without_an_executor_to_ask_is_never_called_refused() -> None:
+    world = granted_world()
+    (intent,) = world.execute.pending()
+    world.target.lost = 1
+    with pytest.raises(Retryable):
+        asyncio.run(world.execute.perform(intent, world.append))
+    world.executor = None
+    world.start_execute()
+    world.tick(122)
+    assert reasons(world) == []
+    assert [event.status for event in world.finished()] == [FinishStatus.UNKNOWN]
+
+
+def test_an_undo_that_was_asked_for_is_done_whatever_the_incident_looks_like() -> None:
+    world = World()
+    world.start_execute()
+    world.approved()
+    world.settle()
+    (done,) = world.finished()
+    world.logs.write(INCIDENTS, incident(2, [evidence([1.0], T0)], phase=IncidentPhase.RESOLVED))
+    world.tick(40)
+    told = {"action": done.action, "proposal": done.proposal, "incident": done.incident}
+    world.logs.write(APPROVALS, UndoRequest(id="undo-1", reason="worse", at=world.logs.now, **told))
+    world.settle()
+    assert [event.undo_of for event in world.finished()] == [None, done.action]
+    assert world.target.facts["workers"] == 2
+    assert world.notices()[-1] == "undone"
+
+
+def test_an_undo_that_nobody_asked_for_is_refused() -> None:
+    world = World()
+    world.start_execute()
+    world.approved()
+    world.settle()
+    (grant,) = world.logs.events(ACTIONS, Grant)
+    forged = grant.model_copy(update={"id": "act-forged", "undo_of": grant.id, "spec": grant.undo, "undo": None})
+    world.logs.write(ACTIONS, forged)
+    world.settle()
+    assert reasons(world) == [RefusalReason.NOT_APPROVED]
+    assert len(world.target.effects) == 1

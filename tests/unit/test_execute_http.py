@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import httpx2
 import pytest
-from tests.acting_world import SCALE
 
 from agents.execute.executors import Answer, Description, HttpControlExecutor, Status, Unreachable
+from tests.acting_world import SCALE
 
 TOKEN = "a-secret-that-is-never-logged"
 
@@ -55,7 +55,15 @@ def test_each_definite_answer_to_an_action_has_its_status(status: int, body: dic
 
 @pytest.mark.parametrize(
     ("status", "body"),
-    [(500, {}), (502, b"<html>"), (401, {"error": "unauthorized"}), (409, {"error": "busy"}), (200, {"status": "perhaps"}), (200, [1]), (500, {"status": "done"})],
+    [
+        (500, {}),
+        (502, b"<html>"),
+        (401, {"error": "unauthorized"}),
+        (409, {"error": "busy"}),
+        (200, {"status": "perhaps"}),
+        (200, [1]),
+        (500, {"status": "done"}),
+    ],
 )
 def test_anything_else_leaves_open_what_happened(status: int, body: object) -> None:
     with pytest.raises(Unreachable):

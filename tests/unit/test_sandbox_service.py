@@ -147,6 +147,7 @@ def test_metrics_have_the_names_and_labels_that_their_owner_chose() -> None:
     metrics.served(0.03, failed=False)
     metrics.served(3.0, failed=True)
     metrics.refused()
+    assert "# TYPE app_requests_count untyped" in metrics.text().decode()
     families = list(text_string_to_metric_families(metrics.text().decode()))
     samples = {(sample.name, sample.labels.get("le", "")): sample for family in families for sample in family.samples}
     assert samples["app_requests_count", ""].value == 3

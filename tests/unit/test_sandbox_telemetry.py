@@ -68,7 +68,7 @@ def fired(scrapes: list[Scrape]) -> list[set[str]]:
 
 def test_an_ordinary_service_alerts_nobody_and_neither_does_its_restart() -> None:
     before = [scrape(i, requests=40 * i, errors=i // 10, seconds=0.02 * 40 * i) for i in range(30)]
-    after = [scrape(30 + i, requests=40 * i, seconds=0.02 * 40 * i) for i in range(10)]
+    after = [scrape(30 + i, requests=40 * i, errors=i, seconds=0.02 * 40 * i) for i in range(10)]
     assert set().union(*fired(before + after)) == set()
 
 

@@ -78,6 +78,25 @@ async def test_a_handler_that_breaks_does_not_leave_its_caller_waiting() -> None
     await server.drain(1)
 
 
+async def test_what_is_being_served_is_answered_before_the_server_ends() -> None:
+    begun, finish = asyncio.Event(), asyncio.Event()
+
+    async def slow(_: Request) -> Response:
+        begun.set()
+        await finish.wait()
+        return Response(200, b"late")
+
+    server = Server(slow)
+    port = await server.listen(HOST, 0)
+    asked = asyncio.ensure_future(Client().request(HOST, port, "POST", "/", timeout_s=5))
+    await begun.wait()
+    draining = asyncio.ensure_future(server.drain(5))
+    await asyncio.sleep(0.03)
+    finish.set()
+    assert await asked == (200, b"late")
+    await draining
+
+
 async def test_a_port_changes_hands_without_a_lost_request() -> None:
     served: list[str] = []
 

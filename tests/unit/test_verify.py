@@ -1,7 +1,18 @@
 """verify: the verdict from the evidence before and after an action, once, by a deadline that survives a restart."""
 
 import pytest
+
+from models.verification import judge
+from models.verification.judge import improved
+from schemas.actions import ActionSpec, Finished, FinishStatus, RefusalReason, Refused, Seen, Started
+from schemas.approvals import UndoRequest
+from schemas.config.policy import Verification
+from schemas.incidents import Feedback, IncidentPhase
+from schemas.kinds import ActionName, Cause, Direction, Kind, Mode, Verdict
+from schemas.outcomes import Outcome
+from schemas.signals import SeriesEvidence
 from tests.acting_world import (
+    APPROVALS,
     INCIDENTS,
     NOTICES,
     OUTCOMES,
@@ -12,17 +23,6 @@ from tests.acting_world import (
     evidence,
     incident,
 )
-
-from models.verification import judge
-from models.verification.judge import improved
-from schemas.actions import ActionSpec, Finished, FinishStatus, Refused, RefusalReason, Seen, Started
-from schemas.approvals import UndoRequest
-from schemas.config.policy import Verification
-from schemas.incidents import Feedback, IncidentPhase
-from schemas.kinds import ActionName, Cause, Direction, Kind, Mode, Verdict
-from schemas.outcomes import Outcome
-from schemas.signals import SeriesEvidence
-from tests.acting_world import APPROVALS
 
 SPEC = ActionSpec(action=ActionName.SCALE_UP, service="orders", params={"workers": 4})
 BOUNDS = Verification()
@@ -259,6 +259,15 @@ def test_a_confirmed_cause_overrides_what_the_metrics_said(feedback: Feedback, c
     assert last.verdict is Verdict.NONE
 
 
+def test_an_old_feedback_repeated_does_not_take_the_newer_ones_place() -> None:
+    world = Watched()
+    world.tick(100)
+    for word in (confirmed(Cause.CPU_SPIKE), confirmed(Cause.DATABASE, name="2"), confirmed(Cause.CPU_SPIKE)):
+        world.logs.write(INCIDENTS, word)
+        world.settle()
+    assert [(outcome.version, outcome.correct) for outcome in world.outcomes()] == [(1, None), (2, 1), (3, 0)]
+
+
 def test_the_executed_notice_comes_with_the_end_and_verified_with_the_verdict() -> None:
     world = Watched()
     assert world.notices() == ["executed"]
@@ -302,6 +311,12 @@ def test_the_worst_metric_decides() -> None:
     assert judged([good], [better]) is Verdict.SUCCESS
     assert judged([good, bad], [better, same]) is Verdict.NONE
     assert judged([good, bad], [better]) is Verdict.INCONCLUSIVE
+
+
+def test_just_before_is_the_median_of_the_last_points_before_the_start() -> None:
+    opener = evidence([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 4.0, 4.0, 90.0, 4.0, 4.0, 500.0], T0 + 1000)
+    (metric,) = judge([opener], [evidence([1.0] * 5, LATER)], started_at=T0, after_at=T0 + 11_000, bounds=BOUNDS).metrics
+    assert metric.before == 4.0
 
 
 def test_one_of_the_last_points_out_of_the_band_is_not_back() -> None:
