@@ -84,9 +84,8 @@ def normalise(settings: Settings, kafka: KafkaSettings, readiness: Readiness) ->
 
 def detect(settings: Settings, kafka: KafkaSettings, readiness: Readiness) -> Parts:
     del kafka, readiness
-    from streams.detect import stage
-
     from schemas.config.detect import DetectConfig
+    from streams.detect import stage
 
     config = load(DetectConfig, settings.file("detect"))
     return Parts(stages=[stage(config.model_copy(update={"sigma": settings.anomaly_threshold_sigma}))])

@@ -10,10 +10,12 @@ import signal
 import stat
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 LOOK_S = 0.5
 NICE = -10
+AUTOGROUP = Path("/proc/self/autogroup")
 
 
 def die_with_parent(parent: int) -> None:
@@ -28,6 +30,8 @@ def go_first() -> None:
     """Ask to be scheduled before whoever watches: anywhere else the two would not share a machine's cores."""
     with contextlib.suppress(OSError):  # it takes a right that not everybody has
         os.setpriority(os.PRIO_PROCESS, 0, NICE)
+        if os.getsid(0) == os.getpid():  # Linux shares the cores out between sessions first; a session of others is left alone
+            AUTOGROUP.write_text(str(NICE), encoding="ascii")
 
 
 async def parent_gone(parent: int) -> None:

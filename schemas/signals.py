@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from schemas.base import Frozen, Millis, Position
 from schemas.kinds import ChangeType, Criticality, Direction, Kind, Severity
@@ -126,7 +126,7 @@ class Call(Frozen):
     caller: str = Field(alias="from")
     callee: str = Field(alias="to")
 
-    model_config = {**Frozen.model_config, "populate_by_name": True, "serialize_by_alias": True}
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="null", populate_by_name=True, serialize_by_alias=True)
 
 
 class Topology(Frozen):

@@ -18,7 +18,7 @@ from schemas.topics import TopicSpec  # noqa: E402
 from streams.harness.embedded import EmbeddedBroker  # noqa: E402
 from streams.harness.kafka import KafkaSettings  # noqa: E402
 from streams.harness.topics import NewLog, create_topics  # noqa: E402
-from tests.kafka.broker import KafkaBroker, fetch_jars, missing  # noqa: E402
+from tests.kafka.broker import KafkaBroker, Missing, fetch_jars, missing  # noqa: E402
 
 _SKIPPED = "no Apache Kafka here"
 _counter = itertools.count()
@@ -26,9 +26,12 @@ _counter = itertools.count()
 
 def _require_kafka() -> None:
     reason = missing()
-    if reason is None:
-        fetch_jars()
-        return
+    try:
+        if reason is None:
+            fetch_jars()
+            return
+    except Missing as error:
+        reason = str(error)
     if os.environ.get("AIRRA_REQUIRE_KAFKA"):
         pytest.fail(f"AIRRA_REQUIRE_KAFKA is set, but {reason}", pytrace=False)
     pytest.skip(f"{_SKIPPED}: {reason}")

@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from models.detection.derive import derive
-from models.detection.increase import Rows, fold_window, together
 from models.detection.judge import ORDINARY, SILENT, step
 from models.detection.packed import Ints
-from models.detection.registry import drop, register
 from models.detection.report import anomaly, health, reason_of
+from models.detection.series.define import drop, register
+from models.detection.series.derive import derive
+from models.detection.series.increase import Rows, fold_window, together
+from models.detection.series.tables import NONE
 from models.detection.silence import hear, look
 from models.detection.state import DetectState
-from models.detection.tables import NONE
 from schemas.base import Position
 from schemas.config.detect import DetectConfig
 from schemas.samples import BatchSource, SampleBatch, SeriesDef

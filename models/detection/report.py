@@ -8,10 +8,10 @@ import numpy as np
 
 from models.detection.judge import ORDINARY, SILENT, spread
 from models.detection.packed import Ints
-from models.detection.registry import Meta, Registry
+from models.detection.series.registry import Registry
 from schemas.base import Position, derive_id
 from schemas.config.detect import MAX_POINTS
-from schemas.kinds import Direction, Kind
+from schemas.kinds import Kind
 from schemas.signals import Anomaly, AnomalyReason, Health, Phase, SeriesEvidence
 
 DIGITS = 9  # significant, of values; z needs fewer
@@ -19,9 +19,9 @@ DIGITS = 9  # significant, of values; z needs fewer
 
 def anomaly(registry: Registry, slot: int, phase: Phase, reason: AnomalyReason, at: int, source: Position) -> Anomaly:
     """Tell of one series; `at` is the end of the window that decided."""
-    meta = registry.metas[slot]
     opened_at = int(registry.slots.opened[slot])
-    name = derive_id("anm", meta.series, opened_at)
+    name = derive_id("anm", registry.metas[slot].series, opened_at)
+    (described,) = evidence(registry, np.array([slot]), registry.config.points)
     return Anomaly(
         id=derive_id("sig", name, phase.value, at),
         anomaly=name,
@@ -29,7 +29,7 @@ def anomaly(registry: Registry, slot: int, phase: Phase, reason: AnomalyReason, 
         reason=reason,
         opened_at=opened_at,
         at=at,
-        evidence=evidence(registry, slot, registry.config.points).model_copy(update={"peak_z": round(float(registry.slots.peak[slot]), 3)}),
+        evidence=described.model_copy(update={"peak_z": round(float(registry.slots.peak[slot]), 3)}),
         source=source,
     )
 
@@ -38,29 +38,39 @@ def reason_of(registry: Registry, slot: int) -> AnomalyReason:
     return AnomalyReason.SILENCE if registry.slots.state[slot] == SILENT else AnomalyReason.SHIFT
 
 
-def evidence(registry: Registry, slot: int, points: int) -> SeriesEvidence:
-    """Describe one derived series as it is now, with its newest points."""
-    slots, meta = registry.slots, registry.metas[slot]
-    width = float(spread(slots, np.array([slot]), registry.config)[0])
-    base = float(slots.base[slot])
-    kept = min(points, int(slots.seen[slot]))
-    newest = zip(slots.times[slot, MAX_POINTS - kept :].tolist(), slots.values[slot, MAX_POINTS - kept :].tolist(), strict=True)
-    return SeriesEvidence(
-        series=meta.series,
-        service=meta.service,
-        instance=meta.instance,
-        metric=meta.metric,
-        kind=meta.kind,
-        unit=meta.unit,
-        direction=meta.direction,
-        value=_short(float(slots.values[slot, -1])),
-        baseline=_short(base),
-        low=_short(base - width),
-        high=_short(base + width),
-        z=round(float(slots.z[slot]), 3),
-        peak_z=round(float(slots.peak[slot]), 3) if slots.state[slot] != ORDINARY else 0.0,
-        points=tuple([(at, _short(value)) for at, value in newest]),
-    )
+def evidence(registry: Registry, rows: Ints, points: int) -> list[SeriesEvidence]:
+    """Describe derived series as they are now, each with its newest points."""
+    slots = registry.slots
+    width = spread(slots, rows, registry.config)
+    base = slots.base[rows]
+    peak = np.where(slots.state[rows] != ORDINARY, slots.peak[rows], 0.0)
+    columns = (
+        rows, slots.values[rows, -1], base, base - width, base + width, np.round(slots.z[rows], 3), np.round(peak, 3),
+        np.minimum(points, slots.seen[rows]), slots.times[rows], slots.values[rows],
+    )  # fmt: skip
+    found = []
+    for slot, value, middle, low, high, z, worst, kept, times, values in zip(*(column.tolist() for column in columns), strict=True):
+        meta = registry.metas[slot]
+        first = MAX_POINTS - kept
+        found.append(
+            SeriesEvidence(
+                series=meta.series,
+                service=meta.service,
+                instance=meta.instance,
+                metric=meta.metric,
+                kind=meta.kind,
+                unit=meta.unit,
+                direction=meta.direction,
+                value=_short(value),
+                baseline=_short(middle),
+                low=_short(low),
+                high=_short(high),
+                z=z,
+                peak_z=worst,
+                points=tuple(zip(times[first:], map(_short, values[first:]), strict=True)),
+            )
+        )
+    return found
 
 
 class Directory:
@@ -103,27 +113,20 @@ def health(registry: Registry, directory: Directory, at: int, source: Position) 
 
 
 def _health(registry: Registry, service: str, kind: Kind, rows: Ints, at: int, lately: int, points: int, source: Position) -> Health:
-    slots, metas = registry.slots, registry.metas
-    worst = sorted(rows.tolist(), key=lambda slot: _worst_first(registry, slot, lately))[: registry.config.health_series]
+    slots = registry.slots
+    state, sign, z = slots.state[rows], slots.sign[rows], slots.z[rows]
+    bad = np.where(sign == 0, np.abs(z), z * sign)
+    worst = np.lexsort((rows, -bad, slots.bad_at[rows] < lately, state == ORDINARY))[: registry.config.health_series]
     return Health(
         id=derive_id("hea", service, kind.value, at),
         service=service,
         kind=kind,
         at=at,
         series_count=len(rows),
-        anomalous=int((slots.state[rows] != ORDINARY).sum()),
-        series=tuple([evidence(registry, slot, points) for slot in worst]),
+        anomalous=int((state != ORDINARY).sum()),
+        series=tuple(evidence(registry, rows[worst], points)),
         source=source,
     )
-
-
-def _worst_first(registry: Registry, slot: int, lately: int) -> tuple[bool, bool, float, str]:
-    slots, meta = registry.slots, registry.metas[slot]
-    return (slots.state[slot] == ORDINARY, slots.bad_at[slot] < lately, -_bad(meta, float(slots.z[slot])), meta.series)
-
-
-def _bad(meta: Meta, z: float) -> float:
-    return {Direction.UP: z, Direction.DOWN: -z}.get(meta.direction, abs(z))
 
 
 def _short(value: float) -> float:

@@ -15,8 +15,8 @@ import numpy as np
 
 from models.detection.judge import ORDINARY, SHIFTED, SILENT
 from models.detection.packed import Floats, Ints
-from models.detection.registry import Registry
-from models.detection.tables import NONE
+from models.detection.series.registry import Registry
+from models.detection.series.tables import NONE
 from schemas.config.detect import DetectConfig
 
 INTERVAL_WEIGHT = 0.1  # of the newest interval
@@ -82,8 +82,8 @@ def look(registry: Registry, active: int, config: DetectConfig) -> Silences:
             continue
         whole = active - int(registry.insts.heard[units.inst[unit]]) > limits[unit]
         verdict = _explain(registry, unit, active, float(limits[unit]), whole=whole)
+        units.gone[unit] = verdict is not Verdict.DOWN  # said once, or never
         if verdict is Verdict.GONE:
-            units.gone[unit] = True
             settled += _open(registry, unit, whole=whole)
         elif verdict is Verdict.SILENT and slots.judged[slot] and slots.state[slot] == ORDINARY:
             silent.append(slot)

@@ -18,7 +18,7 @@ from models.detection.packed import Ints
 class Source(msgspec.Struct):
     mark: int = -1  # highest offset taken
     newest: int = 0  # event time
-    heard: int = 0  # the newest tick when a row of it came; 0: before any tick
+    heard: int = 0  # the first tick after its newest row; 0: none has come since
     idle: bool = False
 
 
@@ -45,7 +45,7 @@ class Sources:
         source = self.all[number]
         newest = np.maximum.accumulate(np.maximum(at, source.newest))
         others = [other.newest for i, other in enumerate(self.all) if i != number and other.newest and not other.idle]
-        source.newest, source.heard, source.idle = int(newest[-1]), self.tick, False
+        source.newest, source.heard, source.idle = int(newest[-1]), 0, False
         return np.minimum(newest, min(others)) - lateness if others else newest - lateness
 
     def pass_time(self, tick: int, idle_ms: int, lateness: int, window_ms: int) -> int | None:

@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from models.detection.increase import Rows
 from models.detection.judge import configure
-from models.detection.registry import Meta, Registry, empty, register
 from models.detection.report import Directory
+from models.detection.series.define import register
+from models.detection.series.increase import Rows
+from models.detection.series.registry import Meta, Registry, empty
 from models.detection.silence import ActiveClock
 from models.detection.sources import Source, Sources
 from schemas.config.detect import DetectConfig
@@ -111,7 +112,6 @@ def _shape(config: DetectConfig) -> tuple[int, int, float]:
 
 def _reconfigure(registry: Registry) -> None:
     """Let the present configuration judge, whatever the one was that took the snapshot."""
-
     for slot, meta in registry.metas.items():
         unit = "" if meta.metric.endswith(":rate") and meta.unit == "1/s" else meta.unit.removesuffix("/s")
         configure(registry.slots, slot, registry.config.kinds[meta.kind], unit, meta.direction, judged=bool(registry.slots.judged[slot]))

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka.admin import AdminClient
 
 from schemas.approvals import Arming
 from schemas.base import canonical
 from schemas.signals import Tick
 from schemas.topics import APPROVALS, DLQ
-from streams.harness.app import group_of
+from streams.harness.app import changelog_of, group_of
 from streams.harness.errors import Fatal, Poison
 from streams.harness.exits import EXIT_FATAL
 from streams.harness.fold import BACKFILL_HEADER
@@ -30,6 +31,7 @@ from streams.harness.stage import Effector, Output, Record, Stage
 from streams.harness.topics import NewLog, compare_topics, create_topics
 from streams.harness.view import LogView, ViewUnreadable
 from streams.harness.watchdog import orphans
+from streams.harness.worker import StageWorker
 from tests.faults.acting import Recording
 from tests.faults.counting import counting
 from tests.kafka.broker import KafkaBroker
@@ -240,6 +242,32 @@ async def test_every_partition_of_a_running_group_is_held(kafka: KafkaBroker, to
         await until(lambda: readiness.report()[0])
         assert orphans(made.kafka, group_of(stage.name), source, 3) == frozenset()
         assert orphans(made.kafka, group_of(stage.name), source, 4) == frozenset({3})
+
+
+async def test_a_static_member_that_gives_up_really_leaves_its_group(kafka: KafkaBroker, topics: Any, tmp_path: Path) -> None:
+    """Given a member whose assignment is of no use, when it leaves, then the group does not keep the assignment for its return."""
+    made = topics(kafka.bootstrap)
+    made.create(DLQ)
+    source, target = made.unique("left", 1), made.unique("out", 1)
+    stage, readiness = counting(f"left-{source}", source, target), Readiness()
+    create_topics(made.kafka, [NewLog(changelog_of(stage.name), 1, {})])
+    appender = await KafkaAppender(made.kafka).start()
+    worker = StageWorker(
+        stage, made.kafka, appender, instance="0", data_dir=tmp_path, partitions=1, readiness=readiness, snapshot_every_s=1.0
+    )
+    await worker.start()
+    await until(lambda: readiness.report()[0])
+    admin = AdminClient(made.kafka.confluent())
+
+    def members() -> list[str]:
+        group = admin.describe_consumer_groups([group_of(stage.name)])[group_of(stage.name)].result(10)
+        return [member.member_id for member in group.members]
+
+    (member,) = members()
+    await worker.app.consumer.leave_group()
+    assert member not in members()
+    await worker.stop()
+    await appender.stop()
 
 
 def _exit_code(bootstrap: str, source: str, folder: Path, body: str) -> tuple[int, str]:

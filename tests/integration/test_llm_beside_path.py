@@ -20,7 +20,6 @@ from schemas.config.runbooks import RunbookCatalogue
 from schemas.incidents import IncidentPhase
 from schemas.kinds import Kind
 from streams.harness.emit import emit, parse
-from streams.harness.embedded import EmbeddedBroker
 from streams.harness.fold import fold, restore
 from streams.harness.kafka import KafkaSettings
 from streams.harness.producer import KafkaAppender
@@ -29,6 +28,7 @@ from streams.harness.runner import serve
 from streams.harness.stage import Record
 from streams.harness.topics import create_topics
 from streams.harness.view import LogView
+from tests.api_serving import own_kafka
 from tests.llm_server import LlmServer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,9 +36,13 @@ sys.path.insert(0, str(ROOT / "tests" / "unit"))
 from incident_world import incident, reading, suspect  # noqa: E402
 
 CATALOGUE = load(RunbookCatalogue, ROOT / "config" / "runbooks.yaml").model_copy(
-    update={"proposing": load(RunbookCatalogue, ROOT / "config" / "runbooks.yaml").proposing.model_copy(update={"settle_s": 1.0})}
+    update={
+        "proposing": load(RunbookCatalogue, ROOT / "config" / "runbooks.yaml").proposing.model_copy(
+            update={"settle_s": 1.0, "patience_s": 2.0}
+        )
+    }
 )
-PROVIDERS = ("anthropic", "openai")
+__all__ = ["own_kafka"]  # a fixture
 
 
 @pytest.fixture
@@ -107,31 +111,33 @@ def proposals_without_llm(incidents: list[Record]) -> list[bytes]:
     return [output.value for output in outputs if output.topic == topics.APPROVALS.name]
 
 
-@pytest.mark.parametrize("provider", PROVIDERS)
-@pytest.mark.parametrize("mode", ["off", "ok", "slow", "garbage", "down"])
-async def test_the_proposal_is_the_same_whatever_the_llm_does(provider: str, mode: str, server: LlmServer, tmp_path: Path) -> None:
-    if mode == "off" and provider != PROVIDERS[0]:
-        pytest.skip("off is off for both")
+# Every mode, each provider at least twice; tests/unit/test_llm.py has every mode for both.
+CASES = [("anthropic", "off"), ("anthropic", "ok"), ("openai", "ok"), ("anthropic", "slow"), ("openai", "garbage"), ("openai", "down")]
+
+
+@pytest.mark.parametrize(("provider", "mode"), CASES)
+async def test_the_proposal_is_the_same_whatever_the_llm_does(
+    provider: str, mode: str, server: LlmServer, own_kafka: KafkaSettings, tmp_path: Path
+) -> None:
+    kafka = own_kafka
+    create_topics(kafka, topics.CATALOGUE)
     server.mode = mode
     server.answer["order"] = [1, 0, 2]  # it would rather do something else
     url = "http://127.0.0.1:9" if mode == "down" else server.url
-    with EmbeddedBroker() as broker:
-        kafka = KafkaSettings(broker.bootstrap)
-        create_topics(kafka, topics.CATALOGUE)
-        approvals, incidents = await Log(kafka, topics.APPROVALS.name).start(), await Log(kafka, topics.INCIDENTS.name).start()
-        llm = None if mode == "off" else effector(provider, url, 30.0 if mode == "slow" else 5.0)
-        async with running(kafka, llm, tmp_path):
-            await break_something(kafka)
-            proposed = await approvals.until("proposal")
-            if mode == "slow":
-                # The provider holds its answer back: the proposal stands in the log while it is still being asked.
-                await asyncio.to_thread(server.asked.wait, 30)
-                assert not any(r.header("airra.type") == b"explanation" for r in approvals.records)
-                server.ended.set()
-            if mode != "off":
-                explained = parse(APPROVAL_EVENTS, await approvals.until("explanation"))
-        await approvals.stop()
-        await incidents.stop()
+    approvals, incidents = await Log(kafka, topics.APPROVALS.name).start(), await Log(kafka, topics.INCIDENTS.name).start()
+    llm = None if mode == "off" else effector(provider, url, 30.0 if mode == "slow" else 5.0)
+    async with running(kafka, llm, tmp_path):
+        await break_something(kafka)
+        proposed = await approvals.until("proposal")
+        if mode == "slow":
+            # The provider holds its answer back: the proposal stands in the log while it is still being asked.
+            await asyncio.to_thread(server.asked.wait, 30)
+            assert not any(r.header("airra.type") == b"explanation" for r in approvals.records)
+            server.ended.set()
+        if mode != "off":
+            explained = parse(APPROVAL_EVENTS, await approvals.until("explanation"))
+    await approvals.stop()
+    await incidents.stop()
 
     live = [record.value for record in approvals.records if record.header("airra.type") == b"proposal"]
     assert live == proposals_without_llm(incidents.records)

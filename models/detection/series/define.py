@@ -1,76 +1,16 @@
-"""What each series id stands for, and which derived series come of it: definitions in, rows of the packed tables out."""
+"""Definitions in, rows of the packed tables out: instances, units, raw series, and the derived series that come of them."""
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, field
-
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
-from models.detection.judge import Slots, configure, slots_for
-from models.detection.packed import Ints, widened
-from models.detection.tables import BUCKET, COUNTER, GAUGE, IGNORED, NONE, Hists, Insts, Raws, Units
-from schemas.config.detect import DetectConfig
+from models.detection.series.registry import Meta, Registry, add_slot, derived, give_slot, set_slot
+from models.detection.series.tables import BUCKET, COUNTER, GAUGE, IGNORED, NONE
 from schemas.kinds import Direction, Kind, MetricType
 from schemas.samples import SeriesDef
 
 INFINITE = float("inf")
-
-
-class Meta(msgspec.Struct, frozen=True):
-    """What a derived series is called."""
-
-    series: str  # 16 hex digits: of a raw series its id; otherwise a hash of what it is derived from and the statistic
-    service: str
-    instance: str
-    metric: str
-    kind: Kind
-    unit: str
-    direction: Direction
-
-
-@dataclass
-class Registry:
-    """The tables, and the ways into them. `version` rises with every change of what there is."""
-
-    config: DetectConfig
-    raws: Raws
-    units: Units
-    hists: Hists
-    insts: Insts
-    slots: Slots
-    defs: dict[int, SeriesDef] = field(default_factory=dict)  # by raw row
-    metas: dict[int, Meta] = field(default_factory=dict)  # by slot
-    names: dict[int, tuple[str, str]] = field(default_factory=dict)  # by instance row: service and instance
-    index: dict[int, int] = field(default_factory=dict)  # series id → raw row
-    groups: dict[int, int] = field(default_factory=dict)  # histogram's group → unit
-    places: dict[tuple[str, str], int] = field(default_factory=dict)  # service and instance → instance row
-    members: dict[int, list[int]] = field(default_factory=dict)  # unit → raw rows
-    version: int = 0
-    _sorted: tuple[NDArray[np.uint64], Ints] | None = None
-
-    def find(self, ids: NDArray[np.uint64]) -> Ints:
-        """Return the raw row of each id, NONE where it is unknown."""
-        if self._sorted is None:
-            known = np.fromiter(self.index, np.uint64, len(self.index))
-            order = np.argsort(known)
-            self._sorted = known[order], np.fromiter(self.index.values(), np.int64, len(self.index))[order]
-        known, rows = self._sorted
-        if not len(known):
-            return np.full(len(ids), NONE, np.int64)
-        at = np.minimum(np.searchsorted(known, ids), len(known) - 1)
-        return np.where(known[at] == ids, rows[at], NONE)
-
-    def changed(self) -> None:
-        self.version += 1
-        self._sorted = None
-
-
-def empty(config: DetectConfig) -> Registry:
-    hists = widened(Hists(), bounds=config.max_buckets, counts=config.max_buckets)
-    return Registry(config, Raws(), Units(), hists, Insts(), slots_for(config))
 
 
 def register(registry: Registry, found: SeriesDef) -> bool:
@@ -111,20 +51,15 @@ def drop(registry: Registry, unit: int) -> None:
     if units.hist[unit] != NONE:
         registry.hists.give(int(units.hist[unit]))
     for slot in (units.primary[unit], units.median[unit], units.rate[unit]):
-        _give_slot(registry, int(slot))
+        give_slot(registry, int(slot))
     units.give(unit)
     insts.units[inst] -= 1
     if insts.units[inst] == 0:
-        _give_slot(registry, int(insts.ratio[inst]))
-        _give_slot(registry, int(insts.restarts[inst]))
+        give_slot(registry, int(insts.ratio[inst]))
+        give_slot(registry, int(insts.restarts[inst]))
         insts.give(inst)
         del registry.places[registry.names.pop(inst)]
     registry.changed()
-
-
-def derived(*parts: object) -> str:
-    """Return the 16 hex digits of a series that no producer sends."""
-    return hashlib.blake2b("\x1f".join(map(str, parts)).encode(), digest_size=8).hexdigest()
 
 
 def _same(known: SeriesDef, found: SeriesDef) -> bool:
@@ -193,7 +128,7 @@ def _single(registry: Registry, found: SeriesDef, unit: int, inst: int) -> None:
         unit=f"{found.unit}/s" if counter else found.unit,
         direction=found.direction,
     )
-    units.primary[unit] = _slot(registry, meta, found.unit, judged=judged)
+    units.primary[unit] = add_slot(registry, meta, found.unit, judged=judged)
     if units.errors[unit]:
         _note_disjoint(registry, inst)
 
@@ -205,7 +140,7 @@ def _count_requests(registry: Registry, found: SeriesDef, inst: int, *, counter:
     if counter and not insts.counted[inst]:
         insts.counted[inst] = True
         for slot in units.rate[mine][(units.rate[mine] != NONE) & units.requests[mine]].tolist():
-            _set_slot(registry, slot, msgspec.structs.replace(registry.metas[slot], kind=Kind.OTHER), "", judged=True)
+            set_slot(registry, slot, msgspec.structs.replace(registry.metas[slot], kind=Kind.OTHER), "", judged=True)
     if insts.ratio[inst] == NONE:
         insts.ratio[inst] = _instance_slot(registry, found, "error_ratio", Kind.ERRORS, "ratio", Direction.UP)
         registry.slots.judged[units.primary[mine[units.errors[mine]]]] = False
@@ -234,30 +169,13 @@ def _histogram_slot(registry: Registry, found: SeriesDef, statistic: str, kind: 
         unit="1/s" if rate else found.unit,
         direction=Direction.NONE if rate else found.direction,
     )
-    return _slot(registry, meta, "" if rate else found.unit, judged=judged)
+    return add_slot(registry, meta, "" if rate else found.unit, judged=judged)
 
 
 def _instance_slot(registry: Registry, found: SeriesDef, metric: str, kind: Kind, unit: str, direction: Direction) -> int:
     series = derived(found.service, found.instance, metric)
     meta = Meta(series=series, service=found.service, instance=found.instance, metric=metric, kind=kind, unit=unit, direction=direction)
-    return _slot(registry, meta, unit, judged=True)
-
-
-def _slot(registry: Registry, meta: Meta, unit: str, *, judged: bool) -> int:
-    slot = registry.slots.take()
-    _set_slot(registry, slot, meta, unit, judged=judged)
-    return slot
-
-
-def _set_slot(registry: Registry, slot: int, meta: Meta, unit: str, *, judged: bool) -> None:
-    registry.metas[slot] = meta
-    configure(registry.slots, slot, registry.config.kinds[meta.kind], unit, meta.direction, judged=judged)
-
-
-def _give_slot(registry: Registry, slot: int) -> None:
-    if slot != NONE:
-        registry.slots.give(slot)
-        del registry.metas[slot]
+    return add_slot(registry, meta, unit, judged=True)
 
 
 def _insert_bucket(registry: Registry, hist: int, row: int, unit: int, bound: float) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from models.detection.judge import NEVER
 from models.detection.packed import Bools, Floats, Ints
-from models.detection.tables import Raws
+from models.detection.series.tables import Raws
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +58,10 @@ def fold_window(rows: Rows, raws: Raws) -> Folded:
 
     Changes `raws`: the newest sample of each.
     """
-    same = np.append((rows.raw[1:] == rows.raw[:-1]) & (rows.at[1:] == rows.at[:-1]), False)  # noqa: FBT003
+    same = np.append((rows.raw[1:] == rows.raw[:-1]) & (rows.at[1:] == rows.at[:-1]), False)
     fresh = ~same & (rows.at > raws.last_t[rows.raw])
     raw, at, value = rows.raw[fresh], rows.at[fresh], rows.value[fresh]
-    first = np.append(True, raw[1:] != raw[:-1]) if len(raw) else np.zeros(0, np.bool_)  # noqa: FBT003
+    first = np.append(True, raw[1:] != raw[:-1]) if len(raw) else np.zeros(0, np.bool_)
     starts = np.flatnonzero(first)
     ends = np.append(starts[1:], len(raw)) - 1
     own = raw[starts]

@@ -45,7 +45,7 @@ class Units(Packed):
     heard: Ints = column(np.int64, fill=NEVER)
     times: Ints = column(np.int64)  # how often it was heard
     interval: Floats = column(np.float64)
-    gone: Bools = column(np.bool_)  # silent, and its silence says nothing
+    gone: Bools = column(np.bool_)  # silent, and that is settled: said, or not worth saying
 
 
 @dataclass

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from models.detection.increase import Folded
 from models.detection.judge import NEVER
 from models.detection.packed import Bools, Floats, Ints
-from models.detection.quantile import quantile
-from models.detection.registry import Registry
-from models.detection.tables import BUCKET, COUNTER, EVENTS, GAUGE, NONE
+from models.detection.series.increase import Folded
+from models.detection.series.quantile import quantile
+from models.detection.series.registry import Registry
+from models.detection.series.tables import BUCKET, COUNTER, EVENTS, GAUGE, NONE
 from schemas.config.detect import DetectConfig
 
 MOST = 0.5  # of an instance's counters that begin anew together: the process did, not one counter's owner

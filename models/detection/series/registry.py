@@ -1,0 +1,96 @@
+"""What each series id stands for, and which derived series come of it: definitions in, rows of the packed tables out."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from models.detection.judge import Slots, configure, slots_for
+from models.detection.packed import Ints, widened
+from models.detection.series.tables import NONE, Hists, Insts, Raws, Units
+from schemas.config.detect import DetectConfig
+from schemas.kinds import Direction, Kind
+from schemas.samples import SeriesDef
+
+
+class Meta(msgspec.Struct, frozen=True):
+    """What a derived series is called."""
+
+    series: str  # 16 hex digits: of a raw series its id; otherwise a hash of what it is derived from and the statistic
+    service: str
+    instance: str
+    metric: str
+    kind: Kind
+    unit: str
+    direction: Direction
+
+
+@dataclass
+class Registry:
+    """The tables, and the ways into them. `version` rises with every change of what there is."""
+
+    config: DetectConfig
+    raws: Raws
+    units: Units
+    hists: Hists
+    insts: Insts
+    slots: Slots
+    defs: dict[int, SeriesDef] = field(default_factory=dict)  # by raw row
+    metas: dict[int, Meta] = field(default_factory=dict)  # by slot
+    names: dict[int, tuple[str, str]] = field(default_factory=dict)  # by instance row: service and instance
+    index: dict[int, int] = field(default_factory=dict)  # series id → raw row
+    groups: dict[int, int] = field(default_factory=dict)  # histogram's group → unit
+    places: dict[tuple[str, str], int] = field(default_factory=dict)  # service and instance → instance row
+    members: dict[int, list[int]] = field(default_factory=dict)  # unit → raw rows
+    version: int = 0
+    _sorted: tuple[NDArray[np.uint64], Ints] | None = None
+
+    def find(self, ids: NDArray[np.uint64]) -> Ints:
+        """Return the raw row of each id, NONE where it is unknown."""
+        if self._sorted is None:
+            known = np.fromiter(self.index, np.uint64, len(self.index))
+            order = np.argsort(known)
+            self._sorted = known[order], np.fromiter(self.index.values(), np.int64, len(self.index))[order]
+        known, rows = self._sorted
+        if not len(known):
+            return np.full(len(ids), NONE, np.int64)
+        at = np.minimum(np.searchsorted(known, ids), len(known) - 1)
+        return np.where(known[at] == ids, rows[at], NONE)
+
+    def changed(self) -> None:
+        self.version += 1
+        self._sorted = None
+
+
+def empty(config: DetectConfig) -> Registry:
+    hists = widened(Hists(), bounds=config.max_buckets, counts=config.max_buckets)
+    return Registry(config, Raws(), Units(), hists, Insts(), slots_for(config))
+
+
+def derived(*parts: object) -> str:
+    """Return the 16 hex digits of a series that no producer sends."""
+    return hashlib.blake2b("\x1f".join(map(str, parts)).encode(), digest_size=8).hexdigest()
+
+
+def add_slot(registry: Registry, meta: Meta, unit: str, *, judged: bool) -> int:
+    """Make one derived series."""
+    slot = registry.slots.take()
+    set_slot(registry, slot, meta, unit, judged=judged)
+    return slot
+
+
+def set_slot(registry: Registry, slot: int, meta: Meta, unit: str, *, judged: bool) -> None:
+    """Say what a derived series is called and how it is judged."""
+    registry.metas[slot] = meta
+    configure(registry.slots, slot, registry.config.kinds[meta.kind], unit, meta.direction, judged=judged)
+
+
+def give_slot(registry: Registry, slot: int) -> None:
+    """Give up a derived series, if there is one."""
+    if slot != NONE:
+        registry.slots.give(slot)
+        del registry.metas[slot]

@@ -1,0 +1,109 @@
+"""What a person gets wrong at the command line ends in one clear line and the right exit code."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FAILED, WRONG_USAGE = 1, 2
+
+
+def airra(*arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("AIRRA_")}
+    env |= {f"AIRRA_{name.upper()}": str(value) for name, value in settings.items()}
+    command = [sys.executable, "-m", "cli.main", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL)
+
+
+def said(answer: subprocess.CompletedProcess[str]) -> str:
+    assert "Traceback" not in answer.stderr
+    return answer.stderr
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    return shutil.copytree(ROOT / "config", tmp_path / "config")
+
+
+@pytest.mark.parametrize("command", [("topics", "check"), ("act", "status"), ("worker", "detect"), ("worker", "control")])
+def test_a_broker_that_is_not_there(command: tuple[str, ...], tmp_path: Path) -> None:
+    answer = airra(*command, kafka_bootstrap="127.0.0.1:9", data_dir=tmp_path)
+    assert answer.returncode == FAILED
+    assert "no Kafka at 127.0.0.1:9" in said(answer)
+    assert "AIRRA_KAFKA_BOOTSTRAP" in answer.stderr
+
+
+def test_a_missing_topic_is_named_with_what_to_do(any_broker: Any, tmp_path: Path) -> None:
+    answer = airra("worker", "dedup", kafka_bootstrap=any_broker.bootstrap, data_dir=tmp_path)
+    assert answer.returncode == FAILED
+    assert "has no topic airra.alerts.v1" in said(answer)
+    assert "airra topics create" in answer.stderr
+
+
+def test_a_settings_typo(tmp_path: Path) -> None:
+    answer = airra("topics", "check", kafka_botstrap="x", data_dir=tmp_path)
+    assert answer.returncode == WRONG_USAGE
+    assert "AIRRA_KAFKA_BOTSTRAP is not a setting; did you mean AIRRA_KAFKA_BOOTSTRAP?" in said(answer)
+
+
+def test_an_unknown_runbook_action_names_its_place_and_the_allowed_ones(config: Path, tmp_path: Path) -> None:
+    file = config / "runbooks.yaml"
+    text = file.read_text()
+    assert "action: restart" in text
+    file.write_text(text.replace("action: restart", "action: reboot", 1))
+    answer = airra("worker", "control", config_dir=config, data_dir=tmp_path)
+    assert answer.returncode == WRONG_USAGE
+    assert f"{file}: runbooks." in said(answer)
+    assert "'restart'" in answer.stderr
+    assert "reboot" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("detect", "sigmaa: 3\n", "did you mean sigma?"),
+        ("policy", "rules: [{decide: maybe}]\n", "rules.0.decide"),
+        ("metrics", "metrics: [\n", "not YAML"),
+        ("topology", "services: [{name: a}]\ncalls: [{from: a, to: b}]\n", "not listed: b"),
+    ],
+)
+def test_a_mistake_in_a_file_is_named_with_its_place(name: str, text: str, says: str, config: Path, tmp_path: Path) -> None:
+    (config / f"{name}.yaml").write_text(text)
+    role = {"detect": "detect", "metrics": "normalise"}.get(name, "control")
+    answer = airra("worker", role, config_dir=config, data_dir=tmp_path)
+    assert answer.returncode == WRONG_USAGE
+    assert f"{name}.yaml" in said(answer)
+    assert says in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (("worker", "detekt"), "the roles are normalise"),
+        (("demo",), "give --yes"),
+        (("demo", "--yes", "--fault", "nonsense"), "no fault named nonsense"),
+        (("demo", "--yes", "--scenario", "/nowhere.yaml"), "/nowhere.yaml"),
+        (("act", "arm", "--for", "soon"), "write 90s, 15m or 8h"),
+        (("approvals", "ls"), "no API runs"),
+    ],
+)
+def test_wrong_usage_is_exit_2(command: tuple[str, ...], says: str, tmp_path: Path) -> None:
+    answer = airra(*command, data_dir=tmp_path)
+    assert answer.returncode == WRONG_USAGE
+    assert says in said(answer)
+
+
+def test_an_unknown_option_is_exit_2() -> None:
+    assert airra("demo", "--fast").returncode == WRONG_USAGE
+
+
+def test_every_command_has_help_with_an_example() -> None:
+    for command in (("demo",), ("up",), ("worker",), ("api",), ("doctor",), ("sql",), ("topics", "create"), ("dlq", "ls"), ("act", "arm")):
+        answer = airra(*command, "--help")
+        assert answer.returncode == 0
+        assert "Example" in answer.stdout, command

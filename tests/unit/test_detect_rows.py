@@ -1,0 +1,196 @@
+"""The one fate of each row: folded, duplicate, late, moved, clamped, unknown; and what bounds the state."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from models.detection.fold import Detector
+from models.detection.judge import slots_for
+from models.detection.series.quantile import quantile
+from models.detection.sources import Sources
+from models.detection.state import restore, snapshot
+from schemas.config.detect import DetectConfig
+from schemas.kinds import Direction, Kind
+from schemas.samples import BATCH_HEADER, decode_batch, decode_series, decode_source
+from schemas.signals import Health, Phase
+from tests.unit.detect_feed import CONFIG, T0, Log, anomalies, each_second, histogram, phases, read, series, signals
+
+A = series("cart", Kind.POOL, unit="ratio")
+B = series("shop", Kind.POOL, unit="ratio")
+
+
+def fates(log: Log, config: DetectConfig = CONFIG) -> tuple[Counter[str], Detector]:
+    """Fold and count fates; each accepted row ends in exactly one."""
+    detector = Detector(restore(None, config), config)
+    found: Counter[str] = Counter()
+    for record in log.records:
+        kind = record.header("airra.type")
+        if kind == b"series":
+            found += detector.define(decode_series(record.value)).fates
+        elif kind == b"samples":
+            found += detector.take(decode_batch(record.value), decode_source(record.header(BATCH_HEADER)), record.timestamp).fates
+    return found, detector
+
+
+def test_each_row_has_one_fate_and_the_counts_add_up() -> None:
+    log = Log().define(A)
+    for i in range(10):
+        log.rows([(A, T0 + 1000 * i, 0.1)])
+    log.batch([(A, T0 + 9000, 0.1, 9)])  # at the mark: a repeat
+    log.rows([(B, T0 + 10_000, 0.1)])  # never defined
+    log.rows([(A, T0 + 2000, 0.5)])  # its window is closed and its series is further
+    log.rows([(A, T0 + 9000, 0.3)])  # a second value of one time: the later stands
+    log.rows([(A, T0 + 20_000, 0.1)])
+    found, detector = fates(log)
+    assert found == {"folded": 10, "duplicate": 1, "unknown_series": 1, "late": 1, "same_time": 1}
+    assert sum(map(len, detector.state.pending)) == 1  # 15 rows in all
+
+
+def test_a_late_row_that_is_news_of_its_series_goes_into_the_oldest_open_window() -> None:
+    log = Log().define(A, B)
+    for i in range(20):
+        log.rows([(A, T0 + 1000 * i, 0.1)])
+        log.rows([(B, T0 + 1000 * i - 4000, 0.2)])  # a clock that is four seconds behind
+    found, _ = fates(log)
+    assert found["late"] == 0
+    assert found["late_moved"] >= 15
+    last = [one for one in signals(log.rows([(A, T0 + 40_000, 0.1)])) if isinstance(one, Health) and one.service == "shop"][-1]
+    assert last.series[0].value == 0.2
+
+
+def test_a_row_from_the_future_counts_at_its_records_time_and_does_not_move_the_watermark_far() -> None:
+    log = Log().define(A, B)
+    for i in range(70):
+        log.rows([(A, T0 + 1000 * i, 0.1), (B, T0 + 1000 * i + (240_000 if i == 50 else 0), 0.1)], now=T0 + 1000 * i + 200)
+    found, detector = fates(log)
+    assert found["clamped"] == 1
+    assert found["late"] == 0
+    assert detector.state.closed == (T0 + 68_000) // 1000
+    assert anomalies(log) == []
+
+
+def test_the_slowest_source_holds_the_watermark_until_ticks_say_it_is_idle() -> None:
+    sources = Sources()
+    first, second = sources.number("metrics", 0), sources.number("metrics", 1)
+    assert sources.watermarks(first, np.array([T0, T0 + 5000]), 1000).tolist() == [T0 - 1000, T0 + 4000]
+    assert sources.watermarks(second, np.array([T0 + 1000]), 1000).tolist() == [T0]
+    assert sources.pass_time(T0 + 5000, 10_000, 1000, 1000) == T0
+    sources.watermarks(first, np.array([T0 + 20_000]), 1000)
+    assert sources.pass_time(T0 + 15_000, 10_000, 1000, 1000) == T0 + 19_000
+    assert sources.idle == 1
+    assert sources.pass_time(T0 + 60_000, 10_000, 1000, 1000) == T0 + 21_000, "all are idle: what came is closed, no further"
+    assert sources.pass_time(T0 + 900_000, 10_000, 1000, 1000) == T0 + 21_000
+
+
+def test_a_source_that_is_away_does_not_stop_the_others_alarms() -> None:
+    log = Log().define(A, B)
+    for i in range(100):
+        log.rows([(A, T0 + 1000 * i, 0.9 if i >= 70 else 0.1)])
+        if i < 40:
+            log.rows([(B, T0 + 1000 * i, 0.1)], partition=1)
+        if i % 5 == 0:
+            log.tick(T0 + 1000 * i)
+    opened = phases(log, Phase.OPENED)
+    assert [(one.evidence.service, one.reason.value) for one in opened] == [("shop", "silence"), ("cart", "shift")]
+
+
+def test_too_many_waiting_rows_close_the_oldest_windows() -> None:
+    config = CONFIG.model_copy(update={"max_pending": 50})
+    log = Log().define(A, B).rows([(B, T0, 0.1)], partition=1)
+    log.rows([(A, T0 + 1000 * i, 0.1) for i in range(200)])  # the other source holds the watermark back
+    found, detector = fates(log, config)
+    assert sum(map(len, detector.state.pending)) <= 50
+    assert found["folded"] >= 150
+    assert found["late"] == 0
+
+
+def test_the_longest_silent_series_make_room_and_are_counted() -> None:
+    config = CONFIG.model_copy(update={"max_series": 20})
+    many = [series("cart", Kind.POOL, unit="ratio", instance=f"i:{n:02}") for n in range(30)]
+    detector = Detector(restore(None, config), config)
+    log = Log().define(*many[:20]).rows([(one, T0 + 1000 * i, 0.1) for i in range(5) for one in many[:20] if i < 3 or one is not many[7]])
+    evicted = 0
+    for record in log.records:
+        if record.header("airra.type") == b"series":
+            evicted += detector.define(decode_series(record.value)).evicted
+        else:
+            detector.take(decode_batch(record.value), decode_source(record.header(BATCH_HEADER)), record.timestamp)
+    assert evicted == 0
+    assert detector.define(many[20:22]).evicted == 3  # new ones have not been heard yet: they go first if nothing else is silent
+    assert detector.state.registry.raws.count == 19
+
+
+def test_a_series_silent_for_very_long_is_forgotten_and_its_anomaly_closed() -> None:
+    config = CONFIG.model_copy(update={"forget_s": 60.0, "health_s": 60.0, "health_watched_s": 60.0})
+    log = each_second(200, lambda i: [(B, 0.1), *([(A, 0.1)] if i < 40 else [])], A, B)
+    opened, closed = phases(log, Phase.OPENED, config), phases(log, Phase.CLOSED, config)
+    assert [one.anomaly for one in opened] == [one.anomaly for one in closed]
+    _, detector = fates(log, config)
+    assert detector.state.registry.slots.count == 1
+    assert (closed[0].at - opened[0].opened_at) // 1000 in range(59, 63)
+
+
+def test_a_changed_definition_replaces_the_old_one_and_a_repeated_one_changes_nothing() -> None:
+    detector = Detector(restore(None, CONFIG), CONFIG)
+    detector.define([A, B, *histogram("cart", (0.1, 1.0, None))])
+    before = snapshot(detector.state)
+    detector.define([A, *histogram("cart", (0.1, 1.0, None))])
+    assert snapshot(detector.state) == before
+    detector.define([series("cart", Kind.SATURATION, metric=A.metric)])
+    assert {meta.kind for meta in detector.state.registry.metas.values() if meta.metric == A.metric and meta.service == "cart"} == {
+        Kind.SATURATION
+    }
+
+
+def test_buckets_may_be_defined_in_any_order_and_beyond_the_cap_they_are_counted() -> None:
+    buckets = histogram("cart", (0.1, 0.2, 0.4, None))
+    shuffled = [buckets[i] for i in (2, 0, 3, 1)]
+    growth = dict(zip([one.id for one in buckets], (10.0, 40.0, 90.0, 100.0), strict=True))
+    logs = [each_second(12, lambda i: [(b, growth[b.id] * i) for b in buckets], *order) for order in (buckets, shuffled)]
+    first, second = ([one.series for one in signals(log) if isinstance(one, Health)] for log in logs)
+    assert first == second
+    found, _ = fates(
+        Log().define(*histogram("cart", (*[float(i) for i in range(1, 9)], None))), CONFIG.model_copy(update={"max_buckets": 4})
+    )
+    assert found["bucket_above_cap"] == 5
+
+
+def test_another_ring_size_keeps_what_series_mean_and_starts_their_past_anew() -> None:
+    log = each_second(50, lambda _: [(A, 0.1)], A)
+    _, detector = fates(log)
+    other = CONFIG.model_copy(update={"history_points": 40})
+    state = restore(snapshot(detector.state), other)
+    assert state.registry.index == {A.id: 0}
+    assert state.sources.all[0].mark == 49
+    assert state.registry.slots.seen[0] == 0
+    assert slots_for(other).ring.shape[1] == 40
+
+
+@pytest.mark.parametrize(
+    ("q", "counts", "expected"),
+    [
+        (0.5, [0, 10, 10, 10], 0.15),  # all in (0.1, 0.2]
+        (0.5, [10, 10, 10, 10], 0.05),  # all in the first, which begins at 0
+        (0.95, [0, 0, 0, 10], 0.4),  # beyond every finite bound
+        (0.95, [10, 10, 18, 20], 0.4),  # rank 19 is in the last bucket
+        (0.9, [10, 10, 20, 20], 0.36),
+        (0.5, [10, 9, 20, 20], 0.1),  # counts that seem to fall are read as flat
+    ],
+)
+def test_a_quantile_equals_the_one_computed_by_hand(q: float, counts: list[float], expected: float) -> None:
+    bounds = np.array([[0.1, 0.2, 0.4, np.inf, np.inf]])
+    found = quantile(q, bounds, np.array([[*counts, 0.0]]), np.array([4]))
+    assert found.tolist() == pytest.approx([expected])
+
+
+def test_a_configuration_without_a_kind_or_with_a_misspelt_one_is_refused() -> None:
+    good = CONFIG.model_dump(mode="json")
+    for wrong in ({**good, "kinds": {"latency": {}}}, {**good, "sigmas": 3}, {**good, "min_history": 100}, {**good, "health_s": 2.5}):
+        with pytest.raises(ValueError, match=r"kinds lacks|Extra|min_history|multiples"):
+            DetectConfig.model_validate(wrong)
+    assert CONFIG.kinds[Kind.REQUESTS].opens is False
+    assert read([]) == []
+    assert Direction.UP in Direction
