@@ -10,6 +10,8 @@ from prometheus_client import Counter
 from pydantic import TypeAdapter
 
 from models.approvals import ApprovalBook, fold
+from models.execution import log as actions_log
+from models.execution.log import ActionLog
 from models.incidents.book import IncidentBook
 from schemas.actions import ACTION_EVENTS, Epoch, Finished, Grant, Refused, Started
 from schemas.approvals import APPROVAL_EVENTS, Decision, Explanation, Proposal
@@ -95,7 +97,7 @@ class ReadModel:
     of_proposal: Kept[list[str]] = field(default_factory=lambda: Kept[list[str]]("of_proposal"))  # actions, in log order
     doings: Kept[Doing] = field(default_factory=lambda: Kept[Doing]("doings"))
     outcomes: Kept[Outcome] = field(default_factory=lambda: Kept[Outcome]("outcomes"))  # newest version, by action
-    epoch: int = -1
+    log: ActionLog = field(default_factory=ActionLog)  # tells which words on the actions log count
 
     def __post_init__(self) -> None:
         self.approvals = ApprovalBook(policy=self.policy)
@@ -124,17 +126,18 @@ class ReadModel:
 
     def fold_actions(self, record: Record) -> None:
         event = parse(ACTION_EVENTS, record)
+        if not actions_log.fold(self.log, event, record.offset):
+            return  # a repeat, or an older owner's word
         if isinstance(event, Epoch):
-            self.epoch = record.offset
-        elif isinstance(event, Grant):
+            return
+        if isinstance(event, Grant):
             if event.id not in self.doings:
                 self.doings.put(event.id, Doing(event))
                 _add(self.of_proposal.setdefault(event.proposal, list), event.id)
         elif (doing := self.doings.get(event.action)) is None:
             return
         elif isinstance(event, Started):
-            if event.epoch == self.epoch:  # an older owner's word does not count
-                doing.started = doing.started or event
+            doing.started = doing.started or event
         elif isinstance(event, Refused):
             doing.refused = doing.refused or event
         else:

@@ -88,6 +88,6 @@ class DetectConfig(Strict):
             raise ValueError(f"kinds lacks {', '.join(missing)}")
         if self.min_history > self.history_points:
             raise ValueError("min_history is above history_points: nothing would ever be judged")
-        if self.health_s % self.window_s or self.health_watched_s % self.window_s:
+        if any(round(every * 1000) % round(self.window_s * 1000) for every in (self.health_s, self.health_watched_s)):
             raise ValueError("health_s and health_watched_s are multiples of window_s")
         return self

@@ -95,7 +95,8 @@ async def test_the_heritage_table_from_incident_to_resolved(world):
     epoch = world.put(topics.ACTIONS, "epoch", Epoch(id="epo-1", owner="a", at=NOW)).offset
     world.put(topics.ACTIONS, action, about(granted, Started, epoch=epoch, seen=Seen()))
     assert await state() == ("started", "acting")
-    world.put(topics.ACTIONS, action, about(granted, Finished, status=FinishStatus.SUCCEEDED, before={"workers": 2}, after={"workers": 2}))
+    ended = {"status": FinishStatus.SUCCEEDED, "before": {"workers": 2}, "after": {"workers": 2}}
+    world.put(topics.ACTIONS, action, about(granted, Finished, epoch=epoch, **ended))
     assert await state() == ("succeeded", "verifying")
     world.put(topics.OUTCOMES, action, outcome(action))
     world.put(topics.INCIDENTS, "inc-1", incident(version=2, phase=IncidentPhase.RESOLVED))
@@ -242,17 +243,19 @@ async def test_execute_reads_the_logs_to_their_end_or_refuses(world):
 async def test_a_refused_action_says_why(world):
     await post(world, "/api/v1/approvals/prp-1/approve", approval("alice", "live"))
     granted = grant(world)
-    world.put(topics.ACTIONS, granted.id, about(granted, Refused, reason=RefusalReason.NOT_ARMED, seen=Seen()))
+    epoch = world.put(topics.ACTIONS, "epoch", Epoch(id="epo-1", owner="a", at=NOW)).offset
+    world.put(topics.ACTIONS, granted.id, about(granted, Refused, epoch=epoch, reason=RefusalReason.NOT_ARMED, seen=Seen()))
     answer = (await post(world, f"/api/v1/actions/{granted.id}/execute")).json()
     assert (answer["status"], answer["detail"]) == ("refused", "not_armed")
 
 
-async def test_a_start_of_an_older_owner_does_not_count(world):
+async def test_the_words_of_an_older_owner_do_not_count(world):
     await post(world, "/api/v1/approvals/prp-1/approve", approval("alice", "live"))
     granted = grant(world)
     old = world.put(topics.ACTIONS, "epoch", Epoch(id="epo-1", owner="a", at=NOW)).offset
     world.put(topics.ACTIONS, "epoch", Epoch(id="epo-2", owner="b", at=NOW))
     world.put(topics.ACTIONS, granted.id, about(granted, Started, epoch=old, seen=Seen()))
+    world.put(topics.ACTIONS, granted.id, about(granted, Finished, epoch=old, status=FinishStatus.SUCCEEDED))
     assert (await post(world, f"/api/v1/actions/{granted.id}/execute")).json()["status"] == "granted"
 
 

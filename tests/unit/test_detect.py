@@ -25,6 +25,7 @@ POOL = series("cart", Kind.POOL, unit="ratio")
 REQUESTS = counter("cart", Kind.REQUESTS, unit="requests", direction=Direction.NONE)
 ERRORS = counter("cart", Kind.ERRORS, unit="errors")
 MB = 1_048_576
+HASTY = CONFIG.model_copy(update={"health_s": 1.0, "health_watched_s": 1.0})
 
 
 def seconds(at: int) -> float:
@@ -127,6 +128,23 @@ def test_quantiles_are_those_of_prometheus() -> None:
     assert found["p95"].value == 0.4
     assert found["rate"].value == pytest.approx(100)
     assert len({one.series for one in found.values()}) == 3
+
+
+def test_a_histogram_that_began_anew_counts_from_nothing_in_every_bucket() -> None:
+    buckets = histogram("cart", (0.1, 0.2, None))
+    before, after = (0.0, 10.0, 100.0), (20.0, 30.0, 40.0)  # only the last bucket is seen to fall
+    log = each_second(
+        15, lambda i: list(zip(buckets, before if i < 11 else after if i == 11 else (20.0 * i, 30.0 * i, 40.0 * i), strict=True)), *buckets
+    )
+    points = {
+        at: v
+        for one in signals(log, HASTY)
+        if isinstance(one, Health)
+        for s in one.series
+        if s.metric.endswith(":p50")
+        for at, v in s.points
+    }
+    assert points[T0 + 11_300] == pytest.approx(0.1)  # half of 40 at or below 0.1; 10 in the middle would put it above
 
 
 def test_errors_are_judged_as_a_share_of_requests() -> None:

@@ -77,6 +77,7 @@ def test_the_slowest_source_holds_the_watermark_until_ticks_say_it_is_idle() -> 
     first, second = sources.number("metrics", 0), sources.number("metrics", 1)
     assert sources.watermarks(first, np.array([T0, T0 + 5000]), 1000).tolist() == [T0 - 1000, T0 + 4000]
     assert sources.watermarks(second, np.array([T0 + 1000]), 1000).tolist() == [T0]
+    assert sources.watermarks(first, np.array([T0 + 6000]), 1000).tolist() == [T0]
     assert sources.pass_time(T0 + 5000, 10_000, 1000, 1000) == T0
     sources.watermarks(first, np.array([T0 + 20_000]), 1000)
     assert sources.pass_time(T0 + 15_000, 10_000, 1000, 1000) == T0 + 19_000
