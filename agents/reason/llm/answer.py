@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,6 +32,22 @@ class Told:
 
 class Unanswered(Exception):
     """No usable answer; the reason is one of a few words and never holds a key or a prompt."""
+
+
+@asynccontextmanager
+async def asking(timeout_s: float, refused: type[Exception], failed: type[Exception]) -> AsyncIterator[None]:
+    """Bound one question in time, and turn what an SDK raises (`refused` has a status code) into Unanswered."""
+    try:
+        async with asyncio.timeout(timeout_s):  # the SDKs' own time-out bounds each read, not the whole of a slow answer
+            yield
+    except TimeoutError as error:
+        raise Unanswered("timeout") from error
+    except refused as error:
+        raise Unanswered(f"status_{getattr(error, 'status_code', 'unknown')}") from error
+    except failed as error:
+        raise Unanswered(type(error).__name__) from error
+    except ValueError as error:  # pydantic's ValidationError is one
+        raise Unanswered("not_the_asked_form") from error
 
 
 class Explainer(Protocol):

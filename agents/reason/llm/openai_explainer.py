@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from openai import APIStatusError, AsyncOpenAI, OpenAIError
-from pydantic import ValidationError
 
-from agents.reason.llm.answer import Answer, Told, Unanswered
+from agents.reason.llm.answer import Answer, Told, Unanswered, asking
 
 DEFAULT_MODEL = "gpt-5.4-mini"
 MAX_TOKENS = 2048  # reasoning models spend some before they answer
@@ -23,24 +20,15 @@ class OpenAIExplainer:
         self._client = AsyncOpenAI(api_key=key, base_url=base_url or None, timeout=timeout_s, max_retries=0)
 
     async def explain(self, instructions: str, material: str) -> Told:
-        try:
-            async with asyncio.timeout(self._timeout_s):  # the SDK's own bounds each read, not the whole of a slow answer
-                response = await self._client.responses.parse(
-                    model=self.model,
-                    instructions=instructions,
-                    input=material,
-                    text_format=Answer,
-                    max_output_tokens=MAX_TOKENS,
-                    store=False,
-                )
-        except TimeoutError as error:
-            raise Unanswered("timeout") from error
-        except APIStatusError as error:
-            raise Unanswered(f"status_{error.status_code}") from error
-        except OpenAIError as error:
-            raise Unanswered(type(error).__name__) from error
-        except (ValidationError, ValueError) as error:
-            raise Unanswered("not_the_asked_form") from error
+        async with asking(self._timeout_s, APIStatusError, OpenAIError):
+            response = await self._client.responses.parse(
+                model=self.model,
+                instructions=instructions,
+                input=material,
+                text_format=Answer,
+                max_output_tokens=MAX_TOKENS,
+                store=False,
+            )
         if response.output_parsed is None:
             raise Unanswered(f"no_answer_{response.status}")
         usage = response.usage
