@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 from pydantic import TypeAdapter
 
 from models.approvals import ApprovalBook, fold
+from models.calibration import Calibration
 from models.execution import log as actions_log
 from models.execution.log import ActionLog
 from models.incidents.book import IncidentBook
@@ -28,6 +29,9 @@ KEPT = 2_000  # proposals, actions, outcomes: weeks of an ordinary environment; 
 
 _OUTCOMES: TypeAdapter[Outcome] = TypeAdapter(Outcome)
 
+BRIER = Gauge("airra_api_confidence_brier_ratio", "mean squared difference of confidence and what turned out, 0 is best")
+LOG_LOSS = Gauge("airra_api_confidence_log_loss_nats", "mean log loss of confidence, 0 is best")
+PAIRS = Gauge("airra_api_confidence_pairs", "verified outcomes that the two are taken over")
 EVICTED = Counter("airra_api_evictions_total", "entries of the read model dropped at its cap", ["table"])
 
 Value = TypeVar("Value")
@@ -97,6 +101,7 @@ class ReadModel:
     of_proposal: Kept[list[str]] = field(default_factory=lambda: Kept[list[str]]("of_proposal"))  # actions, in log order
     doings: Kept[Doing] = field(default_factory=lambda: Kept[Doing]("doings"))
     outcomes: Kept[Outcome] = field(default_factory=lambda: Kept[Outcome]("outcomes"))  # newest version, by action
+    calibration: Calibration = field(default_factory=Calibration)
     log: ActionLog = field(default_factory=ActionLog)  # tells which words on the actions log count
 
     def __post_init__(self) -> None:
@@ -148,6 +153,11 @@ class ReadModel:
         known = self.outcomes.get(event.action)
         if known is None or event.version > known.version:
             self.outcomes.put(event.action, event)
+        self.calibration.take(event)
+        PAIRS.set(self.calibration.pairs)
+        if self.calibration.pairs:
+            BRIER.set(self.calibration.brier.get())
+            LOG_LOSS.set(self.calibration.log_loss.get())
 
 
 def _add(names: list[str], name: str) -> None:
