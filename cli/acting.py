@@ -5,16 +5,16 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Producer
 
+from cli.reading import ANSWER_S, read
 from schemas import topics
 from schemas.approvals import Arming
 from schemas.base import derive_id
+from schemas.samples import TYPE_HEADER
 from streams.harness.emit import emit
 from streams.harness.errors import Fatal
 from streams.harness.kafka import KafkaSettings, cluster_id
-
-ANSWER_S = 15.0
 
 
 def arm(kafka: KafkaSettings, by: str, seconds: float, *, armed: bool = True) -> Arming:
@@ -53,23 +53,8 @@ def append(kafka: KafkaSettings, output: Any) -> None:
 
 def last(kafka: KafkaSettings, topic: str, kind: str, limit: int = 100_000) -> bytes | None:
     """Return the value of the newest record of this type in the one partition of a control log."""
-    consumer = Consumer({**kafka.confluent(), "group.id": "airra-cli", "enable.auto.commit": False})
-    try:
-        low, high = consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=ANSWER_S)
-        consumer.assign([TopicPartition(topic, 0, max(low, high - limit))])
-        found: bytes | None = None
-        position = max(low, high - limit)
-        while position < high:
-            messages = consumer.consume(1000, ANSWER_S)
-            if not messages:
-                raise Fatal(f"{topic} on {kafka.bootstrap}: no answer within {ANSWER_S:.0f} s")
-            for message in messages:
-                if message.error() is None:
-                    position = message.offset() + 1
-                    if ("airra.type", kind.encode()) in (message.headers() or ()):
-                        found = message.value()
-        return found
-    except KafkaException as error:
-        raise Fatal(f"{topic} on {kafka.bootstrap}: {error}; create it with airra topics create") from error
-    finally:
-        consumer.close()
+    found: bytes | None = None
+    for record in read(kafka, topic, newest=limit):
+        if record.header(TYPE_HEADER) == kind.encode():
+            found = record.value
+    return found

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import httpx2
-from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from cli import runfile
-from cli.acting import ANSWER_S
 from cli.config import ConfigError
+from cli.reading import read
 from cli.roles import ROLES
 from cli.settings import described, read_settings
 from cli.wiring import configuration
@@ -65,23 +64,8 @@ def _kafka(settings: Settings) -> list[dict[str, Any]]:
 
 
 def _unmapped(kafka: KafkaSettings) -> list[dict[str, Any]]:
-    consumer = Consumer({**kafka.confluent(), "group.id": "airra-cli", "enable.auto.commit": False})
-    latest: dict[int, dict[str, Any]] = {}
-    try:
-        low, high = consumer.get_watermark_offsets(TopicPartition(topics.SERIES.name, 0), timeout=ANSWER_S)
-        consumer.assign([TopicPartition(topics.SERIES.name, 0, low)])
-        position = low
-        while position < high and (messages := consumer.consume(1000, ANSWER_S)):
-            for message in messages:
-                if message.error() is None and message.value() is not None:
-                    position = message.offset() + 1
-                    for series in decode_series(message.value()):
-                        latest[series.id] = {"metric": series.metric, "mapped": series.mapped}
-    except KafkaException as error:
-        raise Fatal(f"{topics.SERIES.name} on {kafka.bootstrap}: {error}") from error
-    finally:
-        consumer.close()
-    return [series for series in latest.values() if not series["mapped"]]
+    latest = {series.id: series for record in read(kafka, topics.SERIES.name) for series in decode_series(record.value)}
+    return [{"metric": series.metric} for series in latest.values() if not series.mapped]
 
 
 def _roles(settings: Settings) -> list[dict[str, Any]]:

@@ -6,16 +6,14 @@ from typing import Annotated, Any
 
 import typer
 from clickhouse_connect.driver.exceptions import ClickHouseError
-from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from cli import runfile
-from cli.acting import ANSWER_S
 from cli.config import ConfigError
 from cli.diagnose import diagnose
 from cli.output import JsonTo, err, out, rows, show
+from cli.reading import read
 from cli.settings import read_settings
 from schemas import topics as catalogue
-from streams.harness.errors import Fatal
 from streams.harness.kafka import KafkaSettings
 from streams.harness.topics import compare_topics, create_topics
 from streams.sink.store import connect
@@ -47,27 +45,14 @@ def check(json_to: JsonTo = None) -> None:
 
 
 def _dead_letters(limit: int) -> list[dict[str, Any]]:
-    kafka = KafkaSettings.of(read_settings())
-    consumer = Consumer({**kafka.confluent(), "group.id": "airra-cli", "enable.auto.commit": False})
-    found: list[dict[str, Any]] = []
-    try:
-        low, high = consumer.get_watermark_offsets(TopicPartition(catalogue.DLQ.name, 0), timeout=ANSWER_S)
-        position = max(low, high - limit)
-        consumer.assign([TopicPartition(catalogue.DLQ.name, 0, position)])
-        while position < high:
-            messages = consumer.consume(500, ANSWER_S)
-            if not messages:
-                raise Fatal(f"{catalogue.DLQ.name} on {kafka.bootstrap}: no answer within {ANSWER_S:.0f} s")
-            for message in messages:
-                if message.error() is None:
-                    position = message.offset() + 1
-                    named = {name: value.decode(errors="replace") for name, value in (message.headers() or ()) if value is not None}
-                    ours = {name.removeprefix("airra.error."): value for name, value in named.items() if name.startswith("airra.error.")}
-                    found.append({"number": message.offset(), **ours, "at": message.timestamp()[1], "value": message.value() or b""})
-    except KafkaException as error:
-        raise Fatal(f"{catalogue.DLQ.name} on {kafka.bootstrap}: {error}; create it with airra topics create") from error
-    finally:
-        consumer.close()
+    found = []
+    for record in read(KafkaSettings.of(read_settings()), catalogue.DLQ.name, newest=limit):
+        told = {
+            name.removeprefix("airra.error."): value.decode(errors="replace")
+            for name, value in record.headers
+            if name.startswith("airra.error.")
+        }
+        found.append({"number": record.offset, **told, "at": record.timestamp, "value": record.value})
     return found
 
 

@@ -1,12 +1,12 @@
 """The whole loop over the live sandbox, on Apache Kafka; then every stage replayed from the recorded topics."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
+from cli import reading
 from cli.demo.command import DEFAULT_SCENARIO, ROOT
 from cli.demo.run import Plan, Run
 from cli.demo.sandbox import faults
@@ -15,34 +15,14 @@ from cli.settings import read_settings
 from cli.wiring import Parts, control, dedup, detect
 from schemas.kinds import Mode
 from streams.harness.fold import fold, restore
-from streams.harness.kafka import KafkaSettings
+from streams.harness.kafka import KafkaSettings, check
 from streams.harness.readiness import Readiness
 from streams.harness.stage import Record, Stage
 
 
-def read(kafka: KafkaSettings, topic: str) -> Iterator[Record]:
+def read(kafka: KafkaSettings, topic: str) -> list[Record]:
     """Read a whole topic, partition by partition."""
-    consumer = Consumer({**kafka.confluent(), "group.id": "replay", "enable.auto.commit": False})
-    try:
-        for partition in sorted(consumer.list_topics(topic, timeout=10).topics[topic].partitions):
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
-            consumer.assign([TopicPartition(topic, partition, low)])
-            position = low
-            while position < high:
-                for message in consumer.consume(1000, 10):
-                    assert message.error() is None
-                    position = message.offset() + 1
-                    yield Record(
-                        topic,
-                        partition,
-                        message.offset(),
-                        message.timestamp()[1],
-                        message.key(),
-                        message.value() or b"",
-                        tuple(message.headers() or ()),
-                    )
-    finally:
-        consumer.close()
+    return [record for partition in range(check(kafka, [topic])[topic]) for record in reading.read(kafka, topic, partition)]
 
 
 def replayed(stage: Stage[Any], records: list[Record]) -> dict[int, list[tuple[str, bytes | None, bytes]]]:
@@ -63,7 +43,7 @@ def without_repeats(values: list[Any]) -> list[Any]:
 
 def folded(stage: Stage[Any], kafka: KafkaSettings) -> list[Record]:
     """The part of the stage's input that the live run has folded and committed; what came after its end is nobody's yet."""
-    records = list(read(kafka, stage.topic))
+    records = read(kafka, stage.topic)
     consumer = Consumer({**kafka.confluent(), "group.id": f"airra-{stage.name}", "enable.auto.commit": False})
     try:
         partitions = sorted({record.partition for record in records})

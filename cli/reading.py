@@ -1,0 +1,36 @@
+"""Read a partition from a command: without a group, up to where it ends now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from streams.harness.errors import Fatal
+from streams.harness.kafka import KafkaSettings
+from streams.harness.stage import Record
+
+ANSWER_S = 15.0  # longest wait for one answer of the broker
+
+
+def read(kafka: KafkaSettings, topic: str, partition: int = 0, newest: int | None = None) -> Iterator[Record]:
+    """Yield the partition's records, or its newest so many, oldest first; raise Fatal when the broker does not answer."""
+    consumer = Consumer({**kafka.confluent(), "group.id": "airra-cli", "enable.auto.commit": False, "log_level": 0})
+    try:
+        low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=ANSWER_S)
+        position = low if newest is None else max(low, high - newest)
+        consumer.assign([TopicPartition(topic, partition, position)])
+        while position < high:
+            message = consumer.poll(ANSWER_S)
+            if message is None:
+                raise Fatal(f"{topic} on {kafka.bootstrap}: no answer within {ANSWER_S:.0f} s")
+            if (error := message.error()) is not None:
+                raise KafkaException(error)
+            offset = message.offset()
+            position = offset + 1
+            headers = tuple((name, value if isinstance(value, bytes) else b"") for name, value in message.headers() or ())
+            yield Record(topic, partition, offset, message.timestamp()[1], message.key(), message.value() or b"", headers)
+    except KafkaException as error:
+        raise Fatal(f"{topic} on {kafka.bootstrap}: {error}; create it with airra topics create") from error
+    finally:
+        consumer.close()
