@@ -155,6 +155,9 @@ class TellEffector:
     async def begin(self, append: Append) -> None:
         """Nothing is written first: telling twice is better than not at all."""
 
+    async def end(self) -> None:
+        """Nothing was opened."""
+
     async def perform(self, intent: Intent, append: Append) -> None:
         """Tell every receiver that has no delivery yet, side by side."""
         assert isinstance(intent.value, Notice)  # noqa: S101 - `pending` makes the intents

@@ -235,6 +235,8 @@ class FakeView:
 
     async def start(self) -> None: ...
 
+    async def stop(self) -> None: ...
+
     async def wait_ready(self, timeout_s: float) -> None:
         await self.barrier(timeout_s)
 

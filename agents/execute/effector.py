@@ -81,6 +81,9 @@ class Execute:
         self._since.clear()
         log.info("execute_began", epoch=self._epoch, owner=self._standing.owner)
 
+    async def end(self) -> None:
+        await self._views.close()
+
     async def perform(self, intent: Intent, append: Append) -> None:
         grant = intent.value
         if not isinstance(grant, Grant) or self._epoch is None:

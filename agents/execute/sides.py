@@ -36,6 +36,8 @@ class View(Protocol):
     async def barrier(self, timeout_s: float) -> Mapping[int, int]:
         """Fold up to what is the end now and return it by partition; Retryable when it cannot be."""
 
+    async def stop(self) -> None: ...
+
 
 @dataclass
 class Sides:
@@ -76,6 +78,12 @@ class Views:
                 await view.start()
             self.opened = True
         await asyncio.gather(*(view.wait_ready(OPEN_WITHIN_S) for view in every))
+
+    async def close(self) -> None:
+        """Stop reading."""
+        if self.opened:
+            self.opened = False
+            await asyncio.gather(*(view.stop() for view in (self.approvals, self.incidents, self.actions)))
 
     async def barrier(self, timeout_s: float) -> tuple[int, int]:
         """Read all three to their ends; return those of approvals and incidents. Retryable when one cannot be."""

@@ -92,6 +92,7 @@ class EffectorRunner:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
         await self.pause()
+        await self.effector.end()
         if self._consumer is not None:
             await close(self._consumer)
 

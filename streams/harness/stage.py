@@ -93,5 +93,8 @@ class Effector(Protocol):
     async def begin(self, append: Append) -> None:
         """Prepare, once the log has been folded to its end and before the first intent is performed (execute: its epoch)."""
 
+    async def end(self) -> None:
+        """Let go of what `begin` opened, when the process stops in order."""
+
     async def perform(self, intent: Intent, append: Append) -> None:
         """Perform one intent and append its result; look up first what an earlier run may have begun. Retryable: again later."""

@@ -67,6 +67,9 @@ class Recording:
     async def begin(self, append: Append) -> None:
         del append
 
+    async def end(self) -> None:
+        pass
+
     async def perform(self, intent: Intent, append: Append) -> None:
         body = json.dumps({"id": intent.id}).encode()
         if intent.id in self.started:

@@ -168,8 +168,8 @@ def run_case(
 COUNTS = {
     "outcomes": "SELECT count() AS n FROM outcomes FINAL",
     "decisions": "SELECT count() AS n FROM decisions FINAL WHERE outcome = 'approved'",
-    "started": "SELECT uniqExact(action) AS n FROM actions FINAL WHERE type = 'started'",
-    "finished": "SELECT uniqExact(action) AS n FROM actions FINAL WHERE type = 'finished'",
+    "started": "SELECT uniqExact(action) AS n FROM actions FINAL WHERE event = 'started'",
+    "finished": "SELECT uniqExact(action) AS n FROM actions FINAL WHERE event = 'finished'",
 }
 
 

@@ -47,6 +47,9 @@ class LlmEffector:
     async def begin(self, append: Append) -> None:
         """Nothing to prepare."""
 
+    async def end(self) -> None:
+        """Nothing was opened."""
+
     async def perform(self, intent: Intent, append: Append) -> None:
         proposal = intent.value
         assert isinstance(proposal, Proposal)  # noqa: S101 - fold stores nothing else
