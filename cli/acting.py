@@ -51,10 +51,6 @@ def append(kafka: KafkaSettings, output: Any) -> None:
         )
 
 
-def last(kafka: KafkaSettings, topic: str, kind: str, limit: int = 100_000) -> bytes | None:
-    """Return the value of the newest record of this type in the one partition of a control log."""
-    found: bytes | None = None
-    for record in read(kafka, topic, newest=limit):
-        if record.header(TYPE_HEADER) == kind.encode():
-            found = record.value
-    return found
+def of_type(kafka: KafkaSettings, topic: str, kind: str, since: int) -> list[bytes]:
+    """Return the values of this type that the one partition of a control log got since then (ms), oldest first."""
+    return [record.value for record in read(kafka, topic, since=since) if record.header(TYPE_HEADER) == kind.encode()]

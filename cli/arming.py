@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import getpass
+import re
 import time
 from typing import Annotated
 
 import typer
 
-from cli.acting import arm, last
+from cli.acting import arm, of_type
 from cli.config import ConfigError
 from cli.output import JsonTo, show
 from cli.settings import read_settings
@@ -19,13 +20,18 @@ from streams.harness.kafka import KafkaSettings, cluster_id
 act = typer.Typer(no_args_is_help=True, help="Arm acting, or see whether it is armed. Without an arming in force nothing is executed.")
 
 
+LONGEST_S = 24 * 3600
+
+
 def seconds(text: str) -> float:
     """Read 90s, 15m, 8h."""
-    units = {"s": 1, "m": 60, "h": 3600}
-    try:
-        return float(text[:-1]) * units[text[-1]]
-    except (KeyError, ValueError, IndexError):
-        raise ConfigError(f"{text!r} is no duration; write 90s, 15m or 8h") from None
+    found = re.fullmatch(r"(\d{1,6}(?:\.\d+)?)([smh])", text)
+    if found is None:
+        raise ConfigError(f"{text!r} is no duration; write 90s, 15m or 8h")
+    duration = float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
+    if not 0 < duration <= LONGEST_S:
+        raise ConfigError(f"{text} is not between 1s and {LONGEST_S // 3600}h: an arming is renewed, not given for ever")
+    return duration
 
 
 @act.command("arm")
@@ -62,10 +68,12 @@ def act_status(json_to: JsonTo = None) -> None:
     settings = read_settings()
     kafka = KafkaSettings.of(settings)
     cluster = cluster_id(kafka)
-    value = last(kafka, topics.APPROVALS.name, "arming")
-    record = Arming.model_validate_json(value) if value is not None else None
     now = int(time.time() * 1000)
-    in_force = record is not None and record.armed and record.cluster == cluster and now < record.until
+    # No arming holds longer than this, so an older record cannot be in force.
+    since = now - (LONGEST_S + 3600) * 1000
+    said = [Arming.model_validate_json(value) for value in of_type(kafka, topics.APPROVALS.name, "arming", since)]
+    record = next((one for one in reversed(said) if one.cluster == cluster), None)
+    in_force = record is not None and record.armed and now < record.until
     told = {
         "armed": in_force,
         "dry_run_mode": settings.dry_run_mode,
@@ -75,9 +83,9 @@ def act_status(json_to: JsonTo = None) -> None:
     if in_force and record is not None:
         line = f"armed by {record.by}, {(record.until - now) // 1000} s left"
     elif record is None:
-        line = "never armed; airra act arm --for 8h arms"
+        line = "not armed; airra act arm --for 8h arms"
     else:
-        line = f"not armed: the last arming by {record.by} " + ("was withdrawn" if not record.armed else "is over or for another cluster")
+        line = f"not armed: the last arming by {record.by} " + ("was withdrawn" if not record.armed else "is over")
     note = (
         "AIRRA_DRY_RUN_MODE is true: nothing is executed live whatever is approved"
         if settings.dry_run_mode

@@ -28,11 +28,16 @@ def optional_file(arguments: Sequence[str]) -> list[str]:
         word = rest.pop(0)
         if word != "--json":
             result.append(word)
-        elif rest and not rest[0].startswith("-") and not any(c.isspace() for c in rest[0]):
+        elif rest and (rest[0] == STDOUT or _is_file(rest[0])):
             result.append(f"--json={rest.pop(0)}")
         else:
             result.append(f"--json={STDOUT}")
     return result
+
+
+def _is_file(word: str) -> bool:
+    """Tell a file's name from an id or a query: it has a dot or a slash, and no space."""
+    return not word.startswith("-") and not any(c.isspace() for c in word) and ("." in word or "/" in word)
 
 
 def write_json(target: str, value: Any) -> None:

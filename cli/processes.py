@@ -146,7 +146,7 @@ def role_command(role: str) -> list[str]:
 
 
 def role_env(settings: Mapping[str, object], base: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return a child's environment: ours, with these settings as `AIRRA_*` variables."""
+    """Return a child's environment: `base` (ours), with these settings as `AIRRA_*` variables."""
     env = dict(os.environ if base is None else base)
     for name, value in settings.items():
         env[f"AIRRA_{name.upper()}"] = str(value)

@@ -13,12 +13,15 @@ from streams.harness.stage import Record
 ANSWER_S = 15.0  # longest wait for one answer of the broker
 
 
-def read(kafka: KafkaSettings, topic: str, partition: int = 0, newest: int | None = None) -> Iterator[Record]:
-    """Yield the partition's records, or its newest so many, oldest first; raise Fatal when the broker does not answer."""
+def read(kafka: KafkaSettings, topic: str, partition: int = 0, newest: int | None = None, since: int | None = None) -> Iterator[Record]:
+    """Yield the partition's records, its newest so many, or those since then (ms), oldest first; Fatal: the broker does not answer."""
     consumer = Consumer({**kafka.confluent(), "group.id": "airra-cli", "enable.auto.commit": False, "log_level": 0})
     try:
         low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=ANSWER_S)
         position = low if newest is None else max(low, high - newest)
+        if since is not None:
+            (found,) = consumer.offsets_for_times([TopicPartition(topic, partition, since)], timeout=ANSWER_S)
+            position = found.offset if found.offset >= 0 else high
         consumer.assign([TopicPartition(topic, partition, position)])
         while position < high:
             message = consumer.poll(ANSWER_S)

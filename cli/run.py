@@ -7,18 +7,23 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from typing import Annotated
 
 import structlog
 import typer
+from confluent_kafka import OFFSET_END
 
 from cli import logs, runfile
 from cli.config import ConfigError
 from cli.observe import ObserveServer
-from cli.output import err
+from cli.output import err, out
 from cli.processes import Child, Supervisor, role_command, role_env
 from cli.roles import BUILDERS, ROLES
 from cli.settings import read_settings
+from cli.watch import Watch
+from schemas import topics
+from schemas.outcomes import Notice
 from schemas.settings import Settings
 from streams.harness.kafka import KafkaSettings
 from streams.harness.readiness import Readiness
@@ -91,6 +96,16 @@ def up() -> None:
         signal.signal(number, lambda *_: stop.set())
     supervisor.start()
     err.print(f"airra: {len(ROLES)} roles started (pid {os.getpid()}); logs in {settings.data_dir / 'logs'}; Ctrl-C stops them")
+    notices = Watch(KafkaSettings.of(settings).confluent(), _tell, (topics.NOTICES.name,), OFFSET_END)
+    notices.start()
     with contextlib.suppress(KeyboardInterrupt):
         stop.wait()
+    notices.stop()
     supervisor.stop()
+
+
+def _tell(event: object, at: int) -> None:
+    """Show a notice in the terminal: what a person should know now."""
+    if isinstance(event, Notice):
+        clock = time.strftime("%H:%M:%S", time.gmtime(at / 1000))
+        out.print(f"{clock} UTC  {event.kind}  [{event.severity}]  {event.title}: {event.text}  ({event.incident})", markup=False)

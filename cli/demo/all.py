@@ -15,6 +15,7 @@ from cli.demo.command import DEFAULT_SCENARIO
 from cli.demo.sandbox import faults
 from cli.output import out, table
 
+P50_S, WORST_S, DEMO_S = 10.0, 20.0, 180.0  # what the loop promises
 LIMIT_S = 420.0  # a run that has not ended by then is a failed run
 
 
@@ -88,7 +89,22 @@ def main() -> int:
     out.print(json.dumps(told))
     if arguments.out:
         arguments.out.write_text(json.dumps({"summary": told, "runs": results}, indent=2, default=str))
-    return int(told["met"] != told["runs"])
+    missed = [name for name, good in demands(told).items() if not good]
+    for name in missed:
+        out.print(f"NOT MET  {name}", markup=False)
+    return int(bool(missed))
+
+
+def demands(told: dict[str, Any]) -> dict[str, bool]:
+    """Return what must hold of the runs together, and whether it does."""
+    p50, worst, longest = told["fault_to_incident_p50_s"], told["fault_to_incident_worst_s"], told["longest_run_s"]
+    return {
+        "every run is met": told["met"] == told["runs"],
+        "every fault that expects an incident has one": told["without_incident"] == 0,
+        "fault to incident, p50 at most 10 s": p50 is None or p50 <= P50_S,
+        "fault to incident, worst at most 20 s": worst is None or worst <= WORST_S,
+        "every demo within 3 minutes": longest is None or longest <= DEMO_S,
+    }
 
 
 if __name__ == "__main__":

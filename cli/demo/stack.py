@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -13,13 +14,17 @@ import httpx2
 
 from cli import runfile
 from cli.acting import arm
+from cli.config import ConfigError
 from cli.processes import Child, Supervisor, role_command, role_env
+from cli.reading import read
 from cli.roles import ROLES
 from schemas import topics
+from schemas.settings import PREFIX
 from streams.harness.embedded import EmbeddedBroker
 from streams.harness.kafka import KafkaSettings
 from streams.harness.topics import create_topics
 
+ARMED_S = 1200.0  # longer than any run
 READY_S = 90.0  # all roles import, join their groups and recover; a cold file cache takes the longest
 
 
@@ -39,6 +44,9 @@ class Stack:
     def __enter__(self) -> Self:
         self.bootstrap = self._bootstrap or self._exit.enter_context(EmbeddedBroker()).bootstrap
         create_topics(self.kafka, topics.CATALOGUE, 1)
+        if next(read(self.kafka, topics.APPROVALS.name, newest=1), None) is not None:
+            # The demo arms acting: never on a cluster where another AIRRA might take that for its own.
+            raise ConfigError(f"{topics.APPROVALS.name} on {self.bootstrap} is not empty: the demo needs a broker of its own")
         return self
 
     @property
@@ -57,7 +65,8 @@ class Stack:
             "api_tokens": f"demo-operator:{self.operator_token}",
             **more,
         }
-        env = role_env(settings)
+        # Nothing of the user's own deployment reaches the demo: not its store, its webhook, its keys.
+        env = role_env(settings, {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)})
         self.supervisor = Supervisor([Child(role, role_command(role), env) for role in self._roles], self.directory / "logs")
         self._exit.callback(self.supervisor.stop)
         self.supervisor.start()
@@ -79,7 +88,7 @@ class Stack:
         """Arm acting and wait for the control role: it counts an arming only when that comes after it has noticed it needs one."""
         deadline = time.monotonic() + READY_S
         while True:
-            arm(self.kafka, by="demo", seconds=3600)
+            arm(self.kafka, by="demo", seconds=ARMED_S)
             try:
                 return self.wait_ready(["control"], timeout_s=3.0)
             except RuntimeError:

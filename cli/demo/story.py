@@ -149,8 +149,13 @@ def met(story: Story, result: dict[str, Any]) -> list[str]:
         return wrong
     if result["verdict"] != Verdict.SUCCESS:
         wrong.append(f"verdict: expected success, got {result['verdict']}")
-    if result["outcome"] is None:
+    if [(one.spec.service, one.spec.action.value) for one in story.started] != [(fault.root_cause, fault.action)]:
+        wrong.append(f"executed: {[f'{one.spec.action} {one.spec.service}' for one in story.started]}")
+    row = result["outcome"]
+    if row is None:
         wrong.append("the outcome row was not read back from ClickHouse")
+    elif (row["service"], row["action_name"], row["verdict"]) != (fault.root_cause, fault.action, Verdict.SUCCESS) or "duplicates" in row:
+        wrong.append(f"the row read back is another: {row}")
     return wrong
 
 

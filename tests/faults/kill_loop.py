@@ -25,6 +25,8 @@ from cli.demo.command import DEFAULT_SCENARIO, ROOT
 from cli.demo.run import Plan, Run
 from cli.demo.sandbox import faults
 from cli.demo.story import met
+from cli.reading import read
+from schemas import topics
 from schemas.actions import Finished, Grant, Started
 from schemas.approvals import Decision, Proposal
 from schemas.incidents import Incident, IncidentPhase
@@ -32,6 +34,7 @@ from schemas.kinds import Mode
 from tests.kafka.broker import KafkaBroker
 
 FAULT = "leak"
+STORED_S = 15.0  # the sink flushes every second or so; after a kill it rejoins its group first
 DELAY_S = 4.0  # how long the sandbox holds an action, so that a kill falls while it is in flight
 
 
@@ -149,22 +152,53 @@ def run_case(
         def _read_back(self) -> dict[str, Any] | None:
             row = super()._read_back()
             seen["effects"] = effects(self)
+            seen["missing"] = self._missing()
             for name, query in COUNTS.items():
                 seen[name] = self.query(query)[0]["n"]
             return row
+
+        def _missing(self) -> dict[str, int]:
+            """Count, for each kind of record, the ids that stand in the topics and not in the store."""
+            assert self.stack is not None
+            told: dict[str, set[str]] = {kind: set() for kind in TABLES}
+            for topic in (topics.INCIDENTS, topics.APPROVALS, topics.ACTIONS, topics.OUTCOMES, topics.NOTICES):
+                for record in read(self.stack.kafka, topic.name):
+                    kind = (record.header("airra.type") or b"").decode()
+                    if kind in TABLES:
+                        told[kind].add(json.loads(record.value)["id"])
+            deadline = time.monotonic() + STORED_S
+            while True:
+                found = {kind: told[kind] - {row["id"] for row in self.query(f"SELECT id FROM {TABLES[kind]}")} for kind in TABLES}
+                if not any(found.values()) or time.monotonic() > deadline:
+                    return {kind: len(ids) for kind, ids in found.items() if ids}
+                threading.Event().wait(0.3)
 
     run = Recorded(Plan(scenario, fault, seed, None, directory, bootstrap, ROOT / "config", test_hooks=True), say, approve, killer)
     result = run.run()
     wrong = met(run.story, result)
     if killer.killed is None:
         wrong.append("nothing was killed")
-    done = [effect for effect in seen.get("effects", []) if effect["status"] == "done"]
-    if len(done) != 1:
-        wrong.append(f"exactly one effect was expected, the sandbox's log has {len(done)}: {json.dumps(seen.get('effects'))}")
+    statuses = [effect["status"] for effect in seen.get("effects", [])]
+    if statuses != ["done"]:
+        wrong.append(f"exactly one effect was expected, the sandbox's log has: {json.dumps(seen.get('effects'))}")
+    if seen.get("missing"):
+        wrong.append(f"in the topics and not in the store: {seen['missing']}")
     wrong += [f"{name}: expected 1 row, found {seen.get(name)}" for name in COUNTS if seen.get(name) != 1]
     return wrong
 
 
+# The table of each kind of record.
+TABLES = {
+    "incident": "incidents",
+    "proposal": "proposals",
+    "command": "commands",
+    "decision": "decisions",
+    "grant": "actions",
+    "started": "actions",
+    "finished": "actions",
+    "outcome": "outcomes",
+    "notice": "notices",
+}
 COUNTS = {
     "outcomes": "SELECT count() AS n FROM outcomes FINAL",
     "decisions": "SELECT count() AS n FROM decisions FINAL WHERE outcome = 'approved'",

@@ -4,14 +4,16 @@ from typing import Any
 
 import pytest
 
-from cli.demo.all import summary
+from cli.demo.all import demands, summary
 from cli.demo.story import Fault, Story, met
+from schemas.actions import ActionSpec, Seen, Started
 from schemas.base import Position
 from schemas.incidents import Incident, IncidentPhase
-from schemas.kinds import Severity
+from schemas.kinds import ActionName, Mode, Severity
 from schemas.outcomes import Notice, NoticeKind
 
 FAULT = Fault("leak", "memory_leak", "inventory", 1000, "inventory", "restart")
+ROW = {"service": "inventory", "action_name": "restart", "verdict": "success"}
 CRASH = Fault("crash", "crash_loop", "payments", 1000, "payments", "none")
 CALM = Fault("deploy", "deploy", "catalog", 1000)
 
@@ -40,13 +42,44 @@ def result(**more: Any) -> dict[str, Any]:
         "action": "restart",
         "verdict": "success",
         "expected": {"root_cause": "inventory", "action": "restart"},
-        "outcome": {"action": "act-1"},
+        "outcome": ROW,
     }
     return good | more
 
 
+def started(action: str = "act-1", service: str = "inventory") -> Started:
+    return Started(
+        id=f"sta-{action}",
+        action=action,
+        proposal="prp",
+        incident="inc-1",
+        mode=Mode.LIVE,
+        spec=ActionSpec(action=ActionName.RESTART, service=service),
+        epoch=1,
+        seen=Seen(),
+        at=2000,
+    )
+
+
+def acted(*words: Started) -> Story:
+    story = Story(fault=FAULT)
+    for word in words:
+        story.take(word, 2000)
+    return story
+
+
 def test_a_run_as_expected_is_met() -> None:
-    assert met(Story(fault=FAULT), result()) == []
+    assert met(acted(started()), result()) == []
+
+
+@pytest.mark.parametrize("words", [(), (started(service="orders"),), (started(), started("act-2"))])
+def test_only_the_expected_action_once_is_met(words: tuple[Started, ...]) -> None:
+    assert any(line.startswith("executed") for line in met(acted(*words), result()))
+
+
+@pytest.mark.parametrize("wrong", [{"verdict": "none"}, {"service": "orders"}, {"action_name": "rollback"}, {"duplicates": 2}])
+def test_the_row_itself_is_looked_at(wrong: dict[str, Any]) -> None:
+    assert any("the row read back" in line for line in met(acted(started()), result(outcome=ROW | wrong)))
 
 
 @pytest.mark.parametrize(
@@ -62,7 +95,7 @@ def test_a_run_as_expected_is_met() -> None:
     ],
 )
 def test_what_is_not_as_expected_is_named(more: dict[str, Any], says: str) -> None:
-    assert any(says in line for line in met(Story(fault=FAULT), result(**more)))
+    assert any(says in line for line in met(acted(started()), result(**more)))
 
 
 def test_an_incident_before_the_fault_is_not_met() -> None:
@@ -109,3 +142,23 @@ def test_the_summary_counts_a_missing_incident() -> None:
         "without_incident": 1,
         "longest_run_s": 99.0,
     }
+
+
+def test_what_the_loop_promises_is_enforced() -> None:
+    good = {
+        "runs": 2,
+        "met": 2,
+        "fault_to_incident_p50_s": 9.9,
+        "fault_to_incident_worst_s": 19.0,
+        "without_incident": 0,
+        "longest_run_s": 170.0,
+    }
+    assert all(demands(good).values())
+    for name, value in (
+        ("met", 1),
+        ("fault_to_incident_p50_s", 10.5),
+        ("fault_to_incident_worst_s", 21.0),
+        ("without_incident", 1),
+        ("longest_run_s", 181.0),
+    ):
+        assert not all(demands(good | {name: value}).values()), name

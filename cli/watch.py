@@ -1,12 +1,12 @@
-"""Follow the control logs from their beginning and hand every record to a story, in append order per log."""
+"""Follow control logs and hand every record on, in append order per log."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
 from pydantic import TypeAdapter, ValidationError
 
 from schemas import topics
@@ -29,14 +29,22 @@ ADAPTERS: dict[str, TypeAdapter[Any]] = {
 class Watch:
     """Calls `take(event, append time in ms)` from one thread; stops on `stop()`."""
 
-    def __init__(self, config: dict[str, Any], take: Callable[[object, int], None]) -> None:
-        self._consumer = Consumer({**config, "group.id": "airra-demo-watch", "enable.auto.commit": False, "fetch.wait.max.ms": 50})
+    def __init__(
+        self,
+        config: dict[str, Any],
+        take: Callable[[object, int], None],
+        names: Sequence[str] = tuple(ADAPTERS),
+        start: int = OFFSET_BEGINNING,
+    ) -> None:
+        self._consumer = Consumer({**config, "group.id": "airra-watch", "enable.auto.commit": False, "fetch.wait.max.ms": 50})
         self._take = take
+        self._names = names
+        self._start = start
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
 
     def start(self) -> None:
-        self._consumer.assign([TopicPartition(name, 0, 0) for name in ADAPTERS])
+        self._consumer.assign([TopicPartition(name, 0, self._start) for name in self._names])
         self._thread.start()
 
     def stop(self) -> None:
