@@ -85,7 +85,7 @@ def _open(state: CorrelateState, config: CorrelateConfig) -> set[str]:
     for waiting in sorted(ripe, key=lambda w: (w.anomaly.opened_at, w.anomaly.anomaly)):
         if waiting.anomaly.anomaly not in state.waiting:
             continue  # a neighbour's incident took it in
-        incident = _new_incident(state, derive_id("inc", waiting.anomaly.anomaly), waiting.anomaly.opened_at, config)
+        incident = _new_incident(state, waiting.anomaly.anomaly, waiting.anomaly.opened_at, config)
         if incident is None:
             break
         born.add(incident.id)
@@ -94,7 +94,7 @@ def _open(state: CorrelateState, config: CorrelateConfig) -> set[str]:
     if config.alerts_open:
         for alert in sorted(state.alerts.values(), key=lambda a: (a.first, a.fingerprint)):
             if alert.firing and alert.severity is Severity.CRITICAL and members.nearest(state, alert.service, config) is None:
-                incident = _new_incident(state, derive_id("inc", alert.fingerprint, alert.first), alert.first, config)
+                incident = _new_incident(state, alert.fingerprint, alert.first, config)
                 if incident is None:
                     break
                 born.add(incident.id)
@@ -105,19 +105,22 @@ def _open(state: CorrelateState, config: CorrelateConfig) -> set[str]:
     return born
 
 
-def _new_incident(state: CorrelateState, key: str, opened_at: int, config: CorrelateConfig) -> OpenIncident | None:
-    """Begin an incident; None at the cap: what waits keeps waiting, counted."""
+def _new_incident(state: CorrelateState, opener: str, opened_at: int, config: CorrelateConfig) -> OpenIncident | None:
+    """Begin an incident; None at the cap: what waits keeps waiting, counted.
+
+    The time it opens is part of its id: what fell silent, was let go and is told again makes another incident.
+    """
     if len(state.incidents) >= config.max_incidents:
         state.evicted["incidents_refused"] = state.evicted.get("incidents_refused", 0) + 1
         return None
     incident = OpenIncident(
-        id=key,
+        id=derive_id("inc", opener, state.clock),
         opened_at=opened_at,
         opened_wall=state.clock,
         next_flush=state.clock + int(config.flush_s * 1000),
         severity=Severity.WARNING,
     )
-    state.incidents[key] = incident
+    state.incidents[incident.id] = incident
     return incident
 
 

@@ -246,3 +246,28 @@ def test_one_record_stays_far_below_the_largest_message_with_many_services():
     outputs = [out for out in run.ticks(T0, 12) if out.topic == INCIDENTS.name]
     assert outputs
     assert max(len(out.value) for out in outputs) < 700_000
+
+
+def test_an_anomaly_let_go_of_and_told_again_makes_another_incident():
+    run = Run(stage(CorrelateConfig(stale_s=60)))
+    run.send(topology(), T0 - 1000)
+    run.send(anomaly("orders", Kind.LATENCY, Phase.OPENED, T0), T0)
+    first = incidents(run.ticks(T0, 300))
+    assert first[-1].phase is IncidentPhase.RESOLVED
+    run.send(anomaly("orders", Kind.LATENCY, Phase.CONTINUED, T0 + 300_000, opened_at=T0), T0 + 300_000)
+    again = incidents(run.ticks(T0 + 300_000, 3))
+    assert [(i.phase, i.version) for i in again[:1]] == [(IncidentPhase.OPENED, 1)]
+    assert again[0].incident != first[0].incident
+
+
+def test_a_critical_alert_that_fires_again_within_its_window_makes_another_incident():
+    run = Run(stage(CorrelateConfig(alerts_open=True)))
+    run.send(topology(), T0 - 1000)
+    run.send(alert("orders", at=T0), T0)
+    opened = incidents(run.ticks(T0, 3))
+    run.send(alert("orders", firing=False, at=T0 + 4000), T0 + 4000)
+    assert phases(run.ticks(T0 + 4000, 200))[-1] is IncidentPhase.RESOLVED
+    run.send(alert("orders", at=T0 + 210_000), T0 + 210_000)
+    again = incidents(run.ticks(T0 + 210_000, 3))
+    assert again[0].phase is IncidentPhase.OPENED
+    assert again[0].incident != opened[0].incident
