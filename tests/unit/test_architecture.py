@@ -1,4 +1,4 @@
-"""The shape of the project, as tests: import directions, who reads the environment, file sizes."""
+"""The shape of the project, as tests: import directions, who reads the environment, what models may not touch."""
 
 import ast
 from collections.abc import Iterator
