@@ -9,7 +9,7 @@ from typing import Any
 import faust
 
 from streams.harness.consumer import Owner, PromptTables, use_corrected_consumer
-from streams.harness.kafka import MAX_REQUEST_BYTES, KafkaSettings
+from streams.harness.kafka import MAX_REQUEST_BYTES, NEVER_POLLED_MS, KafkaSettings
 from streams.harness.stage import Stage
 
 SESSION_TIMEOUT_S = 10.0  # a member that is silent for so long loses its partitions
@@ -58,6 +58,7 @@ def build_app(
         stream_recovery_delay=0.0,
         broker_session_timeout=SESSION_TIMEOUT_S,
         broker_heartbeat_interval=HEARTBEAT_S,
+        broker_max_poll_interval=NEVER_POLLED_MS / 1000,
         broker_commit_interval=COMMIT_EVERY_S,
         consumer_max_fetch_size=MAX_REQUEST_BYTES,
         producer_max_request_size=MAX_REQUEST_BYTES,

@@ -45,7 +45,7 @@ class Owner(Protocol):
     def ceiling(self, partition: int) -> int | None:
         """Return the offset that may be committed: what a durable snapshot covers."""
 
-    def hole(self, partition: int, expected: int, found: int, times: int) -> int:
+    async def hole(self, partition: int, expected: int, found: int, times: int) -> int:
         """Hear that records are missing; return the offset to read from."""
 
 
@@ -85,6 +85,8 @@ class CorrectedThread(driver.AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         # Faust fixes 1500 ms. A fetch in flight delays the first one after a seek by so much, once each at recovery and resumption.
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001
+        # Faust reads uncommitted unless it runs transactions itself: what a producer has aborted is nobody's record.
+        consumer._isolation_level = "read_committed"  # noqa: SLF001
         return consumer
 
     async def bounds(self, tps: list[Any]) -> dict[Any, Bounds]:
@@ -192,7 +194,9 @@ class CorrectedConsumer(driver.Consumer):
             return
         before, times = self._holes.get(tp, (-1, 0))
         self._holes[tp] = (expected, times + 1 if before == expected else 1)
-        offset = self._owner.hole(tp.partition, expected, found, self._holes[tp][1])
+        offset = await self._owner.hole(tp.partition, expected, found, self._holes[tp][1])
+        if self.run.expected(tp.partition) != expected:
+            return  # a rebalance came between: its seek says where to go on
         await self._thread.seek_all({tp: offset})
         if self.run.expected(tp.partition) == expected:
             self.run.open(tp.partition, offset)

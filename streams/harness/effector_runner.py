@@ -19,7 +19,7 @@ from streams.harness.closing import close
 from streams.harness.dlq import dead_letter
 from streams.harness.errors import Poison, Retryable
 from streams.harness.exits import boundary
-from streams.harness.kafka import FETCH_WAIT_MS, MAX_REQUEST_BYTES, KafkaSettings
+from streams.harness.kafka import FETCH_WAIT_MS, MAX_REQUEST_BYTES, NEVER_POLLED_MS, KafkaSettings
 from streams.harness.pending import Desk
 from streams.harness.producer import KafkaAppender
 from streams.harness.readiness import Readiness
@@ -75,6 +75,7 @@ class EffectorRunner:
             isolation_level="read_committed",
             session_timeout_ms=SESSION_TIMEOUT_MS,
             heartbeat_interval_ms=HEARTBEAT_MS,
+            max_poll_interval_ms=NEVER_POLLED_MS,
             fetch_max_wait_ms=FETCH_WAIT_MS,
             max_partition_fetch_bytes=MAX_REQUEST_BYTES,
         )
@@ -175,6 +176,8 @@ class EffectorRunner:
                 await self._appender([dead_letter(record, self.effector.name, poison)])
             self._next = record.offset + 1
             metrics.RECORDS.labels(self.effector.name).inc()
+        if not batch and self._next is not None and self._owned.is_set():
+            self._next = max(self._next, await consumer.position(self._tp))  # the markers of transactions take offsets too
 
     def _perform_due(self) -> None:
         pending = self.effector.pending()

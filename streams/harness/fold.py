@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from streams.harness import metrics
@@ -31,6 +31,7 @@ class Part:
     backfill: bool = False  # the last record was historical
     tick: int | None = None  # offset of the last tick written and not yet folded
     unacked: list[Awaitable[Any]] = field(default_factory=list)
+    gaps: dict[int, int] = field(default_factory=dict)  # offsets that the log does not have: the first of them → the one after
 
     @property
     def dirty(self) -> bool:
@@ -48,6 +49,8 @@ def fold(stage: Stage[Any], part: Part, record: Record) -> Sequence[Output]:
     """Fold one record and return what it emits. A repeat changes nothing; poison becomes a dead letter; a hole raises."""
     if record.offset <= part.offset:
         return ()
+    if (after := part.gaps.pop(part.offset + 1, None)) is not None:
+        part.offset = after - 1  # only now: what was delivered before the gap has been folded
     if record.offset != part.offset + 1:
         raise HoleError(f"{record.topic}/{record.partition}: the state ends at {part.offset}, the record in hand is {record.offset}")
     try:
@@ -56,7 +59,13 @@ def fold(stage: Stage[Any], part: Part, record: Record) -> Sequence[Output]:
         metrics.POISON.labels(stage.name, poison.reason).inc()
         outputs = (dead_letter(record, stage.name, poison),)
     part.offset = record.offset
-    part.backfill = record.header(BACKFILL_HEADER) is not None
+    part.backfill = (historical := record.header(BACKFILL_HEADER)) is not None
     if part.tick is not None and record.offset >= part.tick:
         part.tick = None
-    return outputs
+    return outputs if historical is None else [_historical(output, historical) for output in outputs]
+
+
+def _historical(output: Output, mark: bytes) -> Output:
+    """Mark what follows from history as history: it never proposes, and no tick is written while it passes."""
+    marked = any(name == BACKFILL_HEADER for name, _ in output.headers)
+    return output if marked else replace(output, headers=(*output.headers, (BACKFILL_HEADER, mark)))

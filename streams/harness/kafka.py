@@ -16,6 +16,7 @@ from streams.harness.errors import Fatal
 
 CHECK_WITHIN_S = 10.0
 FETCH_WAIT_MS = 100  # the embedded broker answers a waiting fetch only after half of it; Apache Kafka at once
+NEVER_POLLED_MS = 2**31 - 1  # a standby has nothing to poll: after aiokafka's five minutes it would leave its group for good
 MAX_REQUEST_BYTES = 12 * 1024 * 1024  # the largest raw record, 10 MB, and the DLQ record about it
 
 
@@ -103,6 +104,8 @@ def check(kafka: KafkaSettings, topics: Sequence[str] = (), within_s: float = CH
 def explain(kafka: KafkaSettings, errors: Sequence[KafkaError]) -> str:
     """Say in one sentence why Kafka cannot be used: the most telling of the errors that librdkafka reported."""
     by_code = {error.code(): error for error in errors}
+    if error := by_code.get(KafkaError._INVALID_ARG):  # noqa: SLF001
+        return f"the settings of the Kafka connection do not go together ({error.str()}): check the AIRRA_KAFKA_* settings"
     if error := by_code.get(KafkaError._AUTHENTICATION):  # noqa: SLF001 - librdkafka's constants are spelt so
         return (
             f"Kafka at {kafka.bootstrap} refuses the login of {kafka.sasl_username!r} ({error.str()}): "
@@ -128,7 +131,10 @@ def cluster_id(kafka: KafkaSettings, within_s: float = CHECK_WITHIN_S) -> str:
 
 def _metadata(kafka: KafkaSettings, within_s: float) -> ClusterMetadata:
     heard: list[KafkaError] = []
-    admin = AdminClient({**kafka.confluent(), "error_cb": heard.append, "log_level": 0})
+    try:
+        admin = AdminClient({**kafka.confluent(), "error_cb": heard.append, "log_level": 0})
+    except KafkaException as error:
+        raise Fatal(explain(kafka, [error.args[0]])) from error
     try:
         return admin.list_topics(timeout=within_s)
     except KafkaException as error:

@@ -9,12 +9,14 @@ from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, UnknownError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, UnknownError
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from schemas.base import Position
 from streams.harness.errors import Fatal, Retryable
 from streams.harness.kafka import MAX_REQUEST_BYTES, KafkaSettings
 from streams.harness.stage import Output
+from streams.harness.topics import max_message_bytes
 
 log = structlog.get_logger()
 
@@ -28,6 +30,7 @@ class KafkaAppender:
         self._kafka = kafka
         self._client = client
         self._producer: AIOKafkaProducer | None = None
+        self._limits: dict[str, int] = {}  # of one record, by topic
 
     async def start(self) -> KafkaAppender:
         try:
@@ -72,12 +75,24 @@ class KafkaAppender:
             await producer.stop()
 
     async def send(self, output: Output) -> asyncio.Future[Any]:
-        """Put one record into the send buffer; the future resolves with its acknowledgement."""
+        """Put one record into the send buffer; the future resolves with its acknowledgement.
+
+        Raises MessageSizeTooLargeError where the topic would refuse the record: once sent, its sequence number is spent, and the
+        broker would refuse everything that this producer appends to the partition after it.
+        """
         if self._producer is None:
             raise Fatal("append before start or after stop")
+        size = DefaultRecordBatchBuilder.estimate_size_in_bytes(output.key, output.value, list(output.headers))
+        if size > (limit := await self._limit(output.topic)):
+            raise MessageSizeTooLargeError(f"{size} bytes, but {output.topic} takes {limit}")
         return await self._producer.send(
             output.topic, value=output.value, key=output.key, partition=output.partition, headers=list(output.headers)
         )
+
+    async def _limit(self, topic: str) -> int:
+        if topic not in self._limits:
+            self._limits[topic] = await asyncio.to_thread(max_message_bytes, self._kafka, topic)
+        return self._limits[topic]
 
     async def __call__(self, outputs: Sequence[Output]) -> Sequence[Position]:
         """Append in order and return the positions. Retryable: the broker did not answer in time; Fatal: it refuses."""

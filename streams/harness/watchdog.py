@@ -18,7 +18,7 @@ from streams.harness import metrics
 from streams.harness.app import group_of
 from streams.harness.exits import EXIT_STUCK, die
 from streams.harness.fold import Part
-from streams.harness.kafka import KafkaSettings
+from streams.harness.kafka import KafkaSettings, first_at
 from streams.harness.readiness import Readiness
 from streams.harness.stage import Stage
 
@@ -64,6 +64,10 @@ class Watch:
             self.since_opening = look.at_s
         elif look.at_s - self.since_opening >= OPENING_S:
             return f"partitions {sorted(look.assigned - set(look.following))} are assigned and not opened for {OPENING_S:.0f} s"
+        return None
+
+    def stalled(self, look: Look) -> tuple[int, int] | None:
+        """Return a partition that has not moved for long while its log has more, and where it stands. Markers alone are no more."""
         stalled: dict[int, tuple[int, float]] = {}
         for partition, following in look.following.items():
             if look.ends is None or look.ends.get(partition, 0) <= following:
@@ -73,7 +77,7 @@ class Watch:
         self.since_stalled = stalled
         for partition, (following, since) in stalled.items():
             if look.at_s - since >= STALLED_S:
-                return f"partition {partition} stands at {following} for {STALLED_S:.0f} s while the log goes on"
+                return partition, following
         return None
 
 
@@ -110,6 +114,8 @@ async def guard(worker: Watched, kafka: KafkaSettings) -> None:
         look = await _look(worker)
         if reason := watch.stuck(look):
             await _leave(worker, reason)
+        if stalled := watch.stalled(look):
+            await _ask_the_log(worker, kafka, *stalled)
         if not watch.unassigned(look):
             continue
         nobodys = await asyncio.to_thread(orphans, kafka, group_of(stage.name), stage.topic, worker.partitions)
@@ -117,6 +123,12 @@ async def guard(worker: Watched, kafka: KafkaSettings) -> None:
             await _leave(worker, f"partitions {sorted(nobodys)} belong to nobody and this member gets none")
         if nobodys is not None:
             worker.readiness.set(stage.name, True, "standby")
+
+
+async def _ask_the_log(worker: Watched, kafka: KafkaSettings, partition: int, following: int) -> None:
+    """Leave where there is a record to fold. What ends with the marker of a transaction has none, and waits for the next."""
+    if await asyncio.to_thread(first_at, kafka, worker.stage.topic, partition, following) is not None:
+        await _leave(worker, f"partition {partition} stands at {following} for {STALLED_S:.0f} s while the log goes on")
 
 
 async def _look(worker: Watched) -> Look:

@@ -139,17 +139,21 @@ class StageWorker:
         part = self.parts.get(partition)
         return part.saved + 1 if part is not None else None
 
-    def hole(self, partition: int, expected: int, found: int, times: int) -> int:
+    async def hole(self, partition: int, expected: int, found: int, times: int) -> int:
         metrics.REREAD.labels(self.stage.name).inc()
         log.warning("hole_reread", stage=self.stage.name, partition=partition, expected=expected, found=found, times=times)
         if times < REREADS:
             return expected
-        if first_at(self._kafka, self.source, partition, expected) != found:
+        part = self.parts.get(partition)
+        first = await asyncio.to_thread(first_at, self._kafka, self.source, partition, expected)
+        if part is None or self.parts.get(partition) is not part:
+            return expected  # the partition went while the log was asked: what is next for it is another owner's
+        if first != found:
             die(f"{self.stage.name}: {self.source}/{partition} lacks {expected} to {found - 1}", EXIT_HOLE)
         # The log itself has none there: retention while we read, a transaction's marker.
         metrics.TRUNCATED.labels(self.stage.name).inc(found - expected)
         log.error("log_gap", stage=self.stage.name, partition=partition, first=expected, following=found)
-        self.parts[partition].offset = found - 1
+        part.gaps[expected] = found
         return found
 
     # the agent
@@ -200,16 +204,8 @@ class StageWorker:
         except MessageSizeTooLargeError:
             acknowledged = await self._appender.send(self._oversized(output, record))
         self._outputs.inc()
-        settled = asyncio.ensure_future(self._settle(acknowledged, output, record))
-        settled.add_done_callback(self._settled)
-        return settled
-
-    async def _settle(self, acknowledged: Any, output: Output, record: Record) -> None:
-        """Wait for the acknowledgement. An output that the topic refuses would be refused for ever: it is kept as a dead letter."""
-        try:
-            await acknowledged
-        except MessageSizeTooLargeError:
-            await (await self._appender.send(self._oversized(output, record)))
+        acknowledged.add_done_callback(self._settled)
+        return acknowledged
 
     def _oversized(self, output: Output, record: Record) -> Output:
         poison = Poison("output_too_large", f"{len(output.value)} bytes for {output.topic}")
@@ -217,7 +213,7 @@ class StageWorker:
         log.error("output_too_large", stage=self.stage.name, topic=output.topic, size=len(output.value), offset=record.offset)
         return dead_letter(replace(record, key=output.key, value=output.value, headers=output.headers), self.stage.name, poison)
 
-    def _settled(self, future: asyncio.Future[None]) -> None:
+    def _settled(self, future: asyncio.Future[Any]) -> None:
         if not future.cancelled() and (error := future.exception()) is not None and not self._stopping:
             die(f"{self.stage.name}: an output was not acknowledged: {error!r}")
 

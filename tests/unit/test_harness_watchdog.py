@@ -11,29 +11,29 @@ def look(at_s: float, assigned: set[int], following: Mapping[int, int], ends: Ma
 
 def test_lag_without_progress_is_given_up() -> None:
     watch = Watch()
-    assert watch.stuck(look(0, {0}, {0: 5}, {0: 9})) is None
-    assert watch.stuck(look(STALLED_S - 1, {0}, {0: 5}, {0: 90})) is None
-    assert "stands at 5" in (watch.stuck(look(STALLED_S, {0}, {0: 5}, {0: 90})) or "")
+    assert watch.stalled(look(0, {0}, {0: 5}, {0: 9})) is None
+    assert watch.stalled(look(STALLED_S - 1, {0}, {0: 5}, {0: 90})) is None
+    assert watch.stalled(look(STALLED_S, {0}, {0: 5}, {0: 90})) == (0, 5)
 
 
 def test_progress_however_slow_is_waited_for() -> None:
     watch = Watch()
     for second in range(0, 500, 10):
-        assert watch.stuck(look(second, {0}, {0: second}, {0: 10_000})) is None
+        assert watch.stalled(look(second, {0}, {0: second}, {0: 10_000})) is None
 
 
 def test_a_quiet_log_is_not_a_stall() -> None:
     watch = Watch()
     for second in range(0, 500, 10):
-        assert watch.stuck(look(second, {0}, {0: 7}, {0: 7})) is None
+        assert watch.stalled(look(second, {0}, {0: 7}, {0: 7})) is None
 
 
 def test_while_the_broker_does_not_answer_no_time_is_counted() -> None:
     watch = Watch()
-    assert watch.stuck(look(0, {0}, {0: 5}, {0: 9})) is None
-    assert watch.stuck(look(40, {0}, {0: 5}, None)) is None
-    assert watch.stuck(look(60, {0}, {0: 5}, {0: 9})) is None
-    assert watch.stuck(look(60 + STALLED_S, {0}, {0: 5}, {0: 9})) is not None
+    assert watch.stalled(look(0, {0}, {0: 5}, {0: 9})) is None
+    assert watch.stalled(look(40, {0}, {0: 5}, None)) is None
+    assert watch.stalled(look(60, {0}, {0: 5}, {0: 9})) is None
+    assert watch.stalled(look(60 + STALLED_S, {0}, {0: 5}, {0: 9})) == (0, 5)
 
 
 def test_a_recovery_without_end_is_given_up() -> None:
