@@ -66,17 +66,28 @@ HEAD = f"{'scenario':<22}{'sent':>8}{'lost':>6}{'wrong':>7}{'repeated':>10}  {'s
 class Bench:
     """Topics, workers and pump of one scenario; `chain` names the stages of one worker, each reading what the one before wrote."""
 
-    def __init__(self, broker: KafkaBroker, folder: Path, seed: int, chain: int = 1, ballast: int = 0) -> None:
+    def __init__(
+        self,
+        broker: KafkaBroker,
+        folder: Path,
+        seed: int,
+        chain: int = 1,
+        ballast: int = 0,
+        *,
+        revived: bool = True,
+        partitions: int = PARTITIONS,
+    ) -> None:
         mark = f"{seed}-{next(_counter)}-{random.SystemRandom().randrange(10**6)}"
         self.broker = broker
+        self.partitions = partitions
         self.logs = [f"log{index}-{mark}" for index in range(chain + 1)]
         self.stages = [f"count{index}-{mark}" for index in range(chain)]
-        create_topics(KafkaSettings(broker.bootstrap), [*(NewLog(name, PARTITIONS, {}) for name in self.logs), DLQ])
+        create_topics(KafkaSettings(broker.bootstrap), [*(NewLog(name, partitions, {}) for name in self.logs), DLQ])
         arguments = []
         for index, name in enumerate(self.stages):
             arguments += ["--stage", f"{name}:{self.logs[index]}:{self.logs[index + 1]}:1.0:{ballast}"]
         self.fleet = Fleet(broker.bootstrap, folder / mark, arguments)
-        self.pump = Pump(broker.bootstrap, self.logs[0], seed, self.fleet.revive)
+        self.pump = Pump(broker.bootstrap, self.logs[0], seed, self.fleet.revive if revived else lambda: None)
 
     def at_work(self, per_second: float) -> None:
         """Pump until outputs stand on the last log that were not there before: what is killed now was doing something."""
@@ -102,7 +113,7 @@ class Bench:
             result.wrong += wrong
             result.repeated += repeated
             states, _ = expected(self.broker.bootstrap, name, self.logs[index], self.logs[index + 1])
-            saved = saved_states(self.broker.bootstrap, f"airra-{name}-state-changelog", range(PARTITIONS))
+            saved = saved_states(self.broker.bootstrap, f"airra-{name}-state-changelog", range(self.partitions))
             equal = {partition: saved[partition][1].dump() for partition in saved} == {
                 partition: state.dump() for partition, state in states.items()
             }

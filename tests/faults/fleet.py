@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import ctypes
+import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 REPO = Path(__file__).parent.parent.parent
+STRIKE_HOOK = REPO / "tests" / "faults" / "points" / "hook"
 PR_SET_PDEATHSIG = 1
 
 
@@ -25,19 +29,43 @@ class Fleet:
         self.exits: collections.Counter[int] = collections.Counter()  # codes of workers that stopped by themselves
         folder.mkdir(parents=True, exist_ok=True)
 
-    def start(self, number: int) -> None:
+    def start(self, number: int, strike: Mapping[str, str] | None = None) -> None:
+        """Start a worker; `strike` is the environment that tests/faults/points reads in it."""
+        env = {**os.environ, **strike, "PYTHONPATH": f"{STRIKE_HOOK}:{REPO}"} if strike else None
         libc = ctypes.CDLL(None)
         command = [sys.executable, "-m", "tests.faults.counting", "--bootstrap", self._bootstrap, "--instance", str(number)]
         with (self._folder / f"worker-{number}.log").open("ab") as log:
             self._processes[number] = subprocess.Popen(
                 [*command, "--data", str(self._folder / f"data-{number}"), *self._arguments],
                 cwd=REPO,
+                env=env,
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
                 preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL),  # noqa: PLW1509 - one system call
             )
+
+    def struck(self, number: int) -> bool:
+        """Say whether a worker was killed, or stopped, by a strike."""
+        return self._processes[number].poll() == -signal.SIGKILL or self.stopped(number)
+
+    def ended(self, number: int) -> bool:
+        return self._processes[number].poll() is not None
+
+    def stopped(self, number: int) -> bool:
+        """Say whether a worker sleeps: SIGSTOP."""
+        with contextlib.suppress(OSError):
+            stat = Path(f"/proc/{self._processes[number].pid}/stat").read_text()
+            return stat.rsplit(")", 1)[1].split()[0] == "T"
+        return False
+
+    def resume(self, number: int) -> None:
+        self._processes[number].send_signal(signal.SIGCONT)
+
+    def signal_to_end(self, number: int) -> None:
+        """SIGTERM, without waiting."""
+        self._processes[number].terminate()
 
     def kill(self, number: int) -> None:
         process = self._processes.pop(number)

@@ -21,6 +21,7 @@ from typing import Any
 
 import httpx2
 
+from cli.config import ConfigError
 from cli.demo.command import DEFAULT_SCENARIO, ROOT
 from cli.demo.run import Plan, Run
 from cli.demo.sandbox import faults
@@ -31,6 +32,7 @@ from schemas.actions import Finished, Grant, Started
 from schemas.approvals import Decision, Proposal
 from schemas.incidents import Incident, IncidentPhase
 from schemas.kinds import Mode
+from streams.harness.errors import Fatal, Retryable
 from tests.kafka.broker import KafkaBroker
 
 FAULT = "leak"
@@ -99,26 +101,28 @@ class Killer:
     def __init__(self, case: Case) -> None:
         self.case = case
         self.killed: int | None = None
+        self.wrong: list[str] = []
 
     def __call__(self, run: Run, event: object) -> None:
         if self.killed is not None or not self.case.when(run, event):
             return
         assert run.stack is not None
         assert run.stack.supervisor is not None
-        if self.case.delay is not None:
-            self._await_effect(run)
+        if self.case.delay is not None and not self._effect_in_hand(run):
+            self.wrong.append(f"the target had nothing in hand within {DELAY_S:.0f} s: the kill did not fall where the case says")
         pid = run.stack.supervisor.pid(self.case.role)
         assert pid is not None, f"{self.case.role} does not run"
         self.killed = pid
         os.kill(pid, signal.SIGKILL)
 
-    def _await_effect(self, run: Run) -> None:
+    def _effect_in_hand(self, run: Run) -> bool:
         """Wait until the target has the action in hand, so that the kill falls between the sending and the answer."""
         deadline = time.monotonic() + DELAY_S
         while time.monotonic() < deadline:
             if effects(run):
-                return
+                return True
             threading.Event().wait(0.05)
+        return False
 
 
 def target(run: Run) -> httpx2.Client:
@@ -175,7 +179,7 @@ def run_case(
 
     run = Recorded(Plan(scenario, fault, seed, None, directory, bootstrap, ROOT / "config", test_hooks=True), say, approve, killer)
     result = run.run()
-    wrong = met(run.story, result)
+    wrong = [*met(run.story, result), *killer.wrong]
     if killer.killed is None:
         wrong.append("nothing was killed")
     statuses = [effect["status"] for effect in seen.get("effects", [])]
@@ -229,7 +233,7 @@ def main() -> int:
             directory = arguments.keep / case.name if arguments.keep else Path(scratch)
             try:
                 wrong = run_case(case, broker.bootstrap, directory, lambda line: print(f"   {line}", flush=True), seed=arguments.seed)
-            except RuntimeError as error:
+            except (RuntimeError, ConfigError, Fatal, Retryable) as error:
                 wrong = [str(error)]
         results.append((case.name, wrong, time.monotonic() - began))
         print(f"   {'ok' if not wrong else 'FAILED: ' + '; '.join(wrong)}", flush=True)
