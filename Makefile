@@ -16,7 +16,7 @@ test: setup
 	@exec .venv/bin/python -m pytest $(TEST_ARGS)
 
 # Every fault of the shop with three seeds, a table at the end (about an hour). A file of your own, two runs at a time:
-# make demo-all DEMO_ARGS="--scenario sandbox/scenarios/clinic.yaml --seeds 1 --jobs 2"
+# make demo-all DEMO_ARGS="--scenario sandbox/scenarios/clinic.yaml --seeds 1 --jobs 2"; --keep DIR keeps the logs of what was not met.
 demo-all: setup
 	@exec .venv/bin/python -m cli.demo.all $(DEMO_ARGS)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
 import httpx2
 import structlog
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from schemas import topics
 from schemas.base import canonical, derive_id
@@ -24,12 +25,14 @@ ATTEMPTS = 4  # with the pauses below some 4 s beside the posts: who is told lat
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 10.0  # also for a Retry-After
 DEAD_AFTER = 3  # failed deliveries in a row: from then on one attempt each, until one arrives
+AT_ONCE = 4  # notices on their way to one receiver
 OPEN_KEPT = 10_000
 CLOSED_KEPT = 10_000
 
 DELIVERIES = Counter("airra_tell_deliveries_total", "notices delivered, or given up", ["receiver", "status"])
 SECONDS = Histogram("airra_tell_delivery_seconds", "from the first attempt to the last", ["receiver"])
-EVICTED = Counter("airra_tell_evictions_total", "notices dropped untold because too many were open", ["table"])
+OPEN = Gauge("airra_tell_open_notices", "notices that some receiver has not been told yet")
+EVICTED = Counter("airra_tell_evictions_total", "notices forgotten for want of room: open ones stay untold", ["table"])
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -114,43 +117,81 @@ def _retry_after(text: str) -> float:
     return float(text) if text.isdecimal() and len(text) < 6 else 0.0
 
 
-@dataclass(slots=True)
-class _Open:
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One notice for one receiver."""
+
+    id: str  # the delivery's id
     notice: Notice
-    offset: int
-    told: set[str] = field(default_factory=set)
+    receiver: str
+    offset: int  # of the notice
 
 
 class TellEffector:
-    """Reads notices and deliveries; a notice is an intent until every receiver has a delivery, delivered or given up."""
+    """Reads notices and deliveries; a notice for a receiver is an intent until there is a delivery, delivered or given up.
+
+    Receivers do not hold one another up: each has its own notices, oldest first, and its own `AT_ONCE` places.
+    """
 
     name = "tell"
     topic = topics.NOTICES.name
-    concurrency = 4
     armed_start = False
 
     def __init__(self, receivers: Sequence[Receiver], clock: Callable[[], int]) -> None:
         self._receivers = {receiver.name: receiver for receiver in receivers}
+        self.concurrency = AT_ONCE * len(self._receivers)
         self._clock = clock
-        self._open: dict[str, _Open] = {}
+        self._open: dict[str, dict[str, Task]] = {}  # by notice and receiver, in log order
+        self._untold: dict[str, dict[str, Task]] = {name: {} for name in self._receivers}  # the same by receiver and notice
+        self._appended: dict[str, Task] = {}  # told and on the log, but not folded yet: they take no place
         self._closed: dict[str, None] = {}  # a notice that a crash repeats is not told again
 
     def fold(self, record: Record) -> None:
         event = parse(NOTICE_EVENTS, record)
         if isinstance(event, Notice):
-            if event.id not in self._open and event.id not in self._closed:
-                self._open[event.id] = _Open(event, record.offset)
-                self._bound()
-        elif waiting := self._open.get(event.notice):
-            waiting.told.add(event.receiver)
-            if self._receivers.keys() <= waiting.told:
-                del self._open[event.notice]
-                self._closed[event.notice] = None
-                if len(self._closed) > CLOSED_KEPT:
-                    del self._closed[next(iter(self._closed))]
+            self._take(event, record.offset)
+        else:
+            self._close(event)
+        OPEN.set(len(self._open))
+
+    def _take(self, notice: Notice, offset: int) -> None:
+        if notice.id in self._open or notice.id in self._closed:
+            return
+        self._open[notice.id] = {name: Task(derive_id("dlv", notice.id, name), notice, name, offset) for name in self._receivers}
+        for name, task in self._open[notice.id].items():
+            self._untold[name][notice.id] = task
+        if len(self._open) > OPEN_KEPT:
+            self._drop(next(iter(self._open)))
+
+    def _close(self, delivery: Delivery) -> None:
+        waiting = self._open.get(delivery.notice, {})
+        if (task := waiting.pop(delivery.receiver, None)) is None:
+            return
+        self._forget(task)
+        if not waiting:
+            del self._open[delivery.notice]
+            self._closed[delivery.notice] = None
+            if len(self._closed) > CLOSED_KEPT:
+                del self._closed[next(iter(self._closed))]
+                EVICTED.labels("closed").inc()
+
+    def _drop(self, notice: str) -> None:
+        for task in self._open.pop(notice).values():
+            self._forget(task)
+        EVICTED.labels("open").inc()
+        log.error("notice_dropped", notice=notice, reason="too many are open")
+
+    def _forget(self, task: Task) -> None:
+        self._untold[task.receiver].pop(task.notice.id, None)
+        self._appended.pop(task.id, None)
 
     def pending(self) -> Sequence[Intent]:
-        return [Intent(name, waiting.offset, waiting.notice) for name, waiting in self._open.items()]
+        """Return what each receiver is to be told next: its oldest notices, and as many as it has places.
+
+        The earliest unfinished notice is the oldest of some receiver, so it is always among them.
+        """
+        first = [task for untold in self._untold.values() for task in islice(untold.values(), AT_ONCE)]
+        return [Intent(task.id, task.offset, task) for task in sorted([*first, *self._appended.values()], key=lambda task: task.offset)]
 
     async def begin(self, append: Append) -> None:
         """Nothing is written first: telling twice is better than not at all."""
@@ -159,11 +200,12 @@ class TellEffector:
         """Nothing was opened."""
 
     async def perform(self, intent: Intent, append: Append) -> None:
-        """Tell every receiver that has no delivery yet, side by side."""
-        assert isinstance(intent.value, Notice)  # noqa: S101 - `pending` makes the intents
-        notice = intent.value
-        told = self._open[notice.id].told if notice.id in self._open else set()
-        await asyncio.gather(*(self._deliver(receiver, notice, append) for name, receiver in self._receivers.items() if name not in told))
+        """Tell one receiver of one notice."""
+        task = intent.value
+        assert isinstance(task, Task)  # noqa: S101 - `pending` makes the intents
+        await self._deliver(self._receivers[task.receiver], task.notice, append)
+        if self._untold[task.receiver].pop(task.notice.id, None) is not None:  # not dropped and not folded meanwhile
+            self._appended[task.id] = task
 
     async def _deliver(self, receiver: Receiver, notice: Notice, append: Append) -> None:
         began = time.perf_counter()
@@ -182,13 +224,6 @@ class TellEffector:
             at=self._clock(),
         )
         await append([emit(topics.NOTICES, notice.incident, delivery)])
-
-    def _bound(self) -> None:
-        while len(self._open) > OPEN_KEPT:
-            oldest = next(iter(self._open))
-            del self._open[oldest]
-            EVICTED.labels("open").inc()
-            log.error("notice_dropped", notice=oldest, reason="too many are open")
 
 
 def _line(notice: Notice) -> None:

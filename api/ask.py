@@ -7,7 +7,7 @@ from itertools import islice
 from api.errors import Refusal, not_found
 from api.read_model import Doing, ReadModel, action_id
 from models.approvals import pending
-from schemas.actions import FinishStatus
+from schemas.actions import FinishStatus, Grant
 from schemas.approvals import DecisionOutcome, Proposal
 from schemas.http import (
     ActionStatus,
@@ -38,8 +38,8 @@ def resolve(model: ReadModel, identifier: str) -> tuple[Proposal, Mode | None] |
         found = model.proposals.get(promised[0])
         return (found, promised[1]) if found else None
     if doing := model.doings.get(identifier):
-        found = model.proposals.get(doing.grant.proposal)
-        return (found, doing.grant.mode) if found else None
+        found = model.proposals.get(doing.word.proposal)
+        return (found, doing.word.mode) if found else None
     return None
 
 
@@ -89,7 +89,7 @@ def promised_action(model: ReadModel, proposal: Proposal) -> ActionView | None:
 
 
 def action_view(model: ReadModel, doing: Doing) -> ActionView:
-    grant, end = doing.grant, doing.finished
+    word, end = doing.word, doing.finished
     status, detail = ActionStatus.GRANTED, ""
     if end is not None:
         status, detail = _ENDED[end.status], end.detail
@@ -99,21 +99,21 @@ def action_view(model: ReadModel, doing: Doing) -> ActionView:
         status = ActionStatus.STARTED
     ended = end or doing.refused
     return ActionView(
-        id=grant.id,
-        proposal=grant.proposal,
-        incident=grant.incident,
-        incident_status=incident_status(model, grant.incident),
-        mode=grant.mode,
-        spec=grant.spec,
-        undo_of=grant.undo_of,
+        id=doing.id,
+        proposal=word.proposal,
+        incident=word.incident,
+        incident_status=incident_status(model, word.incident),
+        mode=word.mode,
+        spec=word.spec,
+        undo_of=word.undo_of,
         status=status,
         detail=detail,
-        granted_at=grant.at,
+        granted_at=word.at if isinstance(word, Grant) else None,
         started_at=doing.started.at if doing.started else None,
         ended_at=ended.at if ended else None,
         before=end.before if end else {},
         after=end.after if end else {},
-        outcome=model.outcomes.get(grant.id),
+        outcome=model.outcomes.get(doing.id),
     )
 
 
@@ -135,8 +135,8 @@ def incident_status(model: ReadModel, incident: str) -> IncidentStatus | None:
     doings = [doing for name in proposals for doing in model.doings_of(name) if doing.refused is None]
     if any(doing.finished is None for doing in doings) or _awaits_grant(model, incident):
         return IncidentStatus.ACTING
-    if any(doing.grant.id not in model.outcomes for doing in doings):
-        return IncidentStatus.VERIFYING
+    if any(doing.id not in model.outcomes for doing in doings if doing.word.undo_of is None):
+        return IncidentStatus.VERIFYING  # an undo is told, not judged
     return IncidentStatus.OPEN
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
 
-from api.ask import incident_detail, incident_page, pending_proposals, promised_action, proposal_view
+from api.ask import action_view, incident_detail, incident_page, pending_proposals, promised_action, proposal_view
 from api.auth import operator, reader, same_person
 from api.decide import Word, decide, find, reach, record
 from api.deps import Dependencies
@@ -122,6 +122,8 @@ async def execute(deps: Deps, _: Operator, identifier: Name) -> ActionView:
     """Say how far an approved action has come; approval is what triggers it, so asking twice does nothing twice."""
     await reach(deps.actions, deps.wait_s)
     await reach(deps.approvals, deps.wait_s)
+    if doing := deps.model.doings.get(identifier):  # an undo among them: it is no proposal's action, but its own
+        return action_view(deps.model, doing)
     proposal, mode = await find(deps, identifier)
     action = promised_action(deps.model, proposal)
     if action is None or mode not in (None, action.mode):

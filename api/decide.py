@@ -143,12 +143,16 @@ def _told(deps: Dependencies, proposal: Proposal, command: Command, verdict: Com
     match fate:
         case CommandFate.WON if decision is not None:
             return _reply(deps, proposal, decision)
-        case CommandFate.LOST | CommandFate.EXPIRED | CommandFate.SUPERSEDED | CommandFate.FORBIDDEN if decision is not None:
+        case CommandFate.LOST | CommandFate.EXPIRED | CommandFate.SUPERSEDED | CommandFate.WITHDRAWN | CommandFate.FORBIDDEN if (
+            decision is not None
+        ):
             raise already_decided(decision, _newer(deps, proposal))
         case CommandFate.WRONG_DIGEST:
             raise _wrong_digest(command.mode)
         case CommandFate.NO_ACTION:
             raise _nothing_to_decide(proposal)
+        case CommandFate.NOT_A_PERSON:
+            raise Refusal(403, "not_a_person", f"{command.subject} is what AIRRA itself decides under", "use a token of a person's name")
         case CommandFate.UNKNOWN_PROPOSAL:
             raise Refusal(410, "forgotten", "the proposal is too old to be decided", "decide on the incident's newest proposal")
         case _:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from schemas.approvals import Decision, DecisionOutcome
+from schemas.approvals import Decision, DecisionOutcome, WithdrawalReason
 from schemas.http import Problem
 
 
@@ -33,6 +33,9 @@ def already_decided(decision: Decision, newer: str | None = None) -> Refusal:
             )
         case DecisionOutcome.SUPERSEDED:
             return Refusal(409, "superseded", "a newer proposal took its place", "look at the newer proposal and decide on that", **told)
+        case DecisionOutcome.WITHDRAWN:
+            why = "is resolved" if decision.reason == WithdrawalReason.RESOLVED else "is being acted on by another proposal"
+            return Refusal(410, "withdrawn", f"the proposal was withdrawn: its incident {why}", "nothing: look at the incident", **told)
         case DecisionOutcome.FORBIDDEN:
             return Refusal(
                 409, "forbidden_by_policy", decision.reason or "policy forbids this action", "act by hand, or change the policy", **told

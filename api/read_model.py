@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from prometheus_client import Counter, Gauge
 from pydantic import TypeAdapter
@@ -17,7 +18,6 @@ from models.incidents.book import IncidentBook
 from schemas.actions import ACTION_EVENTS, Epoch, Finished, Grant, Refused, Started
 from schemas.approvals import APPROVAL_EVENTS, Decision, Explanation, Proposal
 from schemas.base import derive_id
-from schemas.config.policy import Policy
 from schemas.incidents import INCIDENT_EVENTS
 from schemas.kinds import Mode
 from schemas.outcomes import Outcome
@@ -71,11 +71,25 @@ class Kept(Generic[Value]):
         return found
 
 
+class Evicting(Protocol):
+    """A fold that counts what it drops at its caps."""
+
+    evicted: int
+
+
+@contextmanager
+def _counted(table: str, book: Evicting) -> Iterator[None]:
+    before = book.evicted
+    yield
+    EVICTED.labels(table).inc(book.evicted - before)
+
+
 @dataclass(slots=True)
 class Doing:
-    """One action, as far as it has come."""
+    """One action, as far as it has come. `word` is admit's: its grant, or its refusal to grant."""
 
-    grant: Grant
+    id: str
+    word: Grant | Refused
     started: Started | None = None
     refused: Refused | None = None
     finished: Finished | None = None
@@ -90,8 +104,7 @@ def action_id(proposal: str, digest: str) -> str:
 class ReadModel:
     """What the API serves; each `fold_*` belongs to one view, all in one event loop."""
 
-    policy: Policy = field(default_factory=Policy)
-    approvals: ApprovalBook = field(init=False)
+    approvals: ApprovalBook = field(default_factory=ApprovalBook)
     incidents: IncidentBook = field(default_factory=IncidentBook)
     proposals: Kept[Proposal] = field(default_factory=lambda: Kept[Proposal]("proposals"))
     decisions: Kept[Decision] = field(default_factory=lambda: Kept[Decision]("decisions"))
@@ -104,17 +117,16 @@ class ReadModel:
     calibration: Calibration = field(default_factory=Calibration)
     log: ActionLog = field(default_factory=ActionLog)  # tells which words on the actions log count
 
-    def __post_init__(self) -> None:
-        self.approvals = ApprovalBook(policy=self.policy)
-
     def fold_approvals(self, record: Record) -> None:
         event = parse(APPROVAL_EVENTS, record)
-        for decision in fold(self.approvals, event, record.timestamp, position(record)):
+        with _counted("approvals", self.approvals):
+            decided = fold(self.approvals, event, record.timestamp, position(record))
+        for decision in decided:
             self.decisions.put(decision.proposal, decision)
         if isinstance(event, Proposal) and event.id not in self.proposals:
             # The book cuts a proposal short once it is decided; a person who looks back wants to see all of it.
             self.proposals.put(event.id, event)
-            _add(self.of_incident.setdefault(event.incident, list), event.id)
+            _add(self.of_incident.setdefault(event.incident, list), event.id, "proposals_of_one")
             if event.digests is not None:
                 self.promised.put(action_id(event.id, event.digests.dry_run), (event.id, Mode.DRY_RUN))
                 self.promised.put(action_id(event.id, event.digests.live), (event.id, Mode.LIVE))
@@ -127,20 +139,23 @@ class ReadModel:
         return [doing for doing in found if doing is not None]
 
     def fold_incidents(self, record: Record) -> None:
-        self.incidents.apply(parse(INCIDENT_EVENTS, record), position(record), record.timestamp)
+        with _counted("incidents", self.incidents):
+            self.incidents.apply(parse(INCIDENT_EVENTS, record), position(record), record.timestamp)
 
     def fold_actions(self, record: Record) -> None:
         event = parse(ACTION_EVENTS, record)
-        if not actions_log.fold(self.log, event, record.offset):
+        with _counted("actions", self.log):
+            counts = actions_log.fold(self.log, event, record.offset)
+        if not counts:
             return  # a repeat, or an older owner's word
         if isinstance(event, Epoch):
             return
         if isinstance(event, Grant):
             if event.id not in self.doings:
-                self.doings.put(event.id, Doing(event))
-                _add(self.of_proposal.setdefault(event.proposal, list), event.id)
+                self._begin(Doing(event.id, event))
         elif (doing := self.doings.get(event.action)) is None:
-            return
+            if isinstance(event, Refused) and event.epoch is None:  # admit refuses instead of granting
+                self._begin(Doing(event.action, event, refused=event))
         elif isinstance(event, Started):
             doing.started = doing.started or event
         elif isinstance(event, Refused):
@@ -148,18 +163,24 @@ class ReadModel:
         else:
             doing.finished = doing.finished or event
 
+    def _begin(self, doing: Doing) -> None:
+        self.doings.put(doing.id, doing)
+        _add(self.of_proposal.setdefault(doing.word.proposal, list), doing.id, "actions_of_one")
+
     def fold_outcomes(self, record: Record) -> None:
         event = parse(_OUTCOMES, record)
         known = self.outcomes.get(event.action)
         if known is None or event.version > known.version:
             self.outcomes.put(event.action, event)
-        self.calibration.take(event)
+        with _counted("calibration", self.calibration):
+            self.calibration.take(event)
         PAIRS.set(self.calibration.pairs)
         if self.calibration.pairs:
             BRIER.set(self.calibration.brier.get())
             LOG_LOSS.set(self.calibration.log_loss.get())
 
 
-def _add(names: list[str], name: str) -> None:
+def _add(names: list[str], name: str, table: str) -> None:
     names.append(name)
+    EVICTED.labels(table).inc(max(0, len(names) - OF_ONE))
     del names[:-OF_ONE]

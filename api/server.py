@@ -16,7 +16,7 @@ from api.app import build
 from api.deps import Dependencies
 from api.read_model import ReadModel
 from schemas import topics
-from schemas.config.policy import Policy
+from schemas.approvals import is_own_name
 from streams.harness.errors import Fatal
 from streams.harness.kafka import KafkaSettings, cluster_id
 from streams.harness.producer import KafkaAppender
@@ -39,12 +39,11 @@ class _Server(uvicorn.Server):
 
 
 class ApiServer:
-    """Bound when built, so that the port is known; `run` serves. `policy` must be the one that approve folds with."""
+    """Bound when built, so that the port is known; `run` serves."""
 
     def __init__(
         self,
         kafka: KafkaSettings,
-        policy: Policy,
         *,
         host: str,
         port: int,
@@ -54,7 +53,6 @@ class ApiServer:
         clock: Callable[[], int],
     ) -> None:
         self._kafka = kafka
-        self._policy = policy
         self._tokens = tokens
         self._secret = secret
         self._readiness = readiness
@@ -70,7 +68,7 @@ class ApiServer:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop`; raises Fatal when Kafka cannot be used, or when a view breaks."""
-        model = ReadModel(self._policy)
+        model = ReadModel()
         folds = {
             topics.APPROVALS.name: model.fold_approvals,
             topics.INCIDENTS.name: model.fold_incidents,
@@ -159,6 +157,8 @@ def operators(text: str) -> dict[str, str]:
         subject, separator, token = (part.strip() for part in pair.partition(":"))
         if not (subject and separator and token):
             raise ValueError(f"operator {index} is not subject:token")
+        if is_own_name(subject):
+            raise ValueError(f"operator {index} is called {subject}: that is what AIRRA itself decides under; choose another name")
         if token in found:
             raise ValueError(f"operators {found[token]} and {subject} have the same token")
         found[token] = subject

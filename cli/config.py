@@ -11,6 +11,10 @@ from pydantic import BaseModel, ValidationError
 
 Model = TypeVar("Model", bound=BaseModel)
 
+MAX_DEPTH = 50  # of nesting: no file of ours comes near, and the parser would die of a thousand
+# What the constructors of explicit tags raise for a value that does not fit (!!int x, !!timestamp x, 2026-13-45).
+_UNFIT = (ValueError, OverflowError, KeyError, IndexError, AttributeError, TypeError)
+
 
 class ConfigError(Exception):
     """What is wrong, where, and what to do; ends the command with exit code 2."""
@@ -22,14 +26,63 @@ def load(model: type[Model], path: Path) -> Model:
 
 
 def read_yaml(path: Path) -> Any:
+    """Read one file as it stands; raise ConfigError with file and line for what is unreadable, or says one thing twice."""
     try:
-        text = path.read_text()
+        data = path.read_bytes()
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror or error}; give the file, or name another with its AIRRA_*_FILE setting") from error
     try:
-        return yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{path}: line {line}: byte 0x{data[error.start]:02x} is not UTF-8; save the file as UTF-8") from error
+    try:
+        return yaml.load(text, _Loader) or {}  # noqa: S506 - a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"line {mark.line + 1}: " if mark else ""
+        said = ", ".join(part for part in (error.context, error.problem) if part)
+        raise ConfigError(f"{path}: {where}not YAML: {said}") from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise ConfigError(f"{path}: line {line}: not YAML: {error.reason}") from error
+    except _UnfitError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+class _UnfitError(Exception):
+    def __init__(self, what: str, mark: yaml.Mark) -> None:
+        super().__init__(f"line {mark.line + 1}: {what}")
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader, which also refuses a key given twice (the last would win silently) and nesting without end."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.depth >= MAX_DEPTH:
+            raise _UnfitError(f"nested more than {MAX_DEPTH} deep", self.peek_event().start_mark)  # type: ignore[no-untyped-call]
+        self.depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self.depth -= 1
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[tuple[str, str]] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if (key.tag, key.value) in seen:
+                    raise _UnfitError(f"{key.value} is given twice", key.start_mark)
+                seen.add((key.tag, key.value))
+        return super().construct_mapping(node, deep=deep)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep=deep)
+        except _UNFIT as error:
+            raise _UnfitError(f"a value that is none of its type: {error}", node.start_mark) from error
 
 
 def validate(model: type[Model], value: Any, where: str) -> Model:

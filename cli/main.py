@@ -5,17 +5,19 @@ from __future__ import annotations
 import sys
 
 import typer
+from confluent_kafka import KafkaException
 
 from cli.arming import act
 from cli.config import ConfigError
 from cli.demo.command import demo
 from cli.operate import dlq, doctor, sql, topics
-from cli.output import err, optional_file
+from cli.output import err, optional_file, say, takes_arguments
 from cli.people import approvals, incident
 from cli.run import api, up, worker
-from streams.harness.errors import Fatal
+from streams.harness.errors import Fatal, Retryable
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
+EXIT_CODES = "Exit codes: 0 done, 1 the work failed, 2 wrong usage or configuration."
 
 app = typer.Typer(
     name="airra",
@@ -24,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="Incident response as a stream processor over Kafka. Every command takes --help and --json [FILE].",
-    epilog="Exit codes: 0 done, 1 the work failed, 2 wrong usage or configuration.",
+    epilog=EXIT_CODES,
 )
 app.command()(demo)
 app.command()(up)
@@ -37,17 +39,21 @@ app.add_typer(dlq, name="dlq")
 app.add_typer(act, name="act")
 app.add_typer(approvals, name="approvals")
 app.add_typer(incident, name="incident")
+for group in (app, topics, dlq, act, approvals, incident):
+    for command in group.registered_commands:
+        command.epilog = EXIT_CODES
 
 
 def main() -> None:
-    """Run one command; the two kinds of error that a person can mend are one line each, without a trace."""
+    """Run one command; the kinds of error that a person can mend are a line each, without a trace."""
+    words = sys.argv[1:]
     try:
-        app(args=optional_file(sys.argv[1:]))
+        app(args=optional_file(words, any_word=not takes_arguments(typer.main.get_command(app), words)))
     except ConfigError as error:
-        err.print(f"airra: {error}", markup=False)
+        say(f"airra: {error}", err)
         sys.exit(WRONG_USAGE)
-    except Fatal as error:
-        err.print(f"airra: {error}", markup=False)
+    except (Fatal, Retryable, KafkaException) as error:
+        say(f"airra: {error}", err)
         sys.exit(FAILED)
 
 

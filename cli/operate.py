@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated, Any
 
 import typer
@@ -10,10 +11,11 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from cli import runfile
 from cli.config import ConfigError
 from cli.diagnose import diagnose
-from cli.output import JsonTo, err, out, rows, show
+from cli.output import JsonTo, rows, say, show
 from cli.reading import read
 from cli.settings import read_settings
 from schemas import topics as catalogue
+from streams.harness.errors import Fatal, Retryable
 from streams.harness.kafka import KafkaSettings
 from streams.harness.topics import compare_topics, create_topics
 from streams.sink.store import connect
@@ -39,7 +41,8 @@ def check(json_to: JsonTo = None) -> None:
 
     Example:  airra topics check
     """
-    differences = compare_topics(KafkaSettings.of(read_settings()), catalogue.CATALOGUE)
+    settings = read_settings()
+    differences = compare_topics(KafkaSettings.of(settings), catalogue.CATALOGUE, settings.kafka_replication)
     show(json_to, {"differences": differences}, [str(difference) for difference in differences] or ["as the catalogue says"])
     raise typer.Exit(1 if differences else 0)
 
@@ -90,7 +93,7 @@ def doctor(json_to: JsonTo = None) -> None:
     if json_to != "-":
         rows(None, "settings", ["setting", "value", "from"], [row for row in report["settings"] if row["from"] != "default"])
         for finding in report["findings"]:
-            out.print(f"{'ok  ' if finding['ok'] else 'LOOK'}  {finding['what']}: {finding['detail']}", markup=False)
+            say(f"{'ok  ' if finding['ok'] else 'LOOK'}  {finding['what']}: {finding['detail']}")
     raise typer.Exit(0 if all(finding["ok"] for finding in report["findings"]) else 1)
 
 
@@ -102,6 +105,8 @@ def sql(
 
     Examples:  airra sql "SELECT * FROM calibration_ece"  ·  airra sql "SELECT * FROM calibration_bins" --json
     """
+    # The error that is raised says it; the client would print it a second time.
+    logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())
     settings = read_settings()
     url, password = settings.store_url, settings.store_password.get_secret_value()
     if not url:
@@ -110,7 +115,8 @@ def sql(
     try:
         client = connect(url, password)
         result = client.query(query)
+    except Retryable as error:
+        raise Fatal(f"{error}; airra doctor tells whether the sink runs") from error
     except (ClickHouseError, OSError) as error:
-        err.print(f"airra sql: {str(error).strip()}", markup=False)
-        raise typer.Exit(1) from error
+        raise Fatal(f"sql: {str(error).strip()}") from error
     rows(json_to, "", list(result.column_names), [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows])

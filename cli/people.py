@@ -13,7 +13,7 @@ import typer
 from api.client import ApiClient, ApiError
 from cli import runfile
 from cli.config import ConfigError
-from cli.output import JsonTo, err, out, rows, show, write_json
+from cli.output import JsonTo, err, rows, say, show, write_json
 from cli.settings import read_settings
 from schemas.http import IncidentStatus, ProposalView
 from schemas.kinds import Mode
@@ -37,7 +37,7 @@ def client() -> Iterator[ApiClient]:
             yield opened
     except ApiError as error:
         by = error.problem.decided_by
-        err.print(f"airra: {error}" + (f" (decided by {by})" if by else ""), markup=False)
+        say(f"airra: {error}" + (f" (decided by {by})" if by else ""), err)
         raise typer.Exit(1) from error
 
 
@@ -70,7 +70,7 @@ def incident_show(number: Annotated[str, typer.Argument(metavar="ID")], json_to:
         write_json(json_to, detail.model_dump(mode="json"))
     if json_to == "-":
         return
-    out.print(f"{detail.summary.title}  [{detail.summary.severity}, {detail.summary.status}]", markup=False)
+    say(f"{detail.summary.title}  [{detail.summary.severity}, {detail.summary.status}]")
     evidence = [
         {
             "service": suspect.evidence.service,
@@ -160,7 +160,7 @@ def clock(millis: int) -> str:
 
 def _tell(view: ProposalView) -> None:
     proposal = view.proposal
-    out.print(f"\n{proposal.id}  {view.status}  {proposal.title}", markup=False)
+    say(f"\n{proposal.id}  {view.status}  {proposal.title}")
     causes = [
         {"rank": h.rank, "service": h.service, "cause": h.cause, "confidence": f"{h.confidence:.2f}", "why": "; ".join(h.reasons)}
         for h in proposal.hypotheses
@@ -179,7 +179,7 @@ def _tell(view: ProposalView) -> None:
     ]
     rows(None, "candidates", ["action", "chosen", "risk", "blast radius", "effect", "undo"], choices)
     if view.decision is not None:
-        out.print(f"{view.decision.outcome} by {view.decision.subject} at {clock(view.decision.at)} UTC", markup=False)
+        say(f"{view.decision.outcome} by {view.decision.subject} at {clock(view.decision.at)} UTC")
     for action in view.actions:
         verdict = action.outcome.verdict if action.outcome else "not yet verified"
-        out.print(f"{action.id}  {action.spec.action} ({action.mode}): {action.status}, {verdict} {action.detail}", markup=False)
+        say(f"{action.id}  {action.spec.action} ({action.mode}): {action.status}, {verdict} {action.detail}")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from streams.harness.errors import Fatal
-from streams.harness.kafka import KafkaSettings
+from streams.harness.kafka import KafkaSettings, check, explain
 from streams.harness.stage import Record
 
 ANSWER_S = 15.0  # longest wait for one answer of the broker
@@ -15,6 +15,7 @@ ANSWER_S = 15.0  # longest wait for one answer of the broker
 
 def read(kafka: KafkaSettings, topic: str, partition: int = 0, newest: int | None = None, since: int | None = None) -> Iterator[Record]:
     """Yield the partition's records, its newest so many, or those since then (ms), oldest first; Fatal: the broker does not answer."""
+    check(kafka, [topic])  # says what is wrong: no broker, no login, no topic
     consumer = Consumer({**kafka.confluent(), "group.id": "airra-cli", "enable.auto.commit": False, "log_level": 0})
     try:
         low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=ANSWER_S)
@@ -34,6 +35,6 @@ def read(kafka: KafkaSettings, topic: str, partition: int = 0, newest: int | Non
             headers = tuple((name, value if isinstance(value, bytes) else b"") for name, value in message.headers() or ())
             yield Record(topic, partition, offset, message.timestamp()[1], message.key(), message.value() or b"", headers)
     except KafkaException as error:
-        raise Fatal(f"{topic} on {kafka.bootstrap}: {error}; create it with airra topics create") from error
+        raise Fatal(f"{topic}: {explain(kafka, [error.args[0]])}") from error
     finally:
         consumer.close()

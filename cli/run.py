@@ -8,16 +8,18 @@ import os
 import signal
 import threading
 import time
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Any
 
 import structlog
 import typer
 from confluent_kafka import OFFSET_END
+from rich.console import Console
 
-from cli import logs, runfile
+from cli import logs, preflight, runfile
 from cli.config import ConfigError
 from cli.observe import ObserveServer
-from cli.output import err, out
+from cli.output import STDOUT, JsonTo, err, out, say, write_json
 from cli.processes import Child, Supervisor, role_command, role_env
 from cli.roles import BUILDERS, ROLES
 from cli.settings import read_settings
@@ -30,9 +32,11 @@ from streams.harness.readiness import Readiness
 
 log = structlog.get_logger()
 
+ADDRESSES_WITHIN_S = 60.0  # a role has its address once it is built: seconds of imports on a busy machine
 
-def worker(role: Annotated[str, typer.Argument(help=f"One of: {', '.join(ROLES)}.")]) -> None:
-    """Run one role until SIGTERM; /health and /metrics are on AIRRA_OBSERVE_PORT.
+
+def worker(role: Annotated[str, typer.Argument(help=f"One of: {', '.join(ROLES)}.")], json_to: JsonTo = None) -> None:
+    """Run one role until SIGTERM; /health and /metrics are on AIRRA_OBSERVE_PORT. --json: one line with its pid and ports.
 
     Example:  AIRRA_KAFKA_BOOTSTRAP=kafka:9092 airra worker detect
     """
@@ -40,28 +44,32 @@ def worker(role: Annotated[str, typer.Argument(help=f"One of: {', '.join(ROLES)}
         raise ConfigError(f"no role {role}; the roles are {', '.join(ROLES)}")
     settings = read_settings()
     logs.configure(settings.log_level, role)
-    asyncio.run(serve_role(role, settings))
+    asyncio.run(serve_role(role, settings, json_to))
 
 
-def api() -> None:
-    """Run the approvals API and its pages until SIGTERM.
+def api(json_to: JsonTo = None) -> None:
+    """Run the approvals API and its pages until SIGTERM. --json: one line with its pid and ports.
 
     Example:  AIRRA_API_TOKENS=alice:long-random-token airra api
     """
-    worker("api")
+    worker("api", json_to)
 
 
-async def serve_role(role: str, settings: Settings) -> None:
+async def serve_role(role: str, settings: Settings, json_to: str | None = None) -> None:
     """Build the role's parts and run them in this process."""
     from streams.harness.runner import serve
 
+    preflight.role(role, settings)
     kafka = KafkaSettings.of(settings)
     readiness = Readiness()
+    observe = _observed(settings, readiness)
     parts = BUILDERS[role](settings, kafka, readiness)
-    observe = ObserveServer(settings.observe_host, settings.observe_port, readiness.report)
     observe.start()
-    runfile.write(settings.data_dir, role, settings.instance, observe_port=observe.port, **parts.addresses)
-    log.info("role_started", observe_port=observe.port, **parts.addresses)
+    addresses = {"observe_port": observe.port, **parts.addresses}
+    runfile.write(settings.data_dir, role, settings.instance, **addresses)
+    log.info("role_started", **addresses)
+    if json_to is not None:
+        write_json(json_to, {"role": role, "pid": os.getpid(), **addresses}, indent=None)
     try:
         await serve(
             parts.stages,
@@ -81,31 +89,60 @@ async def serve_role(role: str, settings: Settings) -> None:
         runfile.path(settings.data_dir, role, settings.instance).unlink(missing_ok=True)
 
 
-def up() -> None:
+def _observed(settings: Settings, readiness: Readiness) -> ObserveServer:
+    try:
+        return ObserveServer(settings.observe_host, settings.observe_port, readiness.report)
+    except OSError as error:
+        told = f"AIRRA_OBSERVE_PORT={settings.observe_port} on {settings.observe_host}: {error.strerror or error}"
+        raise ConfigError(f"{told}; choose another (0: a free one)") from error
+
+
+def up(json_to: JsonTo = None) -> None:
     """Run every role on this machine, each in a process of its own; what exits is started again. Ctrl-C stops all.
+
+    --json: one line with every role's pid and ports, once all have theirs.
 
     Example:  AIRRA_KAFKA_BOOTSTRAP=127.0.0.1:9092 AIRRA_API_TOKENS=alice:… airra up
     """
     settings = read_settings()
     logs.configure(settings.log_level, "supervisor")
-    # The children inherit the variables; only the ports that one machine can give once are theirs to choose.
-    env = role_env({"data_dir": settings.data_dir, "observe_port": 0})
-    supervisor = Supervisor([Child(role, role_command(role), env) for role in ROLES], settings.data_dir / "logs")
+    preflight.everything(settings)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    supervisor.start()
-    err.print(f"airra: {len(ROLES)} roles started (pid {os.getpid()}); logs in {settings.data_dir / 'logs'}; Ctrl-C stops them")
-    notices = Watch(KafkaSettings.of(settings).confluent(), _tell, (topics.NOTICES.name,), OFFSET_END)
-    notices.start()
-    with contextlib.suppress(KeyboardInterrupt):
+    # The children inherit the variables; only the ports that one machine can give once are theirs to choose.
+    env = role_env({"data_dir": settings.data_dir, "observe_port": 0})
+    children = [Child(role, role_command(role), env) for role in ROLES]
+    supervisor = Supervisor(children, settings.data_dir / "logs", on_refused=stop.set)
+    tell = partial(_tell, err if json_to == STDOUT else out)
+    notices = Watch(KafkaSettings.of(settings).confluent(), tell, (topics.NOTICES.name,), OFFSET_END)
+    with contextlib.ExitStack() as closing:
+        closing.callback(supervisor.stop)
+        supervisor.start()
+        closing.callback(notices.stop)
+        notices.start()
+        err.print(f"airra: {len(ROLES)} roles started (pid {os.getpid()}); logs in {settings.data_dir / 'logs'}; Ctrl-C stops them")
+        if json_to is not None and (started := _started(supervisor, settings, stop)):
+            write_json(json_to, started, indent=None)
         stop.wait()
-    notices.stop()
-    supervisor.stop()
+    if supervisor.refused is not None:
+        raise ConfigError(f"{supervisor.refused}\nevery role was stopped: no restart mends that")
 
 
-def _tell(event: object, at: int) -> None:
+def _started(supervisor: Supervisor, settings: Settings, stop: threading.Event) -> dict[str, Any] | None:
+    """Return what runs, once every role has told its addresses (null for one that has not in time); None when told to stop before."""
+    deadline = time.monotonic() + ADDRESSES_WITHIN_S
+    while not stop.wait(0.1):
+        found = {role: runfile.read(settings.data_dir, role) for role in ROLES}
+        # A file of an earlier process may still lie there.
+        told = {role: one if one is not None and one["pid"] == supervisor.pid(role) else None for role, one in found.items()}
+        if all(told.values()) or time.monotonic() > deadline:
+            return {"pid": os.getpid(), "logs": str(settings.data_dir / "logs"), "roles": told}
+    return None
+
+
+def _tell(console: Console, event: object, at: int) -> None:
     """Show a notice in the terminal: what a person should know now."""
     if isinstance(event, Notice):
         clock = time.strftime("%H:%M:%S", time.gmtime(at / 1000))
-        out.print(f"{clock} UTC  {event.kind}  [{event.severity}]  {event.title}: {event.text}  ({event.incident})", markup=False)
+        say(f"{clock} UTC  {event.kind}  [{event.severity}]  {event.title}: {event.text}  ({event.incident})", console)

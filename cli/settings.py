@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ def read_settings(**overrides: Any) -> Settings:
     if path and not Path(path).is_file():
         raise ConfigError(f"AIRRA_SETTINGS={path}: no such file")
     try:
-        return Settings(**overrides)
+        return _with_authority(Settings(**overrides))
     except ValidationError as error:
         raise ConfigError("\n".join(_problem(item) for item in error.errors(include_url=False))) from error
     except tomllib.TOMLDecodeError as error:
@@ -32,7 +33,18 @@ def _problem(item: Any) -> str:
     name = str(item["loc"][0])
     if item["type"] == "extra_forbidden":
         return f"{name} is not a setting; `airra doctor` lists them"
-    return f"{PREFIX}{name.upper()}: {item['msg']}"
+    return f"{PREFIX}{name.upper()}: {str(item['msg']).removeprefix('Value error, ')}"
+
+
+def _with_authority(settings: Settings) -> Settings:
+    """Read the certificate authority once: a client library that cannot says so only with a trace."""
+    file = settings.kafka_ssl_cafile
+    if file is not None and settings.kafka_security_protocol.endswith("SSL"):
+        try:
+            ssl.create_default_context(cafile=str(file))
+        except OSError as error:  # ssl.SSLError is one
+            raise ConfigError(f"{PREFIX}KAFKA_SSL_CAFILE={file}: {error.strerror or error}; name a PEM file of certificates") from error
+    return settings
 
 
 def described(settings: Settings) -> list[dict[str, str]]:

@@ -149,7 +149,6 @@ def api(settings: Settings, kafka: KafkaSettings, readiness: Readiness) -> Parts
         raise ConfigError(f"AIRRA_API_TOKENS: {error}") from error
     server = ApiServer(
         kafka,
-        _policy(settings),
         host=settings.api_host,
         port=settings.api_port,
         tokens=tokens,
@@ -161,7 +160,7 @@ def api(settings: Settings, kafka: KafkaSettings, readiness: Readiness) -> Parts
 
 
 def _policy(settings: Settings) -> Policy:
-    """Return the policy as every reader of the approvals log must fold with it."""
+    """Return the policy that approve puts on the log: what is in the file, with what the settings say."""
     from models.approvals import in_force
 
     llm_on = bool(settings.llm_api_key.get_secret_value())

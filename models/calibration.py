@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from river import metrics
 
+from schemas.kinds import Mode
 from schemas.outcomes import Outcome
 
 KEPT = 10_000  # pairs that an operator's later word can still correct; older ones stay counted as they were
@@ -23,10 +24,12 @@ class Calibration:
     brier: metrics.MSE = field(default_factory=metrics.MSE)
     log_loss: metrics.LogLoss = field(default_factory=metrics.LogLoss)
     pairs: int = 0
+    evicted: int = 0
     kept: OrderedDict[str, tuple[int, float, int | None]] = field(default_factory=OrderedDict)  # action → version, confidence, correct
 
     def take(self, outcome: Outcome) -> None:
-        """Fold one outcome; a repeat or an older version changes nothing."""
+        """Fold one outcome; a repeat or an older version changes nothing, and a dry run is no pair, as in the view calibration_pairs."""
+        answer = outcome.correct if outcome.mode is Mode.LIVE else None
         known = self.kept.get(outcome.action)
         if known is not None:
             version, confidence, correct = known
@@ -36,10 +39,11 @@ class Calibration:
                 self.brier.revert(correct, confidence)
                 self.log_loss.revert(bool(correct), confidence)
                 self.pairs -= 1
-        self.kept[outcome.action] = (outcome.version, outcome.confidence, outcome.correct)
+        self.kept[outcome.action] = (outcome.version, outcome.confidence, answer)
         while len(self.kept) > KEPT:
             self.kept.popitem(last=False)
-        if outcome.correct is not None:
-            self.brier.update(outcome.correct, outcome.confidence)
-            self.log_loss.update(bool(outcome.correct), outcome.confidence)
+            self.evicted += 1
+        if answer is not None:
+            self.brier.update(answer, outcome.confidence)
+            self.log_loss.update(bool(answer), outcome.confidence)
             self.pairs += 1

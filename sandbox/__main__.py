@@ -11,6 +11,8 @@ from pathlib import Path
 
 from sandbox.check import ScenarioError, load
 from sandbox.kinds import KINDS
+from sandbox.notes import notes
+from sandbox.plan import make
 from sandbox.run import WARM_UP_S, Options, run
 from sandbox.scenario import Fault, Scenario
 from sandbox.trial import trial
@@ -37,10 +39,15 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         scenario = load(options.scenario)
-        return int(options.do(scenario, options))
+        code = int(options.do(scenario, options))
+        sys.stdout.flush()
+        return code
     except (ScenarioError, UsageError) as error:
         print(error, file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read has read enough; Python would flush once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def _run(scenario: Scenario, options: argparse.Namespace) -> int:
@@ -62,6 +69,8 @@ def _run(scenario: Scenario, options: argparse.Namespace) -> int:
 
 def _check(scenario: Scenario, options: argparse.Namespace) -> int:
     print(f"{options.scenario}: {scenario.name}: {len(scenario.services)} services, {len(scenario.faults)} faults: valid")
+    for note in notes(make(scenario)):
+        print(f"note: {note}")
     return 0
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-from sandbox.scenario import Role, Scenario
+from sandbox.names import roles, series
+from sandbox.scenario import Role, Scenario, Service
 
 ROLES: dict[Role, dict[str, str]] = {
     "requests": {"kind": "requests", "type": "counter", "unit": "requests", "direction": "none"},
@@ -34,27 +35,34 @@ def topology(scenario: Scenario) -> dict[str, Any]:
 
 def mapping(scenario: Scenario) -> dict[str, Any]:
     """Say what each metric name means; a name that means two things is told apart by the service's label."""
-    users: dict[str, dict[Role, list[str]]] = defaultdict(lambda: defaultdict(list))
+    users: dict[tuple[Role, str], list[Service]] = defaultdict(list)
+    meanings: dict[str, set[tuple[Role, str]]] = defaultdict(set)  # name of a sample → the rules that could match it
     for service in scenario.services:
-        for role in ROLES:
-            if (role == "pool" and service.database is None) or (role == "cache" and service.cache is None):
-                continue
-            users[scenario.metric_name(service, role)][role].append(service.name)
-    rules: list[dict[str, Any]] = []
-    for name, by_role in users.items():
-        for role, services in by_role.items():
-            if len(by_role) == 1:
-                rules.append({"match": name, **ROLES[role]})
-                continue
-            by_label: dict[str, list[str]] = defaultdict(list)
-            for service_name in services:
-                by_label[scenario.label_name(scenario.service(service_name), "service")].append(re.escape(service_name))
-            rules += [{"match": name, "labels": {label: "|".join(names)}, **ROLES[role]} for label, names in by_label.items()]
+        for role in roles(service):
+            rule = role, scenario.metric_name(service, role)
+            users[rule].append(service)
+            for name in series(scenario, service, role):
+                meanings[name].add(rule)
+    ambiguous = {rule for rules in meanings.values() if len(rules) > 1 for rule in rules}
+    metrics: list[dict[str, Any]] = []
+    # The first rule that matches wins: what counts requests stands before the histogram whose count that may be.
+    for role, name in sorted(users, key=lambda rule: list(ROLES).index(rule[0])):
+        services = users[role, name]
+        whose = _told_apart(scenario, services) if (role, name) in ambiguous and len(services) < len(scenario.services) else [{}]
+        metrics += [{"match": name, **labels, **ROLES[role]} for labels in whose]
     return {
         "service_labels": list(dict.fromkeys(scenario.label_name(service, "service") for service in scenario.services)),
         "instance_labels": list(dict.fromkeys(scenario.label_name(service, "instance") for service in scenario.services)),
-        "metrics": [*rules, UP],
+        "metrics": [*metrics, UP],
     }
+
+
+def _told_apart(scenario: Scenario, services: list[Service]) -> list[dict[str, Any]]:
+    """Return what holds of these services' samples only, by the label that names the service."""
+    by_label: dict[str, list[str]] = defaultdict(list)
+    for service in services:
+        by_label[scenario.label_name(service, "service")].append(re.escape(service.name))
+    return [{"labels": {label: "|".join(names)}} for label, names in by_label.items()]
 
 
 def write(path: Path, content: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from sandbox.channel import Child
 from sandbox.control.actions import Change, change
 from sandbox.control.target import Build, Target, bumped
-from sandbox.plan import Plan, slow_queries
+from sandbox.plan import Plan, slow_reads
 from sandbox.scenario import Fault
 from sandbox.service.app import HOT_PAGE
 from sandbox.spec import Stream
@@ -42,8 +42,8 @@ async def _memory_leak(_: System, fault: Fault, target: Target) -> None:
     await target.spoil("leak", mb_per_s=fault.param("mb_per_s"))
 
 
-async def _cpu_burn(_: System, fault: Fault, target: Target) -> None:
-    await target.worsen(cpu_factor=fault.param("factor"))
+async def _cpu_burn(system: System, fault: Fault, target: Target) -> None:
+    await target.worsen(cpu_factor=system.plan.cost_factor(target.name, fault.param("factor")))
 
 
 async def _crash_loop(_: System, fault: Fault, target: Target) -> None:
@@ -51,10 +51,10 @@ async def _crash_loop(_: System, fault: Fault, target: Target) -> None:
 
 
 async def _traffic_surge(system: System, fault: Fault, target: Target) -> None:
-    more = (fault.param("factor") - 1) * system.plan.services[target.name].rate
-    if more > 0:
-        stream = Stream(target.spec.host, target.spec.port, HOT_PAGE, more)
-        await system.load.ask("add", stream=msgspec.to_builtins(stream))
+    more = system.plan.extra_rate(target.name, fault.param("factor"))
+    # A rush does not follow the rhythm: it must be one at the rhythm's lowest, too.
+    stream = Stream(target.spec.host, target.spec.port, HOT_PAGE, more, swing=0.0)
+    await system.load.ask("add", stream=msgspec.to_builtins(stream))
 
 
 async def _load_peak(system: System, _: Fault, __: Target) -> None:
@@ -81,8 +81,8 @@ async def _deploy(system: System, target: Target, build: Build) -> None:
 
 async def _pool_exhausted(system: System, fault: Fault, target: Target) -> None:
     flag = target.slow_flag
-    target.slow_query_s = fault.param("query_ms") / 1000
-    target.slow_queries = slow_queries(system.plan.services[target.name], target.slow_query_s)
+    one, query_s = system.plan.services[target.name], fault.param("query_ms") / 1000
+    target.slow_connections, target.slow_hold_s = slow_reads(one, query_s, system.plan.swing)
     await target.set_flag(flag, enabled=True)
     system.publish(change("flag", target.name, system.now(), "false", "true", name=flag, by=FLAGGED_BY))
 

@@ -32,11 +32,11 @@ class Rhythm:
     def rise(self, now_s: float, factor: float, ramp_s: float, hold_s: float) -> None:
         self._rise = (now_s, factor, ramp_s, hold_s)
 
-    def at(self, now_s: float) -> float:
-        """Return the factor at a time since the first request."""
+    def at(self, now_s: float, swing: float = 1.0) -> float:
+        """Return the factor at a time since the first request, of what follows so much of the rhythm."""
         # Drawn from the second itself, so that it does not depend on which stream asks first.
         noise = random.Random(f"{self._spec.seed}:noise:{int(now_s)}").gauss(1, self._spec.noise)
-        wave = 1 + self._spec.amplitude * math.sin(2 * math.pi * now_s / self._spec.rhythm_s)
+        wave = 1 + swing * self._spec.amplitude * math.sin(2 * math.pi * now_s / self._spec.rhythm_s)
         return wave * min(2.0, max(0.2, noise)) * self._risen(now_s)
 
     def _risen(self, now_s: float) -> float:
@@ -75,7 +75,7 @@ class Generator:
     async def _send(self, stream: Stream, rng: random.Random) -> None:
         due = time.monotonic()
         while True:
-            distance = 1 / (stream.rps * self._rhythm.at(due - self._started))
+            distance = 1 / (stream.rps * self._rhythm.at(due - self._started, stream.swing))
             due += distance * rng.uniform(1 - JITTER, 1 + JITTER)
             late = time.monotonic() - due
             if late > 1:  # the machine stood still: what was missed is missed, not made up for in one burst

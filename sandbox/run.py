@@ -17,6 +17,7 @@ from typing import Any
 
 from sandbox.channel import ChildError
 from sandbox.kafka import BrokerError, KafkaPublisher
+from sandbox.notes import notes
 from sandbox.parent import go_first, on_stdin_closed, parent_gone
 from sandbox.scenario import Fault, Scenario
 from sandbox.system import Sandbox, now_ms
@@ -98,6 +99,8 @@ async def _parent_gone(parent: int) -> int:
 
 
 async def _live(sandbox: Sandbox, options: Options) -> int:
+    for note in notes(sandbox.plan):
+        tell("warning", message=note)
     await sandbox.start()
     paths = sandbox.paths
     tell("ready", control_url=sandbox.control_url, topology=str(paths.topology), metrics=str(paths.metrics), log=str(paths.log))

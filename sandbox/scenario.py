@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import datetime as dt
+import itertools
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from sandbox.kinds import KINDS, ActionName, KindName
 
-NAME_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$"
+NAME_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9_./:@-]{0,61}[A-Za-z0-9])?$"
 METRIC_PATTERN = r"^[A-Za-z_:][A-Za-z0-9_:]*$"
 LABEL_PATTERN = r"^_?[A-Za-z][A-Za-z0-9_]*$"
 
 Role = Literal["requests", "errors", "latency", "cpu", "memory", "pool", "cache"]
 LabelRole = Literal["service", "instance"]
-Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+
+
+def _as_text(value: Any) -> Any:
+    """Take what YAML reads as a number or a day, such as release: 2.4, for the text that it was meant as."""
+    return str(value) if isinstance(value, int | float | dt.date) and not isinstance(value, bool) else value
+
+
+def _printable(value: str) -> str:
+    if not value.isprintable() or value != value.strip():
+        raise ValueError(f"{value!r} holds what cannot be printed, or begins or ends with a space")
+    return value
+
+
+MAX_WORKERS = 64
+Text = Annotated[str, BeforeValidator(_as_text), AfterValidator(_printable), Field(max_length=100)]
+Name = Annotated[str, BeforeValidator(_as_text), Field(pattern=NAME_PATTERN)]
 MetricName = Annotated[str, Field(pattern=METRIC_PATTERN)]
 LabelName = Annotated[str, Field(pattern=LABEL_PATTERN)]
 
@@ -31,14 +48,32 @@ LABEL_NAMES: dict[LabelRole, str] = {"service": "service", "instance": "instance
 DEFAULT_FLAG = "live_reads"  # of a service with a database, if its owner named none that is off
 
 
+def _said(part: dict[Any, Any]) -> dict[Any, Any]:
+    """Return what a mapping really says: an empty value says nothing, one level down either (params: {factor: })."""
+    return {
+        name: {key: inner for key, inner in value.items() if inner is not None} if isinstance(value, dict) else value
+        for name, value in part.items()
+        if value is not None
+    }
+
+
 class Strict(BaseModel):
+    """A part of the file. A field with nothing after its colon is as good as absent, and so is a part of which nothing is said."""
+
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty(cls, data: Any) -> Any:
+        if data is None:
+            return {}
+        return _said(data) if isinstance(data, dict) else data
 
 
 class Load(Strict):
     """What the users do: an open loop of requests to the entry, in a rhythm, with noise."""
 
-    rps: float = Field(40, gt=0, le=400)
+    rps: float = Field(40, ge=0.5, le=400)
     rhythm_s: float = Field(120, gt=0)
     amplitude: float = Field(0.3, ge=0, le=0.8)
     noise: float = Field(0.1, ge=0, le=0.5)
@@ -63,12 +98,12 @@ class Cache(Strict):
 class Service(Strict):
     name: Name
     entry: bool = False
-    workers: int = Field(2, ge=1, le=64)
+    workers: int = Field(2, ge=1, le=MAX_WORKERS)
     worker_cpu: float | None = Field(None, gt=0, le=0.5)  # cores a worker may use; None: the scenario's
     calls: list[Call] = []
     work_ms: float = Field(3, ge=0)
     criticality: Literal["low", "medium", "high", "critical"] = "medium"
-    release: str = Field("1.0.0", min_length=1, max_length=64)
+    release: Annotated[Text, Field(min_length=1)] = "1.0.0"
     flags: dict[Name, bool] = {}
     database: Database | None = None
     cache: Cache | None = None
@@ -79,14 +114,14 @@ class Service(Strict):
 class Expected(Strict):
     """What whoever watches should conclude; the sandbox never reads it."""
 
-    root_cause: str | None = None
+    root_cause: Text | None = None
     action: ActionName | None = None
 
 
 class Fault(Strict):
-    name: str = Field("", pattern=r"^[A-Za-z0-9_.-]*$", max_length=64)  # empty: the kind
+    name: Text = ""  # empty: the kind
     kind: KindName = "memory_leak"
-    service: str = ""  # empty: the entry for load, otherwise the first service that has what the kind needs
+    service: Text = ""  # empty: the entry for load, otherwise the first service that has what the kind needs
     after_s: float = Field(60, ge=0)
     params: dict[str, float] = {}
     expected: Expected = Expected()
@@ -118,13 +153,28 @@ DEFAULT_SERVICES = [
 
 
 class Scenario(Strict):
-    name: Name = "scenario"
+    name: Text = "scenario"
     load: Load = Load()
     worker_cpu: float = Field(0.03, gt=0, le=0.5)
     services: list[Service] = Field(DEFAULT_SERVICES, min_length=1, max_length=40)
     faults: list[Fault] = []
     metric_names: dict[Role, MetricName] = {}
     labels: dict[LabelRole, LabelName] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, data: Any) -> Any:
+        """Give a service without a name one by its place."""
+        if not isinstance(data, dict) or not isinstance(data.get("services"), list):
+            return data
+        services = [_said(service) if isinstance(service, dict) else service or {} for service in data["services"]]
+        taken = {service.get("name") for service in services if isinstance(service, dict)}
+        for i, service in enumerate(services):
+            if isinstance(service, dict) and "name" not in service:
+                name = next(name for n in itertools.count(i + 1) if (name := f"service-{n}") not in taken)
+                taken.add(name)
+                services[i] = {"name": name, **service}
+        return {**data, "services": services}
 
     def service(self, name: str) -> Service:
         return next(service for service in self.services if service.name == name)

@@ -1,4 +1,4 @@
-"""Asks every service for /metrics once a second, and writes each sample as prometheus-kafka-adapter does."""
+"""Asks every service for /metrics once a second, and says each sample as prometheus-kafka-adapter does; kafka.wire writes it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from sandbox.web.client import CallFailedError, Client
 
-EVERY_S = 1.0
+PHASE_S = 0.5  # of every second of the wall clock: what is late by less stays in its second, for the adapter writes whole ones
+SOON_S = 0.05  # a clock that wakes up early by less is not asked twice
 TIMEOUT_S = 0.9
 
 
@@ -69,10 +70,9 @@ def number(value: float) -> str:
 
 
 def message(sample: Sample, at: int) -> dict[str, Any]:
-    """Write a sample as the adapter's JSON serializer does: name and labels, the value as a string, the time in UTC."""
-    when = datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """Write a sample as the adapter's JSON serializer does: the value as a string, the time in UTC and whole seconds, cut off."""
     return {
-        "timestamp": when,
+        "timestamp": datetime.fromtimestamp(at // 1000, UTC).isoformat().replace("+00:00", "Z"),
         "value": number(sample.value),
         "name": sample.name,
         "labels": {"__name__": sample.name, **sample.labels},
@@ -84,6 +84,11 @@ def messages(scrape: Scrape) -> list[dict[str, Any]]:
     return [message(sample, scrape.at) for sample in (*scrape.samples, up)]
 
 
+def until_next(now_s: float) -> float:
+    """Return how long it is to the next scrape."""
+    return math.floor(now_s - PHASE_S + SOON_S) + 1 + PHASE_S - now_s
+
+
 class Scraper:
     """Scrapes all targets at once, at the same moment of every second."""
 
@@ -93,11 +98,9 @@ class Scraper:
         self._client = Client()
 
     async def run(self) -> None:
-        due = time.monotonic()
         while True:
+            await asyncio.sleep(until_next(time.time()))
             self._seen(list(await asyncio.gather(*map(self._scrape, self._targets))))
-            due = max(due + EVERY_S, time.monotonic())
-            await asyncio.sleep(due - time.monotonic())
 
     async def _scrape(self, target: ScrapeTarget) -> Scrape:
         at = int(time.time() * 1000)

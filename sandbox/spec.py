@@ -30,8 +30,8 @@ class Condition(msgspec.Struct, frozen=True):
     error_ratio: float = 0.0  # of requests that the release fails
     add_s: float = 0.0  # waiting that the release adds
     cpu_factor: float = 1.0  # CPU of a request, times this
-    slow_query_s: float = 0.0  # of the query that a flag turns on
-    slow_queries: int = 0  # of those in a request
+    slow_hold_s: float = 0.0  # for which a request keeps a connection, for the slow queries that a flag turns on
+    slow_connections: int = 0  # so many at a time
     crash_every_s: float = 0.0  # 0: never
 
 
@@ -60,6 +60,7 @@ class Stream(msgspec.Struct, frozen=True):
     port: int
     path: str
     rps: float
+    swing: float = 1.0  # share of the rhythm's amplitude that it follows
 
 
 class LoadSpec(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sandbox import files
 from sandbox.alerts import Alertmanager, Rules
@@ -52,6 +53,11 @@ class Paths:
     @property
     def output(self) -> Path:
         return self.work / "output"  # what the processes write on standard error
+
+
+def file_name(service: str, ending: str) -> str:
+    """Name a service's own file; its name may hold what a file's name may not."""
+    return f"{quote(service, safe='')}.{ending}"
 
 
 def now_ms() -> int:
@@ -173,12 +179,12 @@ class Sandbox:
             metric_names=self._names(name),
             labels=self._labels(name),
             condition=Condition(),
-            database=DatabaseSpec(str(self.paths.work / f"{name}.db"), service.database.pool, service.database.query_ms / 1000)
+            database=DatabaseSpec(str(self.paths.work / file_name(name, "db")), service.database.pool, service.database.query_ms / 1000)
             if service.database
             else None,
             cache=CacheSpec(service.cache.hit_ratio, miss_ms(service) / 1000) if service.cache else None,
         )
-        return Target(spec, service.release, self.plan.scenario.flags(service), self.paths.output / f"{name}.log")
+        return Target(spec, service.release, self.plan.scenario.flags(service), self.paths.output / file_name(name, "log"))
 
     def _scrape_target(self, name: str) -> ScrapeTarget:
         return ScrapeTarget(name, HOST, self._port(name), self._labels(name), self._names(name))
@@ -187,4 +193,4 @@ class Sandbox:
         load = self.plan.scenario.load
         entries = self.plan.scenario.entries()
         streams = tuple(Stream(HOST, self._port(name), "/", load.rps / len(entries)) for name in entries)
-        return LoadSpec(f"{self._seed}:load", os.getpid(), load.rhythm_s, load.amplitude, load.noise, streams)
+        return LoadSpec(f"{self._seed}:load", os.getpid(), load.rhythm_s, self.plan.swing, load.noise, streams)

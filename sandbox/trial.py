@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
-import math
 import secrets
 import tempfile
 import time
@@ -14,21 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.kafka import ALERTS
-from sandbox.kinds import KINDS
+from sandbox.kinds import KINDS, SILENCE
 from sandbox.parent import go_first
 from sandbox.plan import Plan
 from sandbox.run import cpu_seconds
 from sandbox.scenario import Fault, Scenario
 from sandbox.scrape import Scrape
+from sandbox.symptoms import Table, callers_of, loudest, moved, table, workers_wanted
 from sandbox.system import Sandbox
 from sandbox.web.client import Client
 
 SYMPTOM_S, LAST_S = 25, 8  # how long the fault is watched, and the part of it that is shown
 CURE_S = 15
-MOVES = 1.5  # a metric that changes less is not shown
-FLOORS = {"errors": 0.02, "latency": 0.02, "cpu": 0.01, "memory": 20.0, "pool": 0.1, "cache": 0.1, "up": 0.05, "requests": 1.0}
-
-Table = dict[tuple[str, str], float]  # (service, what) → value
 
 
 @dataclass
@@ -51,28 +46,8 @@ class Watcher:
         return
 
     def over(self, last: int) -> Table:
-        """Return rates and means over the last scrapes: errors as a share, latency in s, cpu in cores, memory in MB."""
-        window = self.scrapes[-last:]
-        table: Table = {}
-        for i, scrape in enumerate(window[-1]):
-            name = scrape.target.service
-            series = [scrapes[i] for scrapes in window]
-            table[name, "up"] = sum(one.up for one in series) / len(series)
-            table[name, "requests"] = _increase(series, "requests") / len(series)
-            table[name, "errors"] = _increase(series, "errors") / max(1.0, _increase(series, "requests"))
-            table[name, "latency"] = _increase(series, "latency", "_sum") / max(1.0, _increase(series, "latency", "_count"))
-            table[name, "cpu"] = _increase(series, "cpu") / len(series)
-            table[name, "memory"] = (scrape.value("memory") or 0) / 1e6
-            for role in ("pool", "cache"):
-                value = scrape.value(role)
-                if value is not None:
-                    table[name, role] = value
-        return table
-
-
-def _increase(series: list[Scrape], role: str, suffix: str = "") -> float:
-    values = [value for one in series if (value := one.value(role, suffix)) is not None]
-    return sum(max(0.0, b - a) for a, b in itertools.pairwise(values))
+        """Return what the last scrapes show."""
+        return table(self.scrapes[-last:])
 
 
 def trial(scenario: Scenario, faults: list[Fault], *, seed: int, base_s: float) -> int:
@@ -101,8 +76,9 @@ async def _try(scenario: Scenario, fault: Fault, seed: int, base_s: float) -> bo
             await asyncio.sleep(SYMPTOM_S - 10)
             sick = watcher.over(LAST_S)
             print(_shown(f"after {SYMPTOM_S} s", base, sick), flush=True)
+            print(_loudest(sandbox.plan.scenario, service, base, sick), flush=True)
             print(f"  alerts: {', '.join(dict.fromkeys(watcher.alerts)) or 'none'}", flush=True)
-            if cure.startswith("("):
+            if cure == SILENCE:
                 return not moved(base, sick) and not watcher.alerts
             if cure == "none":
                 return bool(moved(base, sick))
@@ -119,9 +95,8 @@ async def _try(scenario: Scenario, fault: Fault, seed: int, base_s: float) -> bo
 async def _cure(sandbox: Sandbox, token: str, plan: Plan, cure: str, service: str, base: Table, sick: Table) -> int:
     target = sandbox.targets[service]
     workers = plan.services[service].service.workers
-    ratio = max(2.0, *(sick[service, what] / max(base[service, what], 1e-9) for what in ("cpu", "requests")))
     params: dict[str, dict[str, Any]] = {
-        "scale_up": {"workers": math.ceil(workers * min(ratio, 4))},
+        "scale_up": {"workers": workers_wanted(base, sick, service, workers)},
         "rollback": {"to": target.previous_release},
         "toggle_feature_flag": {"flag": target.slow_flag, "enabled": False},
     }
@@ -132,20 +107,18 @@ async def _cure(sandbox: Sandbox, token: str, plan: Plan, cure: str, service: st
     return status
 
 
-def moved(base: Table, now: Table) -> dict[tuple[str, str], tuple[float, float]]:
-    """Return what left its ordinary state in its bad direction; requests and cpu rise with any load and say nothing."""
-    found = {}
-    for key, value in now.items():
-        what = key[1]
-        before = base.get(key, 0.0)
-        worse = before - value if what in {"cache", "up"} else value - before
-        if what not in {"requests", "cpu"} and worse > max(FLOORS[what], (MOVES - 1) * abs(before) if what not in {"cache", "up"} else 0):
-            found[key] = (before, value)
-    return found
-
-
 def _shown(title: str, base: Table, now: Table) -> str:
     lines = [f"  {title}: {'nothing moved' if not moved(base, now) else ''}"]
     for (service, what), (before, value) in sorted(moved(base, now).items(), key=lambda item: item[0]):
         lines.append(f"    {service:<12} {what:<8} {before:8.3f} → {value:8.3f}")
     return "\n".join(lines)
+
+
+def _loudest(scenario: Scenario, guilty: str, base: Table, sick: Table) -> str:
+    found = loudest(base, sick)
+    if found is None:
+        return "  loudest symptom: none"
+    service, what, times = found
+    callers = callers_of(scenario, guilty)
+    whose = "the guilty service" if service == guilty else "a caller of it" if service in callers else "another service"
+    return f"  loudest symptom: {what} of {service}, {times:.0f} times the ordinary: {whose}"

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from schemas.base import Frozen, Millis, Position
+from schemas.base import Frozen, Millis
 from schemas.kinds import ActionName, Cause, Mode
 
 
@@ -20,10 +20,11 @@ class ActionSpec(Frozen):
 
 
 class Preconditions(Frozen):
-    """The target as it was when the proposal was made; execute compares just before acting."""
+    """The target as it was when the proposal was made, or for an undo: as its action left it. Execute compares just before acting."""
 
     workers: int | None = None
     release: str | None = None
+    flags: dict[str, bool] = Field(default_factory=dict)  # by name; only those that the action moves
 
 
 class Grant(Frozen):
@@ -144,12 +145,6 @@ class Finished(Frozen):
     before: dict[str, Any] = Field(default_factory=dict)
     after: dict[str, Any] = Field(default_factory=dict)
     at: Millis
-
-
-class CopiedFrom(Frozen):
-    """Header `airra.source` of a copied record: the original's coordinates."""
-
-    source: Position
 
 
 ActionEvent = Annotated[Grant | Epoch | Started | Refused | Finished, Field(discriminator="type")]

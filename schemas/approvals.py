@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
 from schemas.actions import ActionSpec, Finished, Preconditions, Refused, Started
 from schemas.base import Frozen, Millis, Position
-from schemas.kinds import Cause, Criticality, Mode
+from schemas.kinds import Cause, Criticality, Mode, Severity
 from schemas.signals import Tick
+
+# Who decides where no person does. No person may be called so: a decision's subject tells who answers for it.
+CLOCK = "clock"
+POLICY = "policy"
+OWN_NAMES = frozenset({CLOCK, POLICY})
+
+
+def is_own_name(subject: str) -> bool:
+    """Tell whether a name is one that AIRRA decides under, however it is spelt."""
+    return subject.strip().casefold() in OWN_NAMES
 
 
 class ConfidenceParts(Frozen):
@@ -66,8 +76,7 @@ class ProposalReason(StrEnum):
     LOW_CONFIDENCE = "low_confidence"
     NO_RUNBOOK = "no_runbook"
     NO_HYPOTHESIS = "no_hypothesis"
-    HISTORICAL = "historical"
-    ALREADY_TRIED = "already_tried"
+    UNSETTLED = "unsettled"  # the picture keeps changing, or nothing came of what was proposed: no more is
 
 
 class Digests(Frozen):
@@ -89,6 +98,7 @@ class Proposal(Frozen):
     chosen: Candidate | None
     confidence: float | None  # of the hypothesis acted on
     criticality: Criticality = Criticality.MEDIUM
+    severity: Severity = Severity.WARNING  # of the incident: for whoever is told
     digests: Digests | None
     runbooks_digest: str
     at: Millis
@@ -123,6 +133,7 @@ class DecisionOutcome(StrEnum):
     REJECTED = "rejected"
     EXPIRED = "expired"
     SUPERSEDED = "superseded"
+    WITHDRAWN = "withdrawn"  # there is nothing left to decide: the incident is over, or another action was started
     FORBIDDEN = "forbidden"
 
 
@@ -150,6 +161,32 @@ class Arming(Frozen):
     at: Millis
     until: Millis
     cluster: str
+
+
+class WithdrawalReason(StrEnum):
+    RESOLVED = "resolved"
+    ACTING = "acting"  # another proposal's action was started
+
+
+class Withdrawal(Frozen):
+    """reason's word that it proposes nothing more for an incident: what is undecided need not be decided."""
+
+    type: Literal["withdrawal"] = "withdrawal"
+    id: str  # derive_id("wdr", incident)
+    incident: str
+    reason: WithdrawalReason
+    at: Millis
+    source: Position  # the incident record, or the start, that ended it
+
+
+class PolicyInForce(Frozen):
+    """approve's word on which policy holds from here on: every reader rules by the newest on the log, never by its own file."""
+
+    type: Literal["policy"] = "policy"
+    id: str  # derive_id("pol", digest, offset of the record that found another in force)
+    digest: str
+    content: dict[str, Any]  # schemas.config.policy.Policy; what a reader does not understand forbids everything
+    at: Millis
 
 
 class UndoRequest(Frozen):
@@ -184,7 +221,7 @@ class Explanation(Frozen):
 
 
 ApprovalEvent = Annotated[
-    Proposal | Command | Decision | Arming | UndoRequest | Explanation | Started | Finished | Refused | Tick,
+    Proposal | Command | Decision | Withdrawal | PolicyInForce | Arming | UndoRequest | Explanation | Started | Finished | Refused | Tick,
     Field(discriminator="type"),
 ]
 APPROVAL_EVENTS: TypeAdapter[ApprovalEvent] = TypeAdapter(ApprovalEvent)

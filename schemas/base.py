@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Millis = Annotated[int, Field(ge=0, description="milliseconds since 1970-01-01 UTC")]
+LAST_MS = 253_402_300_799_999  # the end of the year 9999: beyond it neither datetime nor any column reaches
+Millis = Annotated[int, Field(ge=0, le=LAST_MS, description="milliseconds since 1970-01-01 UTC")]
 
 
 class Frozen(BaseModel):
@@ -46,7 +47,12 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical(value)).hexdigest()
 
 
+def unambiguous(*parts: str) -> bytes:
+    """Put texts together so that no others give the same bytes: each behind its length, for a separator may stand in a text."""
+    encoded = [part.encode() for part in parts]
+    return b"".join(len(part).to_bytes(4, "big") + part for part in encoded)
+
+
 def derive_id(prefix: str, *parts: object) -> str:
     """Derive an id from content and position: what a crash repeats has the same id."""
-    text = "\x1f".join(str(part) for part in parts)
-    return f"{prefix}-{hashlib.blake2b(text.encode(), digest_size=10).hexdigest()}"
+    return f"{prefix}-{hashlib.blake2b(unambiguous(*map(str, parts)), digest_size=10).hexdigest()}"

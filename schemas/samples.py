@@ -1,8 +1,9 @@
 """airra.samples.v1 and airra.series.v1: columnar sample batches (Arrow IPC), and what each series id means, told once.
 
-A record of the samples topic is one of three, told apart by the header `airra.type`:
+A record of the samples topic is one of four, told apart by the header `airra.type`:
 - `samples`: an Arrow IPC batch of rows that come from ONE source partition; header `airra.batch` holds its coordinates.
-- `series`: definitions of series ids that this partition is about to see (a JSON list).
+- `series`: definitions of series ids that this partition is about to see, and from time to time again while it sees them (a JSON list).
+- `heartbeat`: how far a source partition has come that has no rows for this partition.
 - `tick`: time, written by the partition's owner.
 The key of samples and series is the service: all series of one service share a partition.
 """
@@ -11,13 +12,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from schemas.base import LAST_MS, unambiguous
 from schemas.kinds import Direction, Kind, MetricType
 
 TYPE_HEADER = "airra.type"
@@ -54,6 +56,15 @@ class BatchSource(msgspec.Struct, frozen=True):
     last: int
 
 
+class Heartbeat(msgspec.Struct, frozen=True):
+    """A source partition goes on, though none of its records up to this offset has a row here that was not sent before."""
+
+    topic: str
+    partition: int
+    offset: int
+    at: int  # newest event time, ms
+
+
 @dataclass(frozen=True, slots=True)
 class SampleBatch:
     """Rows in source order; `time` in milliseconds UTC, `offset` is each row's source offset. Columns have one length."""
@@ -66,8 +77,8 @@ class SampleBatch:
 
 def series_id(labels: dict[str, str]) -> int:
     """Hash the sorted label set (with `__name__`) to 64 bits."""
-    text = "\x1f".join(f"{name}\x1e{labels[name]}" for name in sorted(labels))
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+    parts = unambiguous(*(text for name in sorted(labels) for text in (name, labels[name])))
+    return int.from_bytes(hashlib.blake2b(parts, digest_size=8).digest(), "big")
 
 
 def encode_batch(batch: SampleBatch) -> bytes:
@@ -79,19 +90,31 @@ def encode_batch(batch: SampleBatch) -> bytes:
 
 
 def decode_batch(data: bytes) -> SampleBatch:
-    """Raise ValueError for what is not a batch of this schema."""
+    """Raise ValueError for what is not a batch of this schema, or holds what no column may.
+
+    There is no checksum: Kafka's own CRC covers a record on the wire and on disk. What is checked is what would break a reader.
+    """
     try:
         with pa.ipc.open_stream(data) as reader:
             if reader.schema != _SCHEMA:
                 raise ValueError(f"columns {reader.schema.names}, expected {_SCHEMA.names}")
             table = reader.read_all()
-    except pa.ArrowException as error:
+        table.validate(full=True)
+    except (pa.ArrowException, OSError) as error:  # a stream that is cut short, or garbled, is an OSError
         raise ValueError(str(error)) from error
-    return SampleBatch(*(table.column(name).to_numpy() for name in _SCHEMA.names))
+    if any(column.null_count for column in table.columns):
+        raise ValueError("a batch has no nulls")
+    batch = SampleBatch(*(table.column(name).to_numpy() for name in _SCHEMA.names))
+    if len(batch.time) and not (0 <= batch.time.min() <= batch.time.max() <= LAST_MS):
+        raise ValueError(f"times from {batch.time.min()} to {batch.time.max()}")
+    return batch
 
 
 _series_decoder = msgspec.json.Decoder(list[SeriesDef])
 _source_decoder = msgspec.json.Decoder(BatchSource)
+_heartbeat_decoder = msgspec.json.Decoder(Heartbeat)
+
+T = TypeVar("T")
 
 
 def encode_series(definitions: list[SeriesDef]) -> bytes:
@@ -99,8 +122,12 @@ def encode_series(definitions: list[SeriesDef]) -> bytes:
 
 
 def decode_series(data: bytes) -> list[SeriesDef]:
-    """Raise ValueError (msgspec's is one) for anything else."""
-    return _series_decoder.decode(data)
+    """Raise ValueError for anything else, and for ids that are no 64 bits."""
+    definitions = _decode(_series_decoder, data)
+    for found in definitions:
+        if not (0 <= found.id < 2**64 and 0 <= found.group < 2**64):
+            raise ValueError(f"series id {found.id}, group {found.group}: not of 64 bits")
+    return definitions
 
 
 def encode_source(source: BatchSource) -> bytes:
@@ -110,7 +137,35 @@ def encode_source(source: BatchSource) -> bytes:
 def decode_source(data: bytes | None) -> BatchSource:
     if data is None:
         raise ValueError(f"a sample batch without its {BATCH_HEADER} header")
-    return _source_decoder.decode(data)
+    source = _decode(_source_decoder, data)
+    _bounded(source.partition, source.first, source.last)
+    return source
+
+
+def encode_heartbeat(heartbeat: Heartbeat) -> bytes:
+    return msgspec.json.encode(heartbeat)
+
+
+def decode_heartbeat(data: bytes) -> Heartbeat:
+    """Raise ValueError for anything else."""
+    heartbeat = _decode(_heartbeat_decoder, data)
+    _bounded(heartbeat.partition, heartbeat.offset)
+    if not 0 <= heartbeat.at <= LAST_MS:
+        raise ValueError(f"a heartbeat of {heartbeat.at} ms")
+    return heartbeat
+
+
+def _decode(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
+    try:
+        return decoder.decode(data)  # raises kinds of ValueError
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _bounded(*values: int) -> None:
+    """Refuse what no column holds."""
+    if not all(0 <= value < 2**63 for value in values):
+        raise ValueError(f"coordinates {values}")
 
 
 def headers(kind: str, **extra: bytes) -> tuple[tuple[str, bytes], ...]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 PREFIX = "AIRRA_"
@@ -18,7 +19,19 @@ def _split(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
+def _store_address(url: str) -> str:
+    """Refuse what is no address of a ClickHouse server; the value may hold a password and is not repeated."""
+    split = urlsplit(url)
+    if url and (split.scheme not in {"http", "https"} or not split.hostname):
+        raise ValueError("must look like http(s)://user@host:port/database; leave it empty for the embedded store")
+    if split.password is not None:
+        raise ValueError("holds a password: put it into AIRRA_STORE_PASSWORD, where it is masked")
+    _ = split.port  # a ValueError where it is none
+    return url
+
+
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+StoreUrl = Annotated[str, AfterValidator(_store_address)]
 
 
 class Settings(BaseSettings):
@@ -75,7 +88,7 @@ class Settings(BaseSettings):
     llm_timeout_s: float = Field(20.0, gt=0, description="for one answer; then the record says failed")
 
     # store
-    store_url: str = Field("", description="ClickHouse server, http(s)://user@host:port/database; empty: the embedded one")
+    store_url: StoreUrl = Field("", description="ClickHouse server, http(s)://user@host:port/database; empty: the embedded one")
     store_password: SecretStr = Field(SecretStr(""), description="of the ClickHouse server")
     store_port: int = Field(8123, ge=0, le=65535, description="the embedded store answers read-only queries here; 0: a free one")
 
@@ -96,6 +109,16 @@ class Settings(BaseSettings):
                 near = difflib.get_close_matches(name.upper(), known, n=1)
                 raise ValueError(f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else "; `airra doctor` lists them"))
         return values
+
+    @model_validator(mode="after")
+    def _complete_login(self) -> Self:
+        """Refuse a SASL protocol without a login: the client library says so only with a trace."""
+        if self.kafka_security_protocol.startswith("SASL") and not (
+            self.kafka_sasl_username and self.kafka_sasl_password.get_secret_value()
+        ):
+            told = f"{PREFIX}KAFKA_SECURITY_PROTOCOL={self.kafka_security_protocol}"
+            raise ValueError(f"{told} needs {PREFIX}KAFKA_SASL_USERNAME and {PREFIX}KAFKA_SASL_PASSWORD")
+        return self
 
     @classmethod
     def settings_customise_sources(

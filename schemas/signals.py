@@ -39,6 +39,7 @@ class Phase(StrEnum):
 class AnomalyReason(StrEnum):
     SHIFT = "shift"
     SILENCE = "silence"
+    GAVE_UP = "gave_up"  # closed without recovery: its series had to make room, or means something else now
 
 
 class Anomaly(Frozen):

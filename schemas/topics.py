@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 DAY_MS = 86_400_000
+MIN_INSYNC = "min.insync.replicas"
 CONTROL_RETENTION_MS = 400 * DAY_MS  # an auditor comes a year later
+
+
+def min_insync(replication: int) -> int:
+    """Of three replicas two must hold what is acknowledged: one may be lost or away. Of fewer, one: waiting for all stops at the first."""
+    return 2 if replication >= 3 else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +26,9 @@ class TopicSpec:
     max_message_bytes: int = 1_048_588
     append_time: bool = False  # control plane: the broker's clock stamps the record
 
-    def config(self) -> dict[str, str]:
+    def config(self, replication: int = 1) -> dict[str, str]:
         return {
+            MIN_INSYNC: str(min_insync(replication)),
             "cleanup.policy": self.cleanup,
             "retention.ms": str(self.retention_ms),
             "max.message.bytes": str(self.max_message_bytes),

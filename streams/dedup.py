@@ -2,7 +2,9 @@
 
 Watermark of a partition = its newest event time minus the lateness. A tick moves it only after IDLE_MS without a notification,
 and then by the time that has passed since the last one: event time stays the events' own, whatever the clock says.
-Duplicates are dropped by a high-water mark a source partition: a crash of normalise repeats them in their order.
+Duplicates are dropped by a high-water mark a source partition: a crash of normalise repeats them in their order. A source that begins
+anew (its topic was deleted and made again) is told by its event times, and its first alert is told like any other.
+A notification from the future counts as of now: one host with a wrong clock must not move everybody's watermark.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from prometheus_client import Counter, Gauge
 from pydantic import TypeAdapter
 
 from models.alerts.window import LATENESS_MS, WINDOW_MS, Tracked, Word, add, alone, begin, close, say
+from models.marks import Mark, Standing, judge
 from schemas.alerts import ALERT_RECORDS, AlertEvent
 from schemas.base import derive_id
 from schemas.signals import Alert, AlertReason, Tick
@@ -26,11 +29,15 @@ TICK_EVERY_S = 5.0
 IDLE_MS = 60_000  # of the clock, without a notification
 SWEEP_MS = 1_000  # of event time between looks for windows to close: a look visits all of them
 CAPACITY = 20_000  # fingerprints with an open window, a partition; about 2 kB each
+MARKS = 2_000  # source partitions, a partition of this log; about 100 bytes each
+AHEAD_MS = 5_000  # of `now`: hosts' clocks differ by seconds; what is further ahead tells nothing of when it was
 EVICT_SHARE = 100  # of a full state one part in this many goes at once, the longest silent first
 
 EVENTS = Counter("airra_dedup_events_total", "alert notifications by fate", ["fate"])
 ALERTS_OUT = Counter("airra_dedup_alerts_total", "deduplicated alerts emitted, by reason", ["reason"])
 EVICTED = Counter("airra_dedup_evicted_fingerprints_total", "fingerprints given up for want of room")
+EVICTED_MARKS = Counter("airra_dedup_evicted_marks_total", "source partitions forgotten for want of room, the longest unheard first")
+RESTARTED = Counter("airra_dedup_restarted_sources_total", "raw topics that began anew under the same name")
 TRACKED = Gauge("airra_dedup_tracked_fingerprints", "fingerprints with an open window", ["partition"])
 
 
@@ -40,7 +47,7 @@ class DedupState:
     heard_at: int = 0  # append time of the newest notification
     watermark: int = 0
     swept: int = 0  # the watermark when windows were last closed
-    marks: dict[str, tuple[int, int]] = field(default_factory=dict)  # source partition → offset and index last counted
+    marks: dict[str, Mark] = field(default_factory=dict)  # by source partition, the longest unheard first
     tracked: dict[str, Tracked] = field(default_factory=dict)
 
 
@@ -73,15 +80,14 @@ def stage() -> Stage[DedupState]:
 
 
 def _take(state: DedupState, event: AlertEvent, record: Record, now: int, capacity: int) -> list[Word]:
-    source, place = f"{event.source.topic}/{event.source.partition}", (event.source.offset, event.index)
-    if place <= state.marks.get(source, (-1, -1)):
+    if _is_repeat(state, event):
         EVENTS.labels("duplicate").inc()
         return []
-    state.marks[source] = place
     state.heard_at = max(state.heard_at, now)
+    said, event = event, _no_later(event, now)
     if event.at + WINDOW_MS <= state.watermark:
         return _late(state, event, record)
-    EVENTS.labels("counted").inc()
+    EVENTS.labels("counted" if event is said else "clamped").inc()
     tracked = state.tracked.get(event.fingerprint)
     words = [] if tracked is not None else _make_room(state, capacity)
     if tracked is None:
@@ -91,6 +97,26 @@ def _take(state: DedupState, event: AlertEvent, record: Record, now: int, capaci
         words.append(word)
     state.newest = max(state.newest, event.at)
     return words + _advance(state, state.newest)
+
+
+def _is_repeat(state: DedupState, event: AlertEvent) -> bool:
+    """Tell whether a notification was taken before; move its source's mark where it was not."""
+    source = f"{event.source.topic}/{event.source.partition}"
+    mark, standing = judge(state.marks.get(source), (event.source.offset, event.index), event.at)
+    if standing is Standing.REPEAT:
+        return True
+    if standing is Standing.RESTARTED:
+        RESTARTED.inc()
+    state.marks.pop(source, None)  # to the end: the order is that of the last hearing
+    state.marks[source] = mark
+    while len(state.marks) > MARKS:
+        del state.marks[next(iter(state.marks))]
+        EVICTED_MARKS.inc()
+    return False
+
+
+def _no_later(event: AlertEvent, now: int) -> AlertEvent:
+    return event if event.at <= now + AHEAD_MS else event.model_copy(update={"at": now})
 
 
 def _late(state: DedupState, event: AlertEvent, record: Record) -> list[Word]:

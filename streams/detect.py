@@ -11,10 +11,20 @@ from collections.abc import Callable
 from prometheus_client import Counter, Gauge
 from pydantic import TypeAdapter
 
-from models.detection.fold import Detector, Told
+from models.detection.close import Told
+from models.detection.fold import Detector
 from models.detection.state import DetectState, restore, snapshot
 from schemas.config.detect import DetectConfig
-from schemas.samples import BATCH_HEADER, TYPE_HEADER, decode_batch, decode_series, decode_source
+from schemas.samples import (
+    BATCH_HEADER,
+    TYPE_HEADER,
+    BatchSource,
+    SampleBatch,
+    decode_batch,
+    decode_heartbeat,
+    decode_series,
+    decode_source,
+)
 from schemas.signals import Anomaly, Tick
 from schemas.topics import SAMPLES, SIGNALS
 from streams.harness.emit import emit, position
@@ -30,6 +40,10 @@ HEALTH = Counter("airra_detect_health_total", "health records")
 EVICTED = Counter("airra_detect_evicted_series_total", "series given up for want of room")
 SERIES = Gauge("airra_detect_series", "raw series known", ["partition"])
 PENDING = Gauge("airra_detect_pending_rows", "rows whose window is open", ["partition"])
+EVICTED_SOURCES = Counter("airra_detect_evicted_sources_total", "source partitions whose mark was given up for want of room")
+SOURCES = Gauge("airra_detect_sources", "source partitions known", ["partition"])
+LAGGING = Gauge("airra_detect_lagging_sources", "source partitions too far behind the others to be waited for", ["partition"])
+AHEAD = Gauge("airra_detect_ahead_sources", "source partitions whose clock is wrong: their rows count at the others' time", ["partition"])
 IDLE = Gauge("airra_detect_idle_sources", "source partitions that send nothing", ["partition"])
 WATERMARK = Gauge("airra_detect_watermark_seconds", "event time up to which windows are closed", ["partition"])
 
@@ -55,21 +69,31 @@ def stage(config: DetectConfig) -> Stage[DetectState]:
 
 
 def _read(record: Record, now: int) -> Callable[[Detector], Told]:
-    """Decode a record, before anything changes; what is none of the topic's three types is poison."""
+    """Decode a record, before anything changes; what is none of the topic's four types is poison."""
     kind = record.header(TYPE_HEADER)
     try:
         if kind == b"samples":
-            batch, source = decode_batch(record.value), decode_source(record.header(BATCH_HEADER))
+            batch, source = _checked(decode_batch(record.value), decode_source(record.header(BATCH_HEADER)))
             return lambda detector: detector.take(batch, source, now)
+        if kind == b"heartbeat":
+            heartbeat = decode_heartbeat(record.value)
+            return lambda detector: detector.hear(heartbeat, now)
         if kind == b"series":
             definitions = decode_series(record.value)
-            return lambda detector: detector.define(definitions)
+            return lambda detector: detector.define(definitions, position(record))
         if kind == b"tick":
             tick = _TICK.validate_json(record.value)
             return lambda detector: detector.tick(tick.at, position(record))
     except ValueError as error:  # pydantic's and msgspec's are such
         raise Poison("invalid_record", str(error)) from error
     raise Poison("unknown_type", repr(kind))
+
+
+def _checked(batch: SampleBatch, source: BatchSource) -> tuple[SampleBatch, BatchSource]:
+    """Refuse offsets that the header does not span: one far too high would make every later row a repeat."""
+    if len(batch.offset) and not (source.first <= batch.offset.min() <= batch.offset.max() <= source.last):
+        raise ValueError(f"offsets {batch.offset.min()} to {batch.offset.max()}, its header says {source.first} to {source.last}")
+    return batch, source
 
 
 def _measure(state: DetectState, partition: int, told: Told, config: DetectConfig) -> None:
@@ -82,6 +106,10 @@ def _measure(state: DetectState, partition: int, told: Told, config: DetectConfi
         else:
             HEALTH.inc()
     EVICTED.inc(told.evicted)
+    EVICTED_SOURCES.inc(told.evicted_sources)
+    SOURCES.labels(partition).set(len(state.sources.all))
+    LAGGING.labels(partition).set(state.sources.lagging)
+    AHEAD.labels(partition).set(state.sources.ahead)
     SERIES.labels(partition).set(state.registry.raws.count)
     PENDING.labels(partition).set(sum(map(len, state.pending)))
     IDLE.labels(partition).set(state.sources.idle)

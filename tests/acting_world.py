@@ -13,6 +13,8 @@ from pydantic import BaseModel
 from agents import admit, approve, verify
 from agents.execute import Execute, Sides, Standing, Views, report
 from agents.execute.executors import Answer, Description, DryRunExecutor, Status, Unreachable
+from models.approvals import ApprovalBook
+from models.execution.params import predict
 from models.runbooks.digests import digests_of
 from schemas import topics
 from schemas.actions import ACTION_EVENTS, ActionSpec, Finished, Preconditions
@@ -25,10 +27,11 @@ from schemas.approvals import (
     CommandVerb,
     ConfidenceParts,
     Hypothesis,
+    PolicyInForce,
     Proposal,
     ProposalReason,
 )
-from schemas.base import Position, canonical, derive_id
+from schemas.base import Position, canonical, derive_id, digest
 from schemas.config.policy import Policy
 from schemas.incidents import INCIDENT_EVENTS, Incident, IncidentPhase, Suspect
 from schemas.kinds import ActionName, Cause, Criticality, Direction, Kind, Mode, Severity
@@ -45,12 +48,19 @@ APPROVALS, ACTIONS, INCIDENTS, OUTCOMES, NOTICES = (
 )
 SCALE = ActionSpec(action=ActionName.SCALE_UP, service="orders", params={"workers": 4})
 UNSCALE = ActionSpec(action=ActionName.SCALE_DOWN, service="orders", params={"workers": 2})
+FOUND = Preconditions(workers=2, release="v1")
 RESTART = ActionSpec(action=ActionName.RESTART, service="orders")
 PARTS = ConfidenceParts(base=0.7, evidence=0.1, anomaly=0.1, topology=0.0, pattern=0.0, total=0.9)
 
 
 def proposal(
-    incident: str = "inc-1", version: int = 2, *, spec: ActionSpec = SCALE, undo: ActionSpec | None = UNSCALE, **changes: Any
+    incident: str = "inc-1",
+    version: int = 2,
+    *,
+    spec: ActionSpec = SCALE,
+    undo: ActionSpec | None = UNSCALE,
+    preconditions: Preconditions = FOUND,
+    **changes: Any,
 ) -> Proposal:
     """A proposal that scales orders up; `chosen=None` abstains."""
     chosen = Candidate(
@@ -64,7 +74,7 @@ def proposal(
         expected_effect="queues drain",
         reversible=undo is not None,
         undo=undo,
-        preconditions=Preconditions(workers=2, release="v1"),
+        preconditions=preconditions,
     )
     guess = Hypothesis(
         rank=1,
@@ -115,6 +125,10 @@ def command(
         "at": T0,
     }
     return Command(**{**fields, **changes})
+
+
+def in_force(policy: Policy, name: str = "1") -> PolicyInForce:
+    return PolicyInForce(id=f"pol-{name}", digest=digest(policy), content=policy.model_dump(mode="json"), at=T0)
 
 
 def arming(*, armed: bool = True, until: int = T0 + 3_600_000, cluster: str = CLUSTER, name: str = "1") -> Arming:
@@ -278,8 +292,8 @@ class Target:
             return Answer(Status.FENCED, detail="stale_fencing_token")
         self.highest = token
         self.effects.append(action)  # whoever sends twice does it twice: a key alone does not help here
-        self.answers[action] = Answer(Status.DONE, dict(self.facts), {**self.facts, **spec.params})
-        self.facts.update({name: value for name, value in spec.params.items() if name == "workers"})
+        before, self.facts = dict(self.facts), predict(self.facts, spec)
+        self.answers[action] = Answer(Status.DONE, before, dict(self.facts))
         self.step()
         if self.lost > 0:
             self.lost -= 1
@@ -319,6 +333,19 @@ class World:
         self.committed = 0
         self.step: Callable[[], None] = lambda: None
         self.slept: list[str] = []
+
+    def restart_approve(self, policy: Policy) -> None:
+        """Stop approve in order and start it under this policy."""
+        running = self.stages["approve"]
+        stage = approve.stage(policy)
+        self.stages["approve"] = Running(stage, stage.restore(running.stage.snapshot(running.state)), running.next)
+
+    def reread(self) -> ApprovalBook:
+        """Fold the approvals log from its beginning, as a reader does that starts now."""
+        sides = Sides(Policy())
+        for record in self.logs.records[APPROVALS]:
+            sides.fold_approvals(record)
+        return sides.approvals
 
     def start_execute(self) -> Execute:
         """Begin a new life of the executor, from the committed offset; its views start from the beginning."""

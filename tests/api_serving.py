@@ -11,21 +11,18 @@ import pytest
 
 from api.server import ApiServer
 from schemas import topics
-from schemas.config.policy import Policy
 from streams.harness.kafka import KafkaSettings
 from streams.harness.readiness import Readiness
 from streams.harness.topics import create_topics
 from tests.api_world import TOKENS
-from tests.kafka.broker import missing
 
 CONTROL = (topics.APPROVALS, topics.INCIDENTS, topics.ACTIONS, topics.OUTCOMES)
 
 
 @pytest.fixture
-def own_kafka(request):
+def own_kafka(request, real_kafka):
     """A broker of this test alone, with the control topics: Apache Kafka where it can run, else the embedded one."""
-    real = (missing() is None or os.environ.get("AIRRA_REQUIRE_KAFKA")) and os.environ.get("AIRRA_TEST_BROKER") != "embedded"
-    broker = request.getfixturevalue("fresh_kafka" if real else "fresh_embedded")
+    broker = request.getfixturevalue("fresh_kafka" if real_kafka else "fresh_embedded")
     kafka = KafkaSettings(broker.bootstrap)
     create_topics(kafka, CONTROL)
     return kafka
@@ -47,7 +44,7 @@ def now():
 async def serving(kafka, tokens=TOKENS, port=0):
     """Run the server until the block ends; it is ready when the block begins."""
     readiness = Readiness()
-    server = ApiServer(kafka, Policy(), host="127.0.0.1", port=port, tokens=tokens, secret=os.urandom(32), readiness=readiness, clock=now)
+    server = ApiServer(kafka, host="127.0.0.1", port=port, tokens=tokens, secret=os.urandom(32), readiness=readiness, clock=now)
     stop = asyncio.Event()
     task = asyncio.create_task(server.run(stop))
     try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,17 +26,41 @@ _SKIPPED = "no Apache Kafka here"
 _counter = itertools.count()
 
 
-def _require_kafka() -> None:
-    reason = missing()
+@functools.cache
+def _lacking() -> str | None:
+    """Say why Apache Kafka cannot run here; None when it can. Maven may be there and reach nothing: only the fetching tells."""
+    if reason := missing():
+        return reason
     try:
-        if reason is None:
-            fetch_jars()
-            return
+        fetch_jars()
     except Missing as error:
-        reason = str(error)
-    if os.environ.get("AIRRA_REQUIRE_KAFKA"):
+        return str(error)
+    except subprocess.TimeoutExpired:
+        return "mvn did not fetch Apache Kafka in time"
+    return None
+
+
+def _required() -> bool:
+    return bool(os.environ.get("AIRRA_REQUIRE_KAFKA"))
+
+
+def _require_kafka() -> None:
+    reason = _lacking()
+    if reason is None:
+        return
+    if _required():
         pytest.fail(f"AIRRA_REQUIRE_KAFKA is set, but {reason}", pytrace=False)
     pytest.skip(f"{_SKIPPED}: {reason}")
+
+
+def _uses_kafka() -> bool:
+    return os.environ.get("AIRRA_TEST_BROKER") != "embedded" and (_required() or _lacking() is None)
+
+
+@pytest.fixture(scope="session")
+def real_kafka() -> bool:
+    """Whether tests that need no durability use Apache Kafka: where it can run, or must."""
+    return _uses_kafka()
 
 
 @pytest.fixture(scope="session")
@@ -68,10 +94,9 @@ def fresh_embedded() -> Iterator[EmbeddedBroker]:
 
 
 @pytest.fixture(scope="session")
-def any_broker(request: pytest.FixtureRequest) -> KafkaBroker | EmbeddedBroker:
+def any_broker(request: pytest.FixtureRequest, real_kafka: bool) -> KafkaBroker | EmbeddedBroker:
     """Apache Kafka where it can run, else the embedded broker; for tests that need no durability."""
-    can_run = missing() is None or os.environ.get("AIRRA_REQUIRE_KAFKA")
-    return request.getfixturevalue("kafka" if can_run and os.environ.get("AIRRA_TEST_BROKER") != "embedded" else "embedded")
+    return request.getfixturevalue("kafka" if real_kafka else "embedded")
 
 
 @dataclass(frozen=True)

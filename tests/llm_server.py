@@ -1,6 +1,7 @@
 """A local HTTP server that speaks the wire formats of both providers, and misbehaves on request.
 
-server.mode = "ok" | "slow" | "trickle" | "garbage" | "truncated" | "refusal" | "429" | "529" | "wrong_order" | "hang_up"
+server.mode = "ok" | "slow" | "trickle" | "garbage" | "truncated" | "refusal" | "429" | "529" | "wrong_order" | "hang_up",
+or a name of ODD_BODIES or of ODD_BILLS. `delay_s` holds back every answer, whatever the mode.
 """
 
 from __future__ import annotations
@@ -48,11 +49,43 @@ def openai_body(text: str, refusal: bool = False) -> dict[str, Any]:
     }
 
 
+# What is no answer, under a status of 200.
+ODD_BODIES: dict[str, bytes] = {
+    "empty_object": b"{}",
+    "empty_list": b"[]",
+    "null": b"null",
+    "string": b'"hi"',
+    "number": b"7",
+    "html": b"<html>gateway</html>",
+    "nothing": b"",
+    "deep": b"[" * 100_000 + b"]" * 100_000,
+    "deep_content": b'{"content":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "content_null": b'{"content":null,"output":null}',
+    "content_text": b'{"content":"x","output":"x"}',
+    "content_of_nulls": b'{"content":[null],"output":[null]}',
+    "long_stop": json.dumps(
+        {"content": [], "stop_reason": "\ud83d sk-test " + "x" * 2_000_000, "output": [], "status": "y" * 2_000}
+    ).encode(),
+}
+# A good answer with a bill that is none.
+ODD_BILLS: dict[str, Any] = {
+    "no_usage": None,
+    "usage_text": "x",
+    "usage_list": [1],
+    "tokens_null": {"input_tokens": None, "output_tokens": None},
+    "tokens_text": {"input_tokens": "321", "output_tokens": "many"},
+    "tokens_negative": {"input_tokens": -5, "output_tokens": -5},
+    "tokens_boolean": {"input_tokens": True, "output_tokens": True},
+    "tokens_endless": {"input_tokens": 10**400, "output_tokens": 10**400},
+}
+
+
 class LlmServer:
     """Use as a context; `requests` holds what was asked, with the path."""
 
     def __init__(self) -> None:
         self.mode = "ok"
+        self.delay_s = 0.0
         self.answer: dict[str, Any] = dict(ANSWER)
         self.requests: list[tuple[str, dict[str, Any]]] = []
         self.asked = threading.Event()
@@ -80,6 +113,7 @@ class LlmServer:
                 outer.asked.set()
                 text = json.dumps(outer.answer)
                 make = anthropic_body if self.path.endswith("/messages") else openai_body
+                outer.ended.wait(outer.delay_s)
                 match outer.mode:
                     case "ok":
                         self._send(200, json.dumps(make(text)).encode())
@@ -101,6 +135,10 @@ class LlmServer:
                         self._send(int(outer.mode), json.dumps(error).encode(), {"retry-after": "30"})
                     case "hang_up":
                         self.connection.close()
+                    case odd if odd in ODD_BODIES:
+                        self._send(200, ODD_BODIES[odd], {"Content-Type": "text/html"} if odd == "html" else {})
+                    case odd:
+                        self._send(200, json.dumps({**make(text), "usage": ODD_BILLS[odd]}).encode())
 
             def _send(self, status: int, body: bytes, more: dict[str, str] | None = None) -> None:
                 self.send_response(status)

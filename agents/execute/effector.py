@@ -10,7 +10,7 @@ from prometheus_client import Counter
 
 from agents.execute.executors.base import Answer, Executor, Status, Unreachable
 from agents.execute.records import finished_of, refused_of, started_of
-from agents.execute.sides import Sides, Views
+from agents.execute.sides import Sides, Views, counted
 from models.execution import log as actions_log
 from models.execution.check import PASSING, Checked, Sight, TargetView, check, seen_by
 from models.execution.log import ActionLog
@@ -66,7 +66,8 @@ class Execute:
         self._since: dict[str, Millis] = {}  # first attempt at an action in this run: what patience is counted from
 
     def fold(self, record: Record) -> None:
-        actions_log.fold(self._log, parse(ACTION_EVENTS, record), record.offset)
+        with counted("intents", self._log):
+            actions_log.fold(self._log, parse(ACTION_EVENTS, record), record.offset)
 
     def pending(self) -> Sequence[Intent]:
         return [Intent(granted.grant.id, granted.offset, granted.grant) for granted in self._log.pending()]

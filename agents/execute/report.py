@@ -17,6 +17,7 @@ from streams.harness.emit import emit, parse, position
 from streams.harness.stage import Output, Record, Stage
 
 IGNORED = Counter("airra_report_ignored_records_total", "repeats, second ends and words of older owners", ["type"])
+EVICTED = Counter("airra_report_evicted_entries_total", "oldest open grants and ends dropped at a cap")
 
 
 def report() -> Stage[ActionLog]:
@@ -25,7 +26,10 @@ def report() -> Stage[ActionLog]:
     def apply(state: ActionLog, record: Record, now: int) -> Sequence[Output]:
         del now
         event = parse(ACTION_EVENTS, record)
-        if not fold(state, event, record.offset):
+        evicted = state.evicted
+        counts = fold(state, event, record.offset)
+        EVICTED.inc(state.evicted - evicted)
+        if not counts:
             IGNORED.labels(event.type).inc()
             return ()
         if not isinstance(event, Started | Refused | Finished):

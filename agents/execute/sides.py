@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
+
+from prometheus_client import Counter
 
 from models.approvals import ApprovalBook, fold
 from models.execution import log as actions_log
@@ -22,7 +25,24 @@ from streams.harness.stage import Record
 from streams.harness.view import LogView
 
 OPEN_WITHIN_S = 120.0
-KEPT_ENDS = 100_000  # of actions: a grant repeated long after its end must find it; some 100 bytes each
+KEPT_ENDS = 100_000  # of actions: a grant repeated long after its end must find it; some 100 bytes each, and 400 of a live success
+
+
+EVICTED = Counter("airra_execute_evicted_entries_total", "oldest entries of execute's folds dropped at a cap", ["fold"])
+
+
+class Evicting(Protocol):
+    """A fold that counts what it drops at its caps."""
+
+    evicted: int
+
+
+@contextmanager
+def counted(name: str, book: Evicting) -> Iterator[None]:
+    """Count on the metric what folding a record drops."""
+    before = book.evicted
+    yield
+    EVICTED.labels(name).inc(book.evicted - before)
 
 
 class View(Protocol):
@@ -43,22 +63,22 @@ class View(Protocol):
 class Sides:
     """The folds of the three views; each `fold_*` is the function of one LogView."""
 
-    policy: Policy
-    approvals: ApprovalBook = field(init=False)
+    policy: Policy  # its bounds of the last check; rulings are made by the policy on the log
+    approvals: ApprovalBook = field(default_factory=ApprovalBook)
     incidents: IncidentBook = field(default_factory=IncidentBook)
     actions: ActionLog = field(default_factory=lambda: ActionLog(max_closed=KEPT_ENDS))
 
-    def __post_init__(self) -> None:
-        self.approvals = ApprovalBook(policy=self.policy)
-
     def fold_approvals(self, record: Record) -> None:
-        fold(self.approvals, parse(APPROVAL_EVENTS, record), record.timestamp, position(record))
+        with counted("approvals", self.approvals):
+            fold(self.approvals, parse(APPROVAL_EVENTS, record), record.timestamp, position(record))
 
     def fold_incidents(self, record: Record) -> None:
-        self.incidents.apply(parse(INCIDENT_EVENTS, record), position(record), record.timestamp)
+        with counted("incidents", self.incidents):
+            self.incidents.apply(parse(INCIDENT_EVENTS, record), position(record), record.timestamp)
 
     def fold_actions(self, record: Record) -> None:
-        actions_log.fold(self.actions, parse(ACTION_EVENTS, record), record.offset)
+        with counted("actions", self.actions):
+            actions_log.fold(self.actions, parse(ACTION_EVENTS, record), record.offset)
 
 
 @dataclass

@@ -1,153 +1,153 @@
-"""When to propose: once the evidence has settled, again when the choice changes, never after something was done."""
+"""When to propose: once the evidence has settled, and again when the choice changes or nothing came of it, until something is done.
+
+A proposal stands until it expires, its action is refused or was only tried dry; then what the evidence says by then is proposed
+anew. Where the evidence names a cure no longer, an abstention takes the proposal's place. A live action that was started ends it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from pydantic import TypeAdapter
-
-from models.runbooks.propose import propose
+from agents.reason.cases import Case, ReasonState, Standing, close, follow, is_news
+from models.runbooks.propose import abstaining, propose
 from schemas.actions import Finished, Refused, Started
-from schemas.approvals import Candidate, Proposal
+from schemas.approvals import Candidate, Proposal, ProposalReason, Withdrawal, WithdrawalReason
 from schemas.base import Position, derive_id
 from schemas.config.runbooks import RunbookCatalogue
 from schemas.incidents import Incident, IncidentEvent, IncidentPhase
-from schemas.kinds import ActionName, Severity
+from schemas.kinds import ActionName, Mode, Severity
 from schemas.outcomes import Notice, NoticeKind
 from schemas.signals import Tick
-
-CASES_KEPT = 500
-
-
-@dataclass
-class Case:
-    """What reason knows of one incident; wall times in ms."""
-
-    incident: Incident  # newest version
-    source: Position
-    opened_wall: int
-    proposed: Candidate | None = None  # what the newest proposal chose
-    proposals: int = 0
-    abstained: bool = False
-    acted: bool = False
-
-
-@dataclass
-class ReasonState:
-    clock: int = 0
-    cases: dict[str, Case] = field(default_factory=dict)
-    resolved: dict[str, bool] = field(default_factory=dict)  # late repeats of these bring nothing back
-    evicted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Decided:
     proposals: tuple[Proposal, ...] = ()
     notices: tuple[Notice, ...] = ()
+    withdrawals: tuple[Withdrawal, ...] = ()
 
 
-_ADAPTER = TypeAdapter(ReasonState)
-
-
-def restore(snapshot: bytes | None) -> ReasonState:
-    return ReasonState() if snapshot is None else _ADAPTER.validate_json(snapshot)
-
-
-def snapshot(state: ReasonState) -> bytes:
-    return _ADAPTER.dump_json(state)
+NOTHING = Decided()
 
 
 def decide(state: ReasonState, event: IncidentEvent, *, source: Position, now: int, catalogue: RunbookCatalogue) -> Decided:
     """Fold one record of the incidents log; `now` is its append time in ms."""
     state.clock = max(state.clock, now)
     match event:
+        case Incident(phase=IncidentPhase.RESOLVED):
+            return _resolved(state, event, source) if is_news(state, event) else NOTHING
         case Incident():
-            case = _follow(state, event, source)
-            return Decided() if case is None else _propose(state, case, catalogue)
-        case Started() | Finished():
-            if event.incident in state.cases:
-                state.cases[event.incident].acted = True
-        case Refused():
-            pass  # nothing was done: a changed picture may still be proposed, an unchanged one is not proposed twice
+            return _consider(state, follow(state, event, source), catalogue) if is_news(state, event) else NOTHING
+        case Started(mode=Mode.LIVE) | Finished(mode=Mode.LIVE):
+            return _acted(state, event, source)
+        case Finished() | Refused():
+            _came_to_nothing(state, event)
         case Tick():
             return _lose_patience(state, catalogue)
-    return Decided()
+        case _:
+            pass
+    return NOTHING
 
 
-def _follow(state: ReasonState, incident: Incident, source: Position) -> Case | None:
-    """Keep the newest version; None for a repeat, or when the incident is over."""
-    key = incident.incident
-    case = state.cases.get(key)
-    if key in state.resolved or (case is not None and incident.version <= case.incident.version):
-        return None
-    if incident.phase is IncidentPhase.RESOLVED:
-        state.cases.pop(key, None)
-        state.resolved[key] = True
-        while len(state.resolved) > CASES_KEPT:
-            del state.resolved[next(iter(state.resolved))]
-        return None
-    if case is None:
-        case = state.cases[key] = Case(incident, source, state.clock)
-        while len(state.cases) > CASES_KEPT:
-            del state.cases[next(iter(state.cases))]
-            state.evicted += 1
-    case.incident, case.source = incident, source
-    return case
+def _resolved(state: ReasonState, incident: Incident, source: Position) -> Decided:
+    """Take back what nobody needs to decide any more; of a case that was dropped at the cap nobody knows what stands."""
+    case = close(state, incident.incident)
+    if case is not None and case.standing is None:
+        return NOTHING
+    return Decided(withdrawals=(_withdrawal(state, incident.incident, WithdrawalReason.RESOLVED, source),))
 
 
-def _propose(state: ReasonState, case: Case, catalogue: RunbookCatalogue) -> Decided:
-    """Propose on a settled record, when there is a cure and it is not the one that was proposed before."""
+def _acted(state: ReasonState, event: Started | Finished, source: Position) -> Decided:
+    """Propose nothing more once a live action was started, and take back what was proposed beside it."""
+    case = state.cases.get(event.incident)
+    if case is None or case.closed:
+        return NOTHING
+    beside = case.standing is not None and case.standing.proposal != event.proposal
+    case.closed, case.standing = True, None
+    return Decided(withdrawals=(_withdrawal(state, event.incident, WithdrawalReason.ACTING, source),)) if beside else NOTHING
+
+
+def _came_to_nothing(state: ReasonState, event: Finished | Refused) -> None:
+    """Let go of what was only tried dry, or refused: the next version may bring a proposal that is acted on."""
+    case = state.cases.get(event.incident)
+    if case is not None and case.standing is not None and case.standing.proposal == event.proposal:
+        case.standing = None
+
+
+def _lose_patience(state: ReasonState, catalogue: RunbookCatalogue) -> Decided:
+    """Look again at what has waited long enough without a cure."""
+    made = [_consider(state, case, catalogue) for case in state.cases.values() if _is_due(state, case, catalogue)]
+    return Decided(
+        tuple(proposal for decided in made for proposal in decided.proposals),
+        tuple(notice for decided in made for notice in decided.notices),
+    )
+
+
+def _is_due(state: ReasonState, case: Case, catalogue: RunbookCatalogue) -> bool:
+    """Tell whether an abstention is due. One that follows a proposal waits while all is back in its band: the incident may be ending."""
+    if case.closed or case.abstained or case.uncured_since is None or case.said >= case.incident.version:
+        return False
+    suspects = case.incident.suspects
+    ending = case.tried and bool(suspects) and not any(suspect.open for suspect in suspects)
+    return not ending and state.clock - case.uncured_since >= catalogue.proposing.patience_s * 1000
+
+
+def _consider(state: ReasonState, case: Case, catalogue: RunbookCatalogue) -> Decided:
+    """Propose what settled evidence says now, where that is news; one proposal a version of the incident."""
     timing = catalogue.proposing
-    if case.acted or state.clock - case.opened_wall < timing.settle_s * 1000 or case.proposals >= timing.max_proposals:
-        return Decided()
+    if case.closed or state.clock - case.opened_wall < timing.settle_s * 1000:
+        return NOTHING
+    _expire(state, case)
     proposal = propose(case.incident, catalogue, source=case.source, at=state.clock)
-    if proposal.chosen is None or _same(case.proposed, proposal.chosen):
-        return Decided()
-    case.proposed = proposal.chosen
-    case.proposals += 1
-    return Decided((proposal,), (_notice(case, proposal, NoticeKind.APPROVAL_NEEDED),))
+    if proposal.chosen is None:
+        case.uncured_since = state.clock if case.uncured_since is None else case.uncured_since
+        return _abstain(case, proposal) if _is_due(state, case, catalogue) else NOTHING
+    case.uncured_since = None
+    if case.standing is not None and _same(case.standing.chosen, proposal.chosen):
+        return NOTHING
+    if case.counted >= timing.max_proposals:
+        case.closed = True
+        return _abstain(case, abstaining(proposal, ProposalReason.UNSETTLED))
+    case.standing = Standing(proposal.id, proposal.chosen, proposal.expires_at)
+    case.counted += 1
+    case.tried, case.abstained, case.said = True, False, case.incident.version
+    return Decided((proposal,))
 
 
-def _same(before: Candidate | None, now: Candidate) -> bool:
+def _expire(state: ReasonState, case: Case) -> None:
+    """Let go of a proposal past its expiry; it is not counted, for its time has bounded it."""
+    if case.standing is not None and state.clock > case.standing.expires_at:
+        case.standing = None
+        case.counted -= 1
+
+
+def _abstain(case: Case, proposal: Proposal) -> Decided:
+    """Say that nothing is proposed (which takes the place of what was), and that a human must look."""
+    case.standing, case.abstained, case.said = None, True, case.incident.version
+    return Decided((proposal,), (_escalated(proposal),))
+
+
+def _same(before: Candidate, now: Candidate) -> bool:
     """Tell whether a choice is the one that was proposed: what its digest covers, but a smaller scale-up is no news."""
-    if before is None or (before.preconditions, before.undo) != (now.preconditions, now.undo):
+    if (before.preconditions, before.undo) != (now.preconditions, now.undo):
         return False
     smaller = now.spec.action is ActionName.SCALE_UP and now.spec.params["workers"] <= before.spec.params.get("workers", 0)
     return before.spec == now.spec or (smaller and (before.spec.action, before.spec.service) == (now.spec.action, now.spec.service))
 
 
-def _lose_patience(state: ReasonState, catalogue: RunbookCatalogue) -> Decided:
-    """Abstain, once, on incidents that have waited long enough without a cure."""
-    proposals: list[Proposal] = []
-    notices: list[Notice] = []
-    for case in state.cases.values():
-        waited = state.clock - case.opened_wall
-        if case.acted or case.proposals or case.abstained or waited < catalogue.proposing.patience_s * 1000:
-            continue
-        proposal = propose(case.incident, catalogue, source=case.source, at=state.clock)
-        if proposal.chosen is None:
-            case.abstained = True
-            kind = NoticeKind.ESCALATED
-        else:  # no record came since the evidence settled, and the newest one names a cure
-            case.proposed = proposal.chosen
-            case.proposals += 1
-            kind = NoticeKind.APPROVAL_NEEDED
-        proposals.append(proposal)
-        notices.append(_notice(case, proposal, kind))
-    return Decided(tuple(proposals), tuple(notices))
+def _withdrawal(state: ReasonState, incident: str, reason: WithdrawalReason, source: Position) -> Withdrawal:
+    return Withdrawal(id=derive_id("wdr", incident), incident=incident, reason=reason, at=state.clock, source=source)
 
 
-def _notice(case: Case, proposal: Proposal, kind: NoticeKind) -> Notice:
+def _escalated(proposal: Proposal) -> Notice:
     top = proposal.hypotheses[0] if proposal.hypotheses else None
-    sure = f", confidence {top.confidence:.2f}" if top else ""
-    why = f"{top.service}: {top.cause.value}{sure}; {'; '.join(top.reasons)}" if top else "no hypothesis"
-    text = f"{why}. No action proposed: {proposal.reason.value}" if kind is NoticeKind.ESCALATED else why
+    why = f"{top.service}: {top.cause.value}, confidence {top.confidence:.2f}; {'; '.join(top.reasons)}" if top else "no hypothesis"
     return Notice(
-        id=derive_id("ntc", kind, proposal.id),
-        kind=kind,
+        id=derive_id("ntc", NoticeKind.ESCALATED, proposal.id),
+        kind=NoticeKind.ESCALATED,
         incident=proposal.incident,
-        severity=Severity.CRITICAL if kind is NoticeKind.ESCALATED else case.incident.severity,
+        severity=Severity.CRITICAL,
         title=proposal.title,
-        text=text,
+        text=f"{why}. No action proposed: {proposal.reason.value}",
         at=proposal.at,
     )

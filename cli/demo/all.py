@@ -3,96 +3,39 @@
 from __future__ import annotations
 
 import argparse
-import concurrent.futures
 import json
+import signal
 import statistics
-import subprocess
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cli.demo.command import DEFAULT_SCENARIO
+from cli import preflight
+from cli.config import ConfigError
+from cli.demo.batch import Batch, Job, Result, jobs
+from cli.demo.command import DEFAULT_SCENARIO, INTERRUPTED
 from cli.demo.sandbox import faults
-from cli.output import out, table
+from cli.output import err, say, table
 
 P50_S, WORST_S, DEMO_S = 10.0, 20.0, 180.0  # what the loop promises
-LIMIT_S = 420.0  # a run that has not ended by then is a failed run
 
 
-def one(scenario: Path, fault: str, seed: int) -> dict[str, Any]:
-    """Run one demo in a process of its own; return its document with `met`."""
-    command = [
-        sys.executable,
-        "-m",
-        "cli.main",
-        "demo",
-        "--scenario",
-        str(scenario),
-        "--fault",
-        fault,
-        "--seed",
-        str(seed),
-        "--yes",
-        "--json",
-    ]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LIMIT_S)  # noqa: S603 - our own command
-    except subprocess.TimeoutExpired:
-        return {"fault": fault, "seed": seed, "met": False, "said": [f"no end within {LIMIT_S:.0f} s"]}
-    said = [line for line in answer.stderr.splitlines() if line.startswith(("NOT MET", "airra"))]
-    try:
-        document: dict[str, Any] = json.loads(answer.stdout)
-    except ValueError:
-        document = {}
-    return {**document, "fault": fault, "seed": seed, "met": answer.returncode == 0, "said": said}
-
-
-def summary(results: list[dict[str, Any]]) -> dict[str, Any]:
+def summary(results: Sequence[Result]) -> dict[str, Any]:
     """Return how many met the expectation, and how long an incident took to open, over the runs that expect one."""
     waits = [r["seconds"]["fault_to_incident"] for r in results if (r.get("expected") or {}).get("root_cause") and r.get("seconds")]
     known = [wait for wait in waits if wait is not None]
+    # What the scenario itself waits before the fault, above the warm-up, is no part of the promise.
+    totals = [round(r["seconds"]["total"] - r.get("waiting_s", 0.0), 1) for r in results if r.get("seconds")]
     return {
         "runs": len(results),
         "met": sum(r["met"] for r in results),
         "fault_to_incident_p50_s": round(statistics.median(known), 1) if known else None,
         "fault_to_incident_worst_s": max(known, default=None),
         "without_incident": len(waits) - len(known),
-        "longest_run_s": max((r["seconds"]["total"] for r in results if r.get("seconds")), default=None),
+        "longest_run_s": max(totals, default=None),
     }
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scenario", type=Path, default=DEFAULT_SCENARIO)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--faults", nargs="+", help="default: all of the file")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at the same time; each needs about a core")
-    parser.add_argument("--out", type=Path, help="write every document here as JSON")
-    arguments = parser.parse_args()
-    names = arguments.faults or [fault["name"] for fault in faults(arguments.scenario)]
-    results: list[dict[str, Any]] = []
-    with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-        for result in pool.map(lambda job: one(arguments.scenario, *job), [(name, seed) for seed in arguments.seeds for name in names]):
-            results.append(result)
-            out.print(
-                f"{'met    ' if result['met'] else 'NOT MET'} {result['fault']} seed {result['seed']} {'; '.join(result['said'])}",
-                markup=False,
-            )
-    columns = ["fault", "seed", "met", "incidents", "root_cause", "action", "verdict", "to incident", "to proposal", "to recovery", "total"]
-    rows = []
-    for r in results:
-        seconds = r.get("seconds") or {}
-        times = [seconds.get(name) for name in ("fault_to_incident", "incident_to_proposal", "approved_to_recovered", "total")]
-        rows.append([*(r.get(name) for name in columns[:7]), *times])
-    table(f"{arguments.scenario.name}: seconds from fault to incident, incident to proposal, approval to recovery", columns, rows)
-    told = summary(results)
-    out.print(json.dumps(told))
-    if arguments.out:
-        arguments.out.write_text(json.dumps({"summary": told, "runs": results}, indent=2, default=str))
-    missed = [name for name, good in demands(told).items() if not good]
-    for name in missed:
-        out.print(f"NOT MET  {name}", markup=False)
-    return int(bool(missed))
 
 
 def demands(told: dict[str, Any]) -> dict[str, bool]:
@@ -105,6 +48,85 @@ def demands(told: dict[str, Any]) -> dict[str, bool]:
         "fault to incident, worst at most 20 s": worst is None or worst <= WORST_S,
         "every demo within 3 minutes": longest is None or longest <= DEMO_S,
     }
+
+
+def progress(done: int, of: int, elapsed_s: float) -> str:
+    """Say how far a batch is, and when it should end at the pace so far."""
+    left = elapsed_s / done * (of - done)
+    return f"{done} of {of}, {elapsed_s / 60:.1f} min elapsed, {left / 60:.1f} min to go"
+
+
+def run_all(wanted: Sequence[Job], at_a_time: int, keep: Path | None) -> list[Result]:
+    """Run the jobs, telling each end; return the results in the jobs' order."""
+    began = time.monotonic()
+    results: dict[Job, Result] = {}
+    with Batch(wanted, at_a_time, keep) as batch:
+        for job, result in batch.results():
+            results[job] = result
+            kept = f"  logs: {result['logs']}" if "logs" in result else ""
+            line = f"{'met    ' if result['met'] else 'NOT MET'} {result['fault']} seed {result['seed']} {'; '.join(result['said'])}{kept}"
+            say(f"{line}  [{progress(len(results), len(wanted), time.monotonic() - began)}]")
+    return [results[job] for job in wanted]
+
+
+def show_table(title: str, results: Sequence[Result]) -> None:
+    columns = ["fault", "seed", "met", "incidents", "root_cause", "action", "verdict", "to incident", "to proposal", "to recovery", "total"]
+    rows = []
+    for r in results:
+        seconds = r.get("seconds") or {}
+        times = [seconds.get(name) for name in ("fault_to_incident", "incident_to_proposal", "approved_to_recovered", "total")]
+        rows.append([*(r.get(name) for name in columns[:7]), *times])
+    table(title, columns, rows)
+
+
+def main() -> int:
+    arguments = _arguments()
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        for name in ("keep", "out"):
+            if (path := getattr(arguments, name)) is not None:
+                preflight.folder(path if name == "keep" else path.resolve().parent, f"--{name}")
+        results = run_all(_jobs(arguments), arguments.jobs, arguments.keep)
+    except ConfigError as error:
+        say(f"airra: {error}", err)
+        return 2
+    except KeyboardInterrupt:
+        say("interrupted; every run was stopped", err)
+        return INTERRUPTED
+    show_table(f"{arguments.scenario.name}: seconds from fault to incident, incident to proposal, approval to recovery", results)
+    told = summary(results)
+    say(json.dumps(told))
+    if arguments.out:
+        arguments.out.write_text(json.dumps({"summary": told, "runs": results}, indent=2, default=str))
+    missed = [name for name, good in demands(told).items() if not good]
+    for name in missed:
+        say(f"NOT MET  {name}")
+    return int(bool(missed))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, epilog="Exit codes: 0 all right, 1 not, 2 wrong usage, 130 interrupted.")
+    parser.add_argument("--scenario", type=Path, default=DEFAULT_SCENARIO)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--faults", nargs="+", help="default: all of the file")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at the same time; each needs about a core")
+    parser.add_argument("--out", type=Path, help="write every document here as JSON")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the logs of runs that were NOT MET in DIR/<fault>-<seed>")
+    return parser.parse_args()
+
+
+def _jobs(arguments: argparse.Namespace) -> list[Job]:
+    listed = {fault["name"]: fault for fault in faults(arguments.scenario)}
+    names = arguments.faults or list(listed)
+    if unknown := [name for name in names if name not in listed]:
+        raise ConfigError(f"{arguments.scenario}: no fault named {', '.join(unknown)}; it has: {', '.join(listed)}")
+    if arguments.jobs < 1:
+        raise ConfigError("--jobs: at least 1")
+    return jobs(arguments.scenario, [listed[name] for name in names], arguments.seeds)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 import tempfile
@@ -10,15 +11,18 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
+from cli import preflight
 from cli.config import ConfigError
-from cli.demo.run import Plan, Run
+from cli.demo.asking import approve_all, asking, leave_it
+from cli.demo.ending import THINKING_S
+from cli.demo.run import Plan, Run, Say
 from cli.demo.sandbox import faults
 from cli.demo.story import met
-from cli.output import STDOUT, JsonTo, err, out, write_json
-from schemas.approvals import Proposal
-from schemas.kinds import Mode
+from cli.output import STDOUT, JsonTo, err, out, say, write_json
 
+INTERRUPTED = 130
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_SCENARIO = ROOT / "sandbox" / "scenarios" / "shop.yaml"
 
@@ -35,35 +39,45 @@ def demo(
 ) -> None:
     """Break a live system and watch it repaired: found, named, approved, done, verified, and read back from ClickHouse.
 
-    Exit 0: what the scenario expects was met; 1: it was not; 2: wrong usage.
+    Exit 0: what the scenario expects was met; 1: it was not; 2: wrong usage; 130: interrupted.
 
     Examples:  airra demo --yes  ·  airra demo --fault leak --seed 2 --yes --json  ·  airra demo --fault none --seconds 600
     """
     if not yes and not sys.stdin.isatty() and fault != "none":
         raise ConfigError("there is no terminal to ask in: give --yes to approve as the demo's operator")
+    if not 0 < seconds < math.inf:
+        raise ConfigError(f"--seconds {seconds:g}: must be above 0")
+    if keep is not None:
+        preflight.folder(keep, "--keep")
     chosen = _choose(scenario, fault)
+    console = err if json_to == STDOUT else out
     signal.signal(signal.SIGTERM, _interrupt)
     with tempfile.TemporaryDirectory(prefix="airra-demo-", ignore_cleanup_errors=True) as scratch:
-        directory = keep or Path(scratch)
-        run = Run(
-            Plan(scenario, chosen, seed, seconds, directory, kafka, ROOT / "config"), _speaker(json_to), _approve_all if yes else _ask
-        )
-        try:
-            result = run.run()
-        except RuntimeError as error:
-            err.print(f"airra demo: {error}", markup=False)
-            raise typer.Exit(1) from error
-        except KeyboardInterrupt:
-            err.print("interrupted; everything was stopped")
-            raise typer.Exit(130) from None
+        directory = keep.resolve() if keep is not None else Path(scratch)
+        plan = Plan(scenario, chosen, seed, seconds, directory, kafka, ROOT / "config", thinking_s=0.0 if yes else THINKING_S)
+        run = Run(plan, _speaker(console), approve_all if yes else asking(console) if sys.stdin.isatty() else leave_it)
+        result = _result(run)
     wrong = met(run.story, result)
     if json_to is not None:
         write_json(json_to, result)
     for line in wrong:
-        err.print(f"NOT MET  {line}", markup=False)
+        say(f"NOT MET  {line}", err)
     if not wrong and json_to != STDOUT:
-        out.print(f"[bold green]MET[/]  what the scenario expects of {result['fault'] or 'no fault'}: {result['seconds']}")
+        out.print("MET", style="bold green", end="")
+        say(f"  what the scenario expects of {result['fault'] or 'no fault'}: {result['seconds']}")
     raise typer.Exit(1 if wrong else 0)
+
+
+def _result(run: Run) -> dict[str, Any]:
+    """Run to the end; what ends it before is a line and an exit code."""
+    try:
+        return run.run()
+    except (KeyboardInterrupt, typer.Abort):  # Abort, which a prompt makes of a Ctrl-C, is a RuntimeError too
+        say("interrupted; everything was stopped", err)
+        raise typer.Exit(INTERRUPTED) from None
+    except RuntimeError as error:
+        say(f"airra demo: {error}", err)
+        raise typer.Exit(1) from error
 
 
 def _choose(scenario: Path, fault: str | None) -> dict[str, Any] | None:
@@ -80,36 +94,9 @@ def _choose(scenario: Path, fault: str | None) -> dict[str, Any] | None:
     return found
 
 
-def _speaker(json_to: str | None) -> Any:
+def _speaker(console: Console) -> Say:
     began = time.monotonic()
-    console = err if json_to == STDOUT else out
-
-    def say(line: str) -> None:
-        console.print(f"{time.monotonic() - began:6.1f} s  {line}", markup=False)
-
-    return say
-
-
-def _approve_all(run: Run, proposal: Proposal) -> Mode | None:
-    del run, proposal
-    return Mode.LIVE
-
-
-def _ask(run: Run, proposal: Proposal) -> Mode | None:
-    assert run.stack is not None  # noqa: S101 - asked within a run
-    chosen = proposal.chosen
-    assert chosen is not None  # noqa: S101 - only proposals with an action are pending
-    out.print(f"\n  {proposal.title}", markup=False)
-    for hypothesis in proposal.hypotheses[:3]:
-        why = "; ".join(hypothesis.reasons[:2])
-        out.print(f"  {hypothesis.rank}. {hypothesis.service}: {hypothesis.cause} ({hypothesis.confidence:.2f}) – {why}", markup=False)
-    out.print(
-        f"  risk {chosen.risk:.2f}, blast radius {chosen.blast_level}, {'reversible' if chosen.reversible else 'not reversible'}",
-        markup=False,
-    )
-    out.print(f"  page: http://127.0.0.1:{run.stack.address('api', 'api_port')}/ (token: {run.stack.operator_token})", markup=False)
-    answer = typer.prompt(f"  {chosen.spec.action} {chosen.spec.service}? [y]es, live / [d]ry run / [p]age decides", default="p")
-    return {"y": Mode.LIVE, "d": Mode.DRY_RUN}.get(answer[:1].lower())
+    return lambda line: say(f"{time.monotonic() - began:6.1f} s  {line}", console)
 
 
 def _interrupt(*_: object) -> None:

@@ -7,27 +7,26 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from api.client import ApiClient, ApiError
+from cli.demo.ending import SILENCE_S, Asked, armed_for, ended, injected_within
 from cli.demo.sandbox import Sandbox
 from cli.demo.stack import Stack
 from cli.demo.story import Fault, Story
 from cli.roles import ROLES
 from cli.watch import Watch
+from cli.wiring import now_ms
 from schemas.approvals import Proposal
-from schemas.kinds import ActionName, Mode
+from schemas.kinds import Mode
+from streams.harness.errors import Retryable
 from streams.sink.store import connect
 
 APPROVE_S = 60.0  # an API that was killed is back long before
-INJECTED_WITHIN_S = 180.0  # warm-up and start of a slow machine
-END_AFTER_S = 170.0  # after the fault: verification's deadline and the time to get there
-SILENCE_S = 105.0  # how long a harmless fault is watched: the peak rises, holds and falls in 110 s, most of it is seen
-CALM_S = 20.0  # after an abstention: long enough to see that nothing is executed
 READ_BACK_S = 20.0  # the sink flushes every second or so
 
 Say = Callable[[str], None]
@@ -48,6 +47,7 @@ class Plan:
     config_dir: Path | None = None
     settings: dict[str, Any] = field(default_factory=dict)  # more settings of the roles
     test_hooks: bool = False  # of the sandbox
+    thinking_s: float = 0.0  # of a person who is asked: acting stays armed meanwhile
 
 
 class Run:
@@ -64,7 +64,8 @@ class Run:
         self._approve = approve
         self._changed = threading.Condition()
         self._began = time.monotonic()
-        self._asked: set[str] = set()
+        self._asked_about: set[str] = set()
+        self._asked = Asked()
         self._sandbox_ended = False
 
     def run(self) -> dict[str, Any]:
@@ -105,7 +106,7 @@ class Run:
             metrics_file=ready["metrics"],
         )
         stack.wait_ready([role for role in ROLES if role != "control"])
-        stack.arm()
+        stack.arm(armed_for(self.plan.fault, self.plan.seconds, self.plan.thinking_s))
         self._say(f"every role is ready; page: http://127.0.0.1:{stack.address('api', 'api_port')}/")
 
     def approve(self, proposal: Proposal, mode: Mode) -> None:
@@ -152,42 +153,36 @@ class Run:
     def _to_the_end(self) -> None:
         """Wait for the end of the story: its outcome, its abstention, or its silence."""
         started = time.monotonic()
-        injected: float | None = None
         while True:
             with self._changed:
                 self._changed.wait(0.25)
                 if self._sandbox_ended:
                     raise RuntimeError(f"the sandbox ended; see {self.plan.directory / 'sandbox' / 'sandbox.log'}")
-                if injected is None and self.story.fault is not None:
-                    injected = time.monotonic()
                 pending = self.story.pending()
-                ended = self._ended(time.monotonic(), started, injected)
-            if ended:
+                over = self._over(time.monotonic() - started)
+            if over:
                 return
-            if pending is not None and pending.id not in self._asked:
-                self._asked.add(pending.id)
-                mode = self._approve(self, pending)
-                if mode is not None:
-                    self.approve(pending, mode)
+            if pending is not None and pending.id not in self._asked_about:
+                self._ask(pending)
 
-    def _ended(self, now: float, started: float, injected: float | None) -> bool:
-        story = self.story
-        if self.plan.fault is None:
-            return now - started >= (self.plan.seconds or SILENCE_S)
-        if injected is None:
-            if now - started > INJECTED_WITHIN_S:
-                raise RuntimeError(f"the fault was not injected within {INJECTED_WITHIN_S:.0f} s; see {self.plan.directory / 'sandbox'}")
-            return False
-        since = now - injected
-        if since > END_AFTER_S:
-            return True
-        expected = self.plan.fault.get("expected") or {}
-        if not expected:
-            return since >= SILENCE_S
-        if expected.get("action") == ActionName.NONE:
-            calm_from = story.escalated_at
-            return calm_from is not None and time.time() * 1000 - calm_from > CALM_S * 1000
-        return bool(story.outcomes) or bool(story.refused)
+    def _ask(self, pending: Proposal) -> None:
+        self._asked_about.add(pending.id)
+        mode = self._approve(self, pending)
+        if mode is None:
+            self._asked = replace(self._asked, elsewhere=self._asked.elsewhere | {pending.id})
+            return
+        self.approve(pending, mode)
+        self._asked = replace(self._asked, answered_at=now_ms())
+
+    def _over(self, since_start: float) -> bool:
+        fault = self.plan.fault
+        if fault is None:
+            return since_start >= (self.plan.seconds or SILENCE_S)
+        if self.story.fault is not None:
+            return ended(self.story, fault.get("expected") or {}, self._asked, now_ms())
+        if since_start > injected_within(fault):
+            raise RuntimeError(f"the fault was not injected within {injected_within(fault):.0f} s; see {self.plan.directory / 'sandbox'}")
+        return False
 
     def _read_back(self) -> dict[str, Any] | None:
         """Read the outcome's row through ClickHouse."""
@@ -198,7 +193,7 @@ class Run:
         while time.monotonic() < deadline:
             try:
                 found = self.query("SELECT * FROM outcomes FINAL WHERE action = {action:String}", {"action": action})
-            except (ClickHouseError, OSError, RuntimeError):
+            except (ClickHouseError, Retryable, OSError, RuntimeError):
                 found = []  # the sink is being restarted
             if found:
                 self._say("outcome row read back through ClickHouse")

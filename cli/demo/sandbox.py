@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import queue
 import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
 
 from cli.config import ConfigError
-from cli.processes import spawn, stop
+from cli.processes import our_env, python_module, spawn, stop
 
 TOKEN_VARIABLE = "SANDBOX_TOKEN"  # noqa: S105 - the variable's name
 
 
 def faults(scenario: Path) -> list[dict[str, Any]]:
     """List the scenario's faults with what is expected of AIRRA; a mistake in the file is a ConfigError."""
-    command = [sys.executable, "-m", "sandbox", "faults", "--scenario", str(scenario), "--json"]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
+    command = python_module("sandbox", "faults", "--scenario", str(scenario), "--json")
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, env=our_env())  # noqa: S603 - our own command
     if answer.returncode != 0:
         raise ConfigError(answer.stderr.strip() or f"{scenario}: the sandbox refused it")
     listed: list[dict[str, Any]] = json.loads(answer.stdout)
@@ -33,12 +31,15 @@ class Sandbox:
     def __init__(
         self, scenario: Path, fault: str, seed: int, bootstrap: str, work_dir: Path, token: str, *, test_hooks: bool = False
     ) -> None:
+        work_dir = work_dir.resolve()
         work_dir.mkdir(parents=True, exist_ok=True)
         self._log = (work_dir / "sandbox.log").open("ab")
-        command = [sys.executable, "-m", "sandbox", "run", "--scenario", str(scenario), "--fault", fault, "--seed", str(seed)]
+        command = python_module("sandbox", "run", "--scenario", str(scenario.resolve()), "--fault", fault, "--seed", str(seed))
         command += ["--broker", bootstrap, "--work-dir", str(work_dir), "--token-env", TOKEN_VARIABLE]
         command += ["--test-hooks"] if test_hooks else []
-        self._process = spawn(command, {**os.environ, TOKEN_VARIABLE: token}, stderr=self._log, stdout=subprocess.PIPE)
+        env = {**our_env(), TOKEN_VARIABLE: token}
+        # In its own folder: the processes that it starts would find a `sandbox` of the user's folder before ours.
+        self._process = spawn(command, env, stderr=self._log, stdout=subprocess.PIPE, cwd=work_dir)
         self.events: queue.Queue[dict[str, Any] | None] = queue.Queue()
         threading.Thread(target=self._read, name="sandbox-events", daemon=True).start()
 

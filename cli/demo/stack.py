@@ -15,16 +15,17 @@ import httpx2
 from cli import runfile
 from cli.acting import arm
 from cli.config import ConfigError
+from cli.output import err, say
 from cli.processes import Child, Supervisor, role_command, role_env
 from cli.reading import read
 from cli.roles import ROLES
 from schemas import topics
 from schemas.settings import PREFIX
 from streams.harness.embedded import EmbeddedBroker
+from streams.harness.errors import Fatal
 from streams.harness.kafka import KafkaSettings
 from streams.harness.topics import create_topics
 
-ARMED_S = 1200.0  # longer than any run
 READY_S = 90.0  # all roles import, join their groups and recover; a cold file cache takes the longest
 
 
@@ -78,22 +79,32 @@ class Stack:
         waiting = list(roles)
         while waiting:
             waiting = [role for role in waiting if not self._ready(role, said)]
+            if self.supervisor is not None and self.supervisor.refused is not None:
+                raise ConfigError(self.supervisor.refused)
             if waiting and time.monotonic() > deadline:
                 told = {role: said.get(role, "no answer") for role in waiting}
                 raise RuntimeError(f"not ready within {timeout_s:.0f} s: {told}; logs are in {self.directory / 'logs'}")
             if waiting:
                 time.sleep(0.2)
 
-    def arm(self) -> None:
+    def arm(self, seconds: float) -> None:
         """Arm acting and wait for the control role: it counts an arming only when that comes after it has noticed it needs one."""
+        if self._bootstrap is not None:
+            self._exit.callback(self._disarm)  # the broker outlives the demo
         deadline = time.monotonic() + READY_S
         while True:
-            arm(self.kafka, by="demo", seconds=ARMED_S)
+            arm(self.kafka, by="demo", seconds=seconds)
             try:
                 return self.wait_ready(["control"], timeout_s=3.0)
             except RuntimeError:
                 if time.monotonic() > deadline:
                     raise
+
+    def _disarm(self) -> None:
+        try:
+            arm(self.kafka, by="demo", seconds=0, armed=False)
+        except Fatal as error:
+            say(f"airra demo: acting stays armed on {self.bootstrap}: {error}", err)
 
     def address(self, role: str, name: str) -> int:
         found = runfile.read(self.directory, role)

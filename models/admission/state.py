@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pydantic import TypeAdapter
 
 from models.approvals import ApprovalBook
-from schemas.actions import ActionSpec, Grant
+from schemas.actions import ActionSpec, Grant, Preconditions
 from schemas.base import Millis
 from schemas.config.policy import Policy
 
@@ -35,7 +35,10 @@ class Known:
     live: bool
     spec: ActionSpec
     undone: bool = False  # it is an undo itself: nothing takes it back
-    status: str = ""  # "", "refused", or a finish status
+    status: str = ""  # "", "refused", "lapsed", or a finish status
+    until: Millis | None = None  # it may be started until then; None: not granted
+    begun: bool = False
+    left: Preconditions | None = None  # the target as its success left it: what its undo must find
 
 
 @dataclass(slots=True)

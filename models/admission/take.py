@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from models.admission.state import HOUR_MS, MAX_KNOWN, MAX_LEASES, MAX_WAITING, Admission, Known, Wanted
 from models.approvals import Case, fold
-from schemas.actions import Finished, FinishStatus, Grant, Preconditions, RefusalReason, Refused, Seen
+from models.execution.params import left_by
+from schemas.actions import Finished, FinishStatus, Grant, Preconditions, RefusalReason, Refused, Seen, Started
 from schemas.approvals import ApprovalEvent, Decision, DecisionOutcome, UndoRequest
 from schemas.base import Millis, Position, derive_id
 from schemas.kinds import Mode
 
 REFUSED = "refused"
+LAPSED = "lapsed"  # nobody began it while it could be begun: execute never saw it
+REPORT_MS = 20_000  # that the copy of a start may take to this log; one that takes longer is caught by execute's last check
 UNDER_WAY = ("", FinishStatus.UNKNOWN)  # these keep their lease
 
 Word = Grant | Refused
@@ -29,10 +32,13 @@ def take(state: Admission, event: ApprovalEvent, now: Millis, position: Position
             words = _approved(state, event, now)
         case UndoRequest():
             words = _undo(state, event, now)
+        case Started():
+            _begun(state, event)
         case Finished() | Refused():
             _closed(state, event)
         case _:
             pass
+    _lapse(state, now)
     return words + _serve(state, now)
 
 
@@ -79,7 +85,7 @@ def _undo(state: Admission, request: UndoRequest, now: Millis) -> list[Word]:
             )
         ]
     grant = _grant(case, case.decision, now).model_copy(
-        update={"id": identifier, "spec": undo, "undo_of": request.action, "preconditions": Preconditions()}
+        update={"id": identifier, "spec": undo, "undo_of": request.action, "preconditions": done.left or Preconditions()}
     )
     return _want(state, grant, now, None)
 
@@ -145,7 +151,9 @@ def _serve(state: Admission, now: Millis) -> list[Word]:
         elif live and grant.undo_of is None and _spent(state, now) >= policy.budget.live_per_hour:
             words.append(_refuse(state, grant, RefusalReason.BUDGET_EXHAUSTED, f"{policy.budget.live_per_hour} live actions an hour", now))
         else:
-            words.append(grant.model_copy(update={"at": now, "lease_until": now + int(policy.lease.hold_s * 1000)}))
+            until = now + int(policy.lease.hold_s * 1000)
+            words.append(grant.model_copy(update={"at": now, "lease_until": until}))
+            state.known[grant.id].until = until
             if live:
                 state.leases[grant.spec.service] = grant.id
                 state.spent.append(now)
@@ -153,13 +161,44 @@ def _serve(state: Admission, now: Millis) -> list[Word]:
     return words
 
 
+def _begun(state: Admission, event: Started) -> None:
+    """Note that it is under way; one that was given up takes its target back, if nobody has it."""
+    known = state.known.get(event.action)
+    if known is None or known.until is None or known.status not in {"", LAPSED}:
+        return
+    known.begun, known.status = True, ""
+    if known.live:
+        state.leases.setdefault(known.spec.service, event.action)
+
+
+def _lapse(state: Admission, now: Millis) -> None:
+    """Give up grants that nobody began in time (an executor whose offset was lost never sees them), and free their targets.
+
+    Nothing begins after `until`: execute's last check refuses then, by the later of its host's clock and this log's newest append
+    time, and what it has checked it does within `skew_s` or checks again. The clocks may be another `skew_s` apart.
+    """
+    margin = int(2 * state.book.policy.acting.skew_s * 1000) + REPORT_MS
+    for action, known in state.known.items():
+        if known.until is None or known.begun or known.status or now <= known.until + margin:
+            continue
+        known.status = LAPSED
+        _free(state, action, known)
+
+
 def _closed(state: Admission, event: Finished | Refused) -> None:
     """Free the target; an unknown end keeps it, until a human has looked."""
     known = state.known.get(event.action)
-    if known is None or known.status:
+    if known is None or known.status not in {"", LAPSED}:
         return
     known.status = REFUSED if isinstance(event, Refused) else event.status
-    if known.status != FinishStatus.UNKNOWN and state.leases.get(known.spec.service) == event.action:
+    if isinstance(event, Finished) and event.status is FinishStatus.SUCCEEDED:
+        known.left = left_by(event.spec, event.after)
+    if known.status != FinishStatus.UNKNOWN:
+        _free(state, event.action, known)
+
+
+def _free(state: Admission, action: str, known: Known) -> None:
+    if state.leases.get(known.spec.service) == action:
         del state.leases[known.spec.service]
 
 

@@ -1,7 +1,7 @@
 """The fold of the approvals log that approve, admit, execute and the API share."""
 
 from models.approvals.book import fold
-from models.approvals.case import ApprovalBook, Case, CommandFate, CommandVerdict, restore, snapshot
+from models.approvals.case import ApprovalBook, Case, CommandFate, CommandVerdict, InForce, restore, snapshot
 from models.approvals.read import armed, case_of, decision_of, pending, verdict_on
 from models.approvals.rules import in_force, ruling
 
@@ -10,6 +10,7 @@ __all__ = [
     "Case",
     "CommandFate",
     "CommandVerdict",
+    "InForce",
     "armed",
     "case_of",
     "decision_of",

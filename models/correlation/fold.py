@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.correlation import members
+from models.correlation import members, notices
 from models.correlation.changes import follow
 from models.correlation.evidence import cut, picture
+from models.correlation.size import fit, trim
 from models.correlation.state import CorrelateState, OpenIncident, Waiting
 from schemas.base import Position, derive_id
 from schemas.config.correlate import CorrelateConfig
 from schemas.incidents import Incident, IncidentPhase
 from schemas.kinds import Severity
-from schemas.outcomes import Notice, NoticeKind
+from schemas.outcomes import Notice
 from schemas.signals import Alert, Anomaly, AnomalyReason, Change, Health, Phase, Signal, Tick, Topology
 
 
@@ -47,10 +48,11 @@ def take(state: CorrelateState, signal: Signal, *, source: Position, now: int, c
 def pass_time(state: CorrelateState, config: CorrelateConfig) -> Decided:
     """Open what has waited long enough, flush what is due, resolve what has been quiet."""
     incidents: list[Incident] = []
-    notices: list[Notice] = []
+    told: list[Notice] = []
     horizon = state.event_clock - config.changes_window_s * 1000
     state.changes = {key: change for key, change in state.changes.items() if change.at >= horizon}
     state.alerts = {key: alert for key, alert in state.alerts.items() if alert.firing or alert.last >= horizon}
+    _expire_alerts(state, config)
     born = _open(state, config)
     for incident in list(state.incidents.values()):
         members.let_go_of_stale(state, incident, config)
@@ -69,13 +71,24 @@ def pass_time(state: CorrelateState, config: CorrelateConfig) -> Decided:
         record = _write(state, incident, phase, config)
         incidents.append(record)
         if phase is IncidentPhase.OPENED:
-            notices.append(_notice(record, NoticeKind.INCIDENT_OPENED, state.clock))
+            told.append(notices.opened(record, state.clock))
         elif phase is IncidentPhase.RESOLVED:
-            notices.append(_notice(record, NoticeKind.INCIDENT_RESOLVED, state.clock))
+            told.append(notices.resolved(record, incident, state.clock))
             for anomaly, heard in incident.read_at.items():
                 state.end(anomaly, heard)
             del state.incidents[incident.id]
-    return Decided(tuple(incidents), tuple(notices))
+    return Decided(tuple(incidents), tuple(told))
+
+
+def _expire_alerts(state: CorrelateState, config: CorrelateConfig) -> None:
+    """Give up alerts that still fire by their last word and were not repeated for too long: some senders never say resolved."""
+    for key, alert in list(state.alerts.items()):
+        if alert.firing and state.clock - alert.last >= config.alert_expiry_s * 1000:
+            del state.alerts[key]
+            state.count("alerts_expired")
+            for incident in state.incidents.values():
+                if key in incident.opening_alerts:
+                    incident.unseen_alerts.append(f"alert {alert.name}")
 
 
 def _open(state: CorrelateState, config: CorrelateConfig) -> set[str]:
@@ -111,7 +124,7 @@ def _new_incident(state: CorrelateState, opener: str, opened_at: int, config: Co
     The time it opens is part of its id: what fell silent, was let go and is told again makes another incident.
     """
     if len(state.incidents) >= config.max_incidents:
-        state.evicted["incidents_refused"] = state.evicted.get("incidents_refused", 0) + 1
+        state.count("incidents_refused")
         return None
     incident = OpenIncident(
         id=derive_id("inc", opener, state.clock),
@@ -128,14 +141,16 @@ def _write(state: CorrelateState, incident: OpenIncident, phase: IncidentPhase, 
     incident.version += 1
     while incident.next_flush <= state.clock:
         incident.next_flush += int(config.flush_s * 1000)
-    record = picture(state, incident, phase, config)
+    record, dropped = fit(picture(state, incident, phase, config))
+    for name, entries in dropped.items():
+        state.count(f"record_{name}", entries)
     incident.dirty = False
     incident.sources = []
     return record
 
 
 def _anomaly(state: CorrelateState, signal: Anomaly, source: Position, config: CorrelateConfig) -> None:
-    state.event_clock = max(state.event_clock, signal.at)
+    state.hear(signal.at)
     if signal.at <= state.ended.get(signal.anomaly, -1):
         return
     for incident in state.incidents.values():
@@ -161,7 +176,7 @@ def _anomaly(state: CorrelateState, signal: Anomaly, source: Position, config: C
 
 
 def _health(state: CorrelateState, signal: Health, source: Position, config: CorrelateConfig) -> None:
-    state.event_clock = max(state.event_clock, signal.at)
+    state.hear(signal.at)
     kinds = state.health.setdefault(signal.service, {})
     known = kinds.get(signal.kind)
     if known is not None and known.at >= signal.at:
@@ -176,7 +191,7 @@ def _alert(state: CorrelateState, signal: Alert, source: Position, config: Corre
     known = state.alerts.get(signal.fingerprint)
     if known is not None and (known.last, known.count, not known.firing) >= (signal.last, signal.count, not signal.firing):
         return
-    state.alerts[signal.fingerprint] = signal
+    state.alerts[signal.fingerprint] = trim(signal)
     state.bound("alerts", state.alerts, config.max_tracked, lambda alert: alert.last)
     near = members.nearest(state, signal.service, config)
     if near is not None:
@@ -191,20 +206,3 @@ def _topology(state: CorrelateState, signal: Topology) -> None:
     for change in sorted(state.changes.values(), key=lambda change: (change.at, change.id)):
         if change.at > signal.at:
             follow(state, change)
-
-
-def _notice(record: Incident, kind: NoticeKind, at: int) -> Notice:
-    seconds = (record.at - record.opened_at) // 1000
-    text = {
-        NoticeKind.INCIDENT_OPENED: f"affected: {', '.join(record.services)}",
-        NoticeKind.INCIDENT_RESOLVED: f"every suspect is back in its band; it lasted {seconds} s",
-    }[kind]
-    return Notice(
-        id=derive_id("ntc", kind, record.incident, record.version),
-        kind=kind,
-        incident=record.incident,
-        severity=record.severity,
-        title=record.title,
-        text=text,
-        at=at,
-    )

@@ -9,7 +9,10 @@ from schemas.base import Position
 from schemas.config.correlate import CorrelateConfig
 from schemas.incidents import Suspect
 from schemas.kinds import Severity
-from schemas.signals import Anomaly, Health, Phase, SeriesEvidence
+from schemas.signals import Anomaly, AnomalyReason, Health, Phase, SeriesEvidence
+
+# Reasons of a closed anomaly that mean that it was seen to recover; any other means that detect gave its series up.
+RECOVERED = frozenset({AnomalyReason.SHIFT, AnomalyReason.SILENCE})
 
 
 def nearest(state: CorrelateState, service: str, config: CorrelateConfig) -> OpenIncident | None:
@@ -37,7 +40,7 @@ def join(state: CorrelateState, incident: OpenIncident, waiting: Waiting, config
         opener=opener,
         evidence=evidence.model_copy(update={"peak_z": _larger(evidence.peak_z, evidence.z)}),
     )
-    incident.heard[anomaly.anomaly] = state.clock
+    incident.heard[anomaly.anomaly] = state.listened
     incident.read_at[anomaly.anomaly] = anomaly.at
     incident.severity = max(incident.severity, severity_of(evidence, anomaly.reason, state.topology), key=lambda s: s.rank)
     incident.cite(waiting.source)
@@ -68,7 +71,8 @@ def refresh(state: CorrelateState, incident: OpenIncident, signal: Anomaly, sour
         state.end(signal.anomaly)
     elif not newer:
         return
-    incident.heard[signal.anomaly] = state.clock
+    incident.heard[signal.anomaly] = state.listened
+    incident.see(signal.anomaly, lost=closes and signal.reason not in RECOVERED)
     incident.cite(source)
     evidence = renewed(suspect.evidence, signal.evidence) if newer else suspect.evidence
     incident.read_at[signal.anomaly] = max(signal.at, incident.read_at[signal.anomaly])
@@ -83,7 +87,7 @@ def reread(state: CorrelateState, incident: OpenIncident, signal: Health, source
         if reading is None or reading.metric != suspect.evidence.metric:
             continue
         if suspect.open and signal.anomalous:
-            incident.heard[key] = state.clock
+            incident.heard[key] = state.listened
         if signal.at > incident.read_at[key]:
             incident.read_at[key] = signal.at
             incident.suspects[key] = suspect.model_copy(update={"evidence": renewed(suspect.evidence, reading)})
@@ -97,9 +101,10 @@ def is_quiet(state: CorrelateState, incident: OpenIncident) -> bool:
 
 
 def let_go_of_stale(state: CorrelateState, incident: OpenIncident, config: CorrelateConfig) -> None:
-    """Close suspects that nobody has mentioned for long: their series may be gone for good."""
+    """Close suspects that nobody has mentioned for long, while others were heard: their series may be gone for good."""
     for key, suspect in list(incident.suspects.items()):
-        if suspect.open and state.clock - incident.heard[key] >= config.stale_s * 1000:
+        if suspect.open and state.listened - incident.heard[key] >= config.stale_s * 1000:
+            incident.see(key, lost=True)
             incident.suspects[key] = suspect.model_copy(update={"open": False})
 
 
@@ -118,5 +123,6 @@ def _bound(state: CorrelateState, incident: OpenIncident, config: CorrelateConfi
     while len(incident.suspects) > config.max_suspects:
         mildest = min(incident.suspects.values(), key=lambda s: (s.open, s.opener, departure(s.evidence), s.anomaly)).anomaly
         del incident.suspects[mildest], incident.heard[mildest], incident.read_at[mildest]
+        incident.see(mildest, lost=False)
         state.end(mildest)
-        state.evicted["suspects"] = state.evicted.get("suspects", 0) + 1
+        state.count("suspects")

@@ -1,46 +1,34 @@
 """Fold samples into anomalies and health: rows wait for their window, windows close as the watermark passes, each is judged once.
 
 A row is processed as if it came alone: it is put into its window, then the watermark moves, then windows close. Rows are handled
-in runs between two closings, which gives the same result, so that decisions do not depend on how batches were cut.
+in runs between two closings, which gives the same result, so that decisions do not depend on how batches were cut. What a closing
+forgets, the next row of it brings back, in this batch or in a later one.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field
-
 import numpy as np
+from numpy.typing import NDArray
 
-from models.detection.judge import ORDINARY, SILENT, step
-from models.detection.packed import Ints
-from models.detection.report import anomaly, health, reason_of
-from models.detection.series.define import drop, register
-from models.detection.series.derive import derive
-from models.detection.series.increase import Rows, fold_window, together
+from models.detection.close import Closer, Told
+from models.detection.packed import Bools, Ints
+from models.detection.room import make_room
+from models.detection.series.define import outdated, register
+from models.detection.series.dormant import key_of, rouse, sleeping, wake
+from models.detection.series.increase import Rows
 from models.detection.series.tables import NONE
-from models.detection.silence import hear, look
+from models.detection.sources import Source
 from models.detection.state import DetectState
 from schemas.base import Position
 from schemas.config.detect import DetectConfig
-from schemas.samples import BatchSource, SampleBatch, SeriesDef
-from schemas.signals import Anomaly, AnomalyReason, Health, Phase
+from schemas.samples import BatchSource, Heartbeat, SampleBatch, SeriesDef
 
 LARGEST = 1e30  # beyond it sums would leave the range of floats
-EVICT_SHARE = 100  # of a full state one part in this many goes at once, the longest silent first
 FORCED_SHARE = 10  # of too many waiting rows the windows of the oldest part close at once
 
 
-@dataclass
-class Told:
-    """What one record brought about: signals in order, and the fate of each row."""
-
-    signals: list[Anomaly | Health] = field(default_factory=list)
-    fates: Counter[str] = field(default_factory=Counter)
-    evicted: int = 0
-
-
 class Detector:
-    """Folds records of one partition into its state; holds nothing of its own."""
+    """Folds one record into the state of its partition."""
 
     def __init__(self, state: DetectState, config: DetectConfig) -> None:
         self.state = state
@@ -49,21 +37,33 @@ class Detector:
         self._window_ms = round(config.window_s * 1000)
         self._lateness_ms = round(config.lateness_s * 1000)
         self._told = Told()
+        self._closer = Closer(state, config, self._told)
 
-    def define(self, definitions: list[SeriesDef]) -> Told:
-        """Take in what series ids mean; where there are too many, the longest silent make room."""
-        self._told = told = Told()
+    def define(self, definitions: list[SeriesDef], source: Position) -> Told:
+        """Take in what series ids mean; where there are too many, the longest silent make room, or there is none."""
+        told = self._begin()
+        crowded = False
         for found in definitions:
-            if found.mapped and not register(self._registry, found):
+            if not found.mapped:
+                continue
+            wake(self._registry, found.id, self.state.clock.now)
+            rouse(self._registry, key_of(found), self.state.clock.now)
+            if (unit := outdated(self._registry, found)) != NONE:
+                self._closer.give_up(unit, source)
+                self._let_go_of_rows()
+            if found.id not in self._registry.index and self._registry.series >= self.config.max_series:
+                crowded = crowded or not self._make_room(source)
+                if crowded:
+                    told.fates["series_above_cap"] += 1
+                    continue
+            if not register(self._registry, found, self.state.clock.now):
                 told.fates["bucket_above_cap"] += 1
-        if self._registry.raws.count > self.config.max_series:
-            self._evict()
         return told
 
     def take(self, batch: SampleBatch, source: BatchSource, now: int) -> Told:
         """Take the rows of one source partition; `now` is the record's own time, 0 where it has none."""
-        self._told = told = Told()
-        number = self.state.sources.number(source.topic, source.partition)
+        told = self._begin()
+        number = self._number(source.topic, source.partition)
         known = self.state.sources.all[number]
         fresh = batch.offset > known.mark
         told.fates["duplicate"] += len(fresh) - int(fresh.sum())
@@ -71,13 +71,14 @@ class Detector:
             return told
         known.mark = int(batch.offset[fresh].max())
         raw = self._registry.find(batch.series)
+        defined = (raw != NONE) | sleeping(self._registry, batch.series, raw)
         finite = np.isfinite(batch.value)
-        told.fates["unknown_series"] += int((fresh & (raw == NONE)).sum())
-        told.fates["not_finite"] += int((fresh & (raw != NONE) & ~finite).sum())
-        chosen = fresh & (raw != NONE) & finite
+        told.fates["unknown_series"] += int((fresh & ~defined).sum())
+        told.fates["not_finite"] += int((fresh & defined & ~finite).sum())
+        chosen = fresh & defined & finite
         if not chosen.any():
             return told
-        at = self._clamp(batch.time[chosen], now)
+        at = self._clamp(batch.time[chosen], known, now)
         rows = Rows(
             raw=raw[chosen],
             at=at,
@@ -86,43 +87,100 @@ class Detector:
             offset=batch.offset[chosen].astype(np.int64),
             window=at // self._window_ms,
         )
-        self._run(rows, self.state.sources.watermarks(number, at, self._lateness_ms) // self._window_ms, source)
+        self._run(rows, batch.series[chosen], self.state.sources.watermarks(number, at, self._lateness_ms) // self._window_ms, source)
+        return told
+
+    def hear(self, heartbeat: Heartbeat, now: int) -> Told:
+        """Take note that a source partition goes on which has no rows here; `now` is the record's own time."""
+        told = self._begin()
+        sources = self.state.sources
+        if (heartbeat.topic, heartbeat.partition) not in sources.numbers and len(sources.all) >= self.config.max_sources:
+            return told
+        number = self._number(heartbeat.topic, heartbeat.partition)
+        known = sources.all[number]
+        if heartbeat.offset <= known.mark:
+            return told
+        known.mark = heartbeat.offset
+        (at,) = self._clamp(np.array([heartbeat.at]), known, now).tolist()
+        watermark = sources.beat(number, at, self._lateness_ms)
+        trigger = Position(topic=heartbeat.topic, partition=heartbeat.partition, offset=heartbeat.offset)
+        self._closer.go_on(watermark // self._window_ms, trigger)
         return told
 
     def tick(self, at: int, source: Position) -> Told:
-        """Take a tick: sources that have been silent for long are not waited for."""
-        self._told = told = Told()
-        watermark = self.state.sources.pass_time(at, round(self.config.idle_s * 1000), self._lateness_ms, self._window_ms)
-        if watermark is not None and self.state.closed is not None:
-            self._close(watermark // self._window_ms, source)
+        """Take a tick: sources that have been silent for long, or whose times are far from the others', are not waited for."""
+        told = self._begin()
+        sources = self.state.sources
+        if ahead := sources.compare(at, round(self.config.max_lag_s * 1000)):
+            self._pull_back(ahead)
+        watermark = sources.pass_time(at, round(self.config.idle_s * 1000), self._lateness_ms, self._window_ms)
+        if watermark is not None:
+            self._closer.close(watermark // self._window_ms, source)
         return told
 
-    def _clamp(self, at: Ints, now: int) -> Ints:
-        """Take rows of clocks that run ahead at their record's time."""
-        if now <= 0:
-            return at
-        ahead = at > now + self.config.future_s * 1000
-        self._told.fates["clamped"] += int(ahead.sum())
-        return np.where(ahead, now, at)
+    def _begin(self) -> Told:
+        self._told = told = Told()
+        self._closer = Closer(self.state, self.config, told)
+        return told
 
-    def _run(self, rows: Rows, closable: Ints, source: BatchSource) -> None:
+    def _number(self, topic: str, partition: int) -> int:
+        sources = self.state.sources
+        if (topic, partition) not in sources.numbers and len(sources.all) >= self.config.max_sources:
+            sources.replace(topic, partition)
+            self._told.evicted_sources += 1
+        return sources.number(topic, partition)
+
+    def _clamp(self, at: Ints, source: Source, now: int) -> Ints:
+        """Take rows of clocks that run ahead at their record's time, or at that of the other sources."""
+        if now > 0:
+            at = self._no_later(at, at > now + self.config.future_s * 1000, now)
+        source.claimed = max(source.claimed, int(at.max()))
+        if source.ahead:
+            believable = self.state.sources.believable
+            at = self._no_later(at, at > believable, believable)
+        return at
+
+    def _no_later(self, at: Ints, later: Bools, than: int) -> Ints:
+        self._told.fates["clamped"] += int(later.sum())
+        return np.where(later, than, at)
+
+    def _pull_back(self, ahead: list[int]) -> None:
+        """Bring the waiting rows of sources that were found ahead to the time of the others."""
+        believable = self.state.sources.believable
+        for i, rows in enumerate(self.state.pending):
+            later = np.isin(rows.source, ahead) & (rows.at > believable)
+            at = self._no_later(rows.at, later, believable)
+            window = np.where(later, np.maximum(at // self._window_ms, self.state.closed or 0), rows.window)
+            self.state.pending[i] = Rows(rows.raw, at, rows.value, rows.source, rows.offset, window)
+
+    def _run(self, rows: Rows, ids: NDArray[np.uint64], closable: Ints, source: BatchSource) -> None:
         """Handle rows in runs: `closable[i]` is the number of the first window that stays open after row i."""
         state = self.state
         if state.closed is None:
             state.closed = int(rows.window[0]) if closable[0] > rows.window[0] else int(closable[0])
-            state.told = self._boundary(state.closed * self._window_ms)
+            state.told = self._closer.boundary(state.closed * self._window_ms)
+        version = self._registry.version
         start = 0
         while start < len(rows):
             closes = np.flatnonzero(closable[start:] > state.closed)
             end = start + int(closes[0]) + 1 if len(closes) else len(rows)
             end = min(end, start + max(1, self.config.max_pending - self._waiting()))
-            self._wait(rows.pick(slice(start, end)))
+            run = rows.pick(slice(start, end))
+            if self._registry.version != version or (run.raw == NONE).any():
+                run = Rows(self._awake(ids[start:end]), run.at, run.value, run.source, run.offset, run.window)
+            self._wait(run)
             trigger = Position(topic=source.topic, partition=source.partition, offset=int(rows.offset[end - 1]))
             if closable[end - 1] > state.closed:
-                self._close(int(closable[end - 1]), trigger)
+                self._closer.close(int(closable[end - 1]), trigger)
             elif self._waiting() >= self.config.max_pending:
                 self._force(trigger)
             start = end
+
+    def _awake(self, ids: NDArray[np.uint64]) -> Ints:
+        """Return the raw rows of series that are known; those that are asleep wake in the order of their rows."""
+        for series in ids[self._registry.find(ids) == NONE].tolist():
+            wake(self._registry, series, self.state.clock.now)
+        return self._registry.find(ids)
 
     def _wait(self, rows: Rows) -> None:
         """Put rows into their windows. A late row that is news of its series goes into the oldest open one, another is dropped."""
@@ -142,99 +200,15 @@ class Detector:
     def _force(self, trigger: Position) -> None:
         """Close the oldest windows before their time: a source lags too far behind the others."""
         windows = np.sort(np.concatenate([rows.window for rows in self.state.pending]))
-        self._close(int(windows[len(windows) // FORCED_SHARE]) + 1, trigger)
+        self._closer.close(int(windows[len(windows) // FORCED_SHARE]) + 1, trigger)
 
-    def _close(self, closed: int, source: Position) -> None:
-        """Close all windows below this number."""
-        state = self.state
-        if state.closed is None or closed <= state.closed:
-            return
-        state.closed = closed
-        if state.pending:
-            rows = together(state.pending)
-            due = rows.window < closed
-            state.pending = [rest] if len(rest := rows.pick(~due)) else []
-            rows = rows.pick(due)
-            rows = rows.pick(np.lexsort((rows.offset, rows.source, rows.at, rows.raw, rows.window)))
-            windows, starts = np.unique(rows.window, return_index=True)
-            for window, first, last in zip(
-                windows.tolist(), starts.tolist(), [*starts[1:].tolist(), len(rows)][: len(windows)], strict=True
-            ):
-                self._report(window * self._window_ms, source)
-                self._judge(rows.pick(slice(first, last)), (window + 1) * self._window_ms, source)
-        self._report(closed * self._window_ms, source)
-
-    def _judge(self, rows: Rows, end: int, source: Position) -> None:
-        """Judge one window's rows."""
-        registry, config = self._registry, self.config
-        folded = fold_window(rows, registry.raws)
-        self._told.fates["folded"] += folded.rows
-        self._told.fates["same_time"] += folded.repeated
-        if not len(folded.raw):
-            return
-        active = self.state.clock.advance(end, self._window_ms)
-        slots, at, value = derive(registry, folded, end, active, config)
-        was_silent = slots[registry.slots.state[slots] == SILENT].tolist()
-        opened, closed = step(registry.slots, slots, at, value, config)
-        for slot in opened.tolist():
-            self._say(slot, Phase.OPENED, AnomalyReason.SHIFT, end, source)
-        for slot in closed.tolist():
-            self._say(slot, Phase.CLOSED, AnomalyReason.SILENCE if slot in was_silent else AnomalyReason.SHIFT, end, source)
-        hear(registry, np.unique(registry.raws.unit[folded.raw]), active)
-        self._listen(active, end, source)
-        self._go_on(end, source)
-
-    def _listen(self, active: int, end: int, source: Position) -> None:
-        """Find what fell silent, and give up what has been silent for long."""
-        slots = self._registry.slots
-        found = look(self._registry, active, self.config)
-        for slot in found.settled:
-            reason = reason_of(self._registry, slot)
-            slots.state[slot] = ORDINARY
-            slots.hits[slot] = 0
-            self._say(slot, Phase.CLOSED, reason, end, source)
-        for slot in found.silent:
-            slots.state[slot], slots.opened[slot], slots.bad_at[slot] = SILENT, slots.times[slot, -1], end
-            slots.peak[slot] = 0.0
-            self._say(slot, Phase.OPENED, AnomalyReason.SILENCE, end, source)
-        for unit in found.forgotten:
-            drop(self._registry, unit)
-
-    def _go_on(self, end: int, source: Position) -> None:
-        """Say of open anomalies, from time to time, that they go on."""
-        slots = self._registry.slots
-        every = round(self.config.continued_s * 1000)
-        state, said = slots.state[: slots.used], slots.said[: slots.used]
-        slots.bad_at[: slots.used][state == SILENT] = end
-        for slot in np.flatnonzero((state != ORDINARY) & (end - said >= every)).tolist():
-            self._say(slot, Phase.CONTINUED, reason_of(self._registry, slot), end, source)
-
-    def _say(self, slot: int, phase: Phase, reason: AnomalyReason, at: int, source: Position) -> None:
-        self._registry.slots.said[slot] = at
-        self._told.signals.append(anomaly(self._registry, slot, phase, reason, at, source))
-
-    def _report(self, until: int, source: Position) -> None:
-        """Tell the health of every service that is due by this time; after a gap only the newest."""
-        boundary = self._boundary(until)
-        if boundary > self.state.told:
-            self.state.told = boundary
-            self._told.signals += health(self._registry, self.state.directory, boundary, source)
-
-    def _boundary(self, at: int) -> int:
-        every = round(min(self.config.health_s, self.config.health_watched_s) * 1000)
-        return at // every * every
-
-    def _evict(self) -> None:
-        units = self._registry.units
-        live = np.flatnonzero(units.inst[: units.used] != NONE)
-        order = live[np.argsort(units.heard[live], kind="stable")].tolist()
-        while order and self._registry.raws.count > self.config.max_series * (1 - 1 / EVICT_SHARE):
-            unit = order.pop(0)
-            self._told.evicted += len(self._registry.members[unit])
-            drop(self._registry, unit)
-        held = {row for rows in self.state.pending for row in rows.raw.tolist()}
-        if held:
-            self._let_go_of_rows()
+    def _make_room(self, source: Position) -> bool:
+        gone, silent = make_room(self._registry, self.state.clock.now, self.config)
+        self._told.evicted += gone + sum(len(self._registry.members[unit]) for unit in silent)
+        for unit in silent:
+            self._closer.give_up(unit, source)
+        self._let_go_of_rows()
+        return self._registry.series < self.config.max_series
 
     def _let_go_of_rows(self) -> None:
         """Drop waiting rows of series that were given up."""

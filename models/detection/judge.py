@@ -2,8 +2,10 @@
 
 The band is baseline ± max(sigma · scale, relative · |baseline|, absolute). A point beyond it in the bad direction is a hit; M hits
 in N points open an anomaly, M calm points in N close it. While one is open the baseline stands still, so that a lasting fault
-stays visible; only after its release is it let in, slowly. A tail quantile has its median for a witness: points where both are hits
-count as said; its own hits alone must last longer, for a tail also moves when a few requests wait for a busy machine.
+stays visible for as long as it lasts; a departure of mere context is let in after its release, slowly. What is not judged itself
+(a median, rates of errors) stands still while harm is open on its instance, for the fault is in it too. A tail quantile has its
+median for a witness: points where both are hits count as said; its own hits alone must last longer, for a tail also moves when a
+few requests wait for a busy machine.
 """
 
 # ruff: noqa: RUF009 - `column` returns a dataclass field
@@ -23,6 +25,7 @@ ORDINARY, SHIFTED, SILENT = 0, 1, 2
 MAX_Z = 1000.0  # a flat series gives any z: beyond this it says no more
 RELEASE_SLOWER = 4  # a departure that outlasts its release enters the baseline at a quarter of the pace
 NEVER = -(2**62)
+NO_RELEASE = 2**62
 
 _SIGNS = {Direction.UP: 1, Direction.DOWN: -1, Direction.BOTH: 0, Direction.NONE: 0}
 
@@ -34,6 +37,7 @@ class Slots(Packed):
     # how it is judged
     judged: Bools = column(np.bool_)
     opens: Bools = column(np.bool_)
+    inst: Ints = column(np.int64, fill=-1)  # what it belongs to
     sign: Ints = column(np.int64)  # 1: up is bad, -1: down, 0: both
     relative: Floats = column(np.float64)
     absolute: Floats = column(np.float64, fill=1.0)
@@ -84,7 +88,8 @@ def configure(slots: Slots, row: int, rule: KindRule, unit: str, direction: Dire
     slots.enter_m[row], slots.leave_m[row] = rule.enter[0], rule.leave[0]
     slots.alone_m[row], slots.alone_mask[row] = rule.alone[0], (1 << rule.alone[1]) - 1
     slots.enter_mask[row], slots.leave_mask[row] = (1 << rule.enter[1]) - 1, (1 << rule.leave[1]) - 1
-    slots.release[row], slots.settle[row] = round(rule.release_s * 1000), round(rule.settle_s * 1000)
+    slots.release[row] = NO_RELEASE if rule.release_s is None else round(rule.release_s * 1000)
+    slots.settle[row] = round(rule.settle_s * 1000)
 
 
 def step(slots: Slots, rows: Ints, at: Ints, value: Floats, config: DetectConfig) -> tuple[Ints, Ints]:
@@ -111,7 +116,8 @@ def step(slots: Slots, rows: Ints, at: Ints, value: Floats, config: DetectConfig
     opening = slots.judged[rows] & (state == ORDINARY) & over & lasting
     closing = silent | ((state == SHIFTED) & calm & (np.bitwise_count(calms & slots.leave_mask[rows]) >= slots.leave_m[rows]))
     _track_peak(slots, rows, z, bad, hits)
-    _learn(slots, rows[warm], at[warm], np.where(ready, _clipped(value, base, width, sign), value)[warm], config)
+    free = warm & ~_frozen(slots, rows)
+    _learn(slots, rows[free], at[free], np.where(ready, _clipped(value, base, width, sign), value)[free], config)
     slots.z[rows] = z
     opened, closed = rows[opening], rows[closing]
     slots.state[opened], slots.state[closed] = SHIFTED, ORDINARY
@@ -149,6 +155,17 @@ def _clipped(value: Floats, base: Floats, width: Floats, sign: Ints) -> Floats:
     low = np.where(sign == 1, -np.inf, base - width)
     high = np.where(sign == -1, np.inf, base + width)
     return np.clip(value, low, high)
+
+
+def _frozen(slots: Slots, rows: Ints) -> Bools:
+    """Tell which rows are not judged themselves while an anomaly that is harm is open on their instance."""
+    frozen: Bools = ~slots.judged[rows]
+    if frozen.any():
+        inst = slots.inst[: slots.used]
+        harmed = np.zeros(int(inst.max()) + 2, np.bool_)  # by instance; the last place is for none
+        harmed[inst[slots.opens[: slots.used] & (slots.state[: slots.used] == SHIFTED)]] = True
+        frozen &= harmed[slots.inst[rows]]
+    return frozen
 
 
 def _learn(slots: Slots, rows: Ints, at: Ints, value: Floats, config: DetectConfig) -> None:

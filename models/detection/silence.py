@@ -1,20 +1,21 @@
 """Silence: what was heard regularly and is not any more, while the rest of its partition goes on.
 
-Silence is measured on the active clock, which moves with event time only while rows of the partition come: when everything
-stops, the pipeline is what is silent (its sources' watermarks stand, `airra_detect_idle_sources` says so), and when it comes back
-nobody is accused. A silence says nothing where something else explains it: `up` is 0, the process began anew without that series,
-or a whole instance went while others of its service go on (scaled in, replaced).
+Silence is measured on the active clock, which moves with event time only while the partition is fed: by rows, or by heartbeats that
+say that a source goes on which has no rows here. When everything stops, the pipeline is what is silent (its sources' watermarks
+stand, `airra_detect_idle_sources` says so), and when it comes back nobody is accused. A silence says nothing where something else
+explains it: `up` is 0, the process began anew without that series, or a whole instance went while others of its service go on
+(scaled in, replaced). What explains it may come later: then the silence ends.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum, auto
 
 import numpy as np
 
-from models.detection.judge import ORDINARY, SHIFTED, SILENT
-from models.detection.packed import Floats, Ints
+from models.detection.judge import NEVER, ORDINARY
+from models.detection.packed import Bools, Floats, Ints
+from models.detection.series.increase import Rows
 from models.detection.series.registry import Registry
 from models.detection.series.tables import NONE
 from schemas.config.detect import DetectConfig
@@ -25,19 +26,13 @@ OUTAGE_MS = 5_000  # a gap in everything that is longer than this, and than thre
 LONGEST_GAP_MS = 60_000  # as which a longer one counts towards the usual
 
 
-class Verdict(Enum):
-    SILENT = auto()
-    DOWN = auto()  # `up` tells it
-    GONE = auto()  # and nobody misses it
-
-
 @dataclass
 class ActiveClock:
     """Milliseconds of event time during which the partition was fed."""
 
     now: int = 0
-    last: int | None = None  # event time of the newest window with rows
-    usual: float = 1_000.0  # gap between windows with rows
+    last: int | None = None  # event time of the newest window with rows, or of a heartbeat
+    usual: float = 1_000.0  # gap between those
 
     def advance(self, end: int, window_ms: int) -> int:
         gap = window_ms if self.last is None else end - self.last
@@ -51,7 +46,7 @@ class ActiveClock:
 class Silences:
     silent: list[int]  # slots that are silent now, by their unit's primary
     settled: list[int]  # slots whose anomaly ends, for their series is gone and nobody misses it
-    forgotten: list[int]  # units to give up
+    forgotten: list[int]  # units whose past is to be given up
 
 
 def hear(registry: Registry, units: Ints, active: int) -> None:
@@ -66,53 +61,66 @@ def hear(registry: Registry, units: Ints, active: int) -> None:
     table.gone[units] = False
 
 
-def look(registry: Registry, active: int, config: DetectConfig) -> Silences:
-    """Find the units that fell silent; changes only `gone`."""
+def look(registry: Registry, active: int, waiting: list[Rows], config: DetectConfig) -> Silences:
+    """Find the units that fell silent, and those whose silence is explained by now; changes only `gone`.
+
+    Time alone ends no silence: a unit with an open anomaly is not forgotten, nor one with `waiting` rows, which are news of it.
+    """
     units, slots = registry.units, registry.slots
     used = units.used
     quiet = active - units.heard[:used]
-    live = (units.inst[:used] != NONE) & (units.times[:used] > 0)
+    live = units.inst[:used] != NONE
     limits: Floats = np.maximum(config.silence_s * 1000, config.silence_intervals * units.interval[:used])
-    late = live & (quiet > limits) & ~units.gone[:used] & (units.times[:used] >= LEAST_HEARD)
-    silent: list[int] = []
-    settled: list[int] = []
-    for unit in np.flatnonzero(late).tolist():
-        slot = int(units.primary[unit])
-        if slot == NONE or slots.state[slot] == SILENT:
-            continue
-        whole = active - int(registry.insts.heard[units.inst[unit]]) > limits[unit]
-        verdict = _explain(registry, unit, active, float(limits[unit]), whole=whole)
-        units.gone[unit] = verdict is not Verdict.DOWN  # said once, or never
-        if verdict is Verdict.GONE:
-            settled += _open(registry, unit, whole=whole)
-        elif verdict is Verdict.SILENT and slots.judged[slot] and slots.state[slot] == ORDINARY:
-            silent.append(slot)
-    forgotten = np.flatnonzero(live & (quiet > config.forget_s * 1000)).tolist()
-    for unit in forgotten:
-        settled += _open(registry, unit, whole=bool(registry.insts.units[units.inst[unit]] == 1))
-    return Silences(silent, list(dict.fromkeys(settled)), forgotten)
+    overdue = live & (quiet > limits) & (units.times[:used] >= LEAST_HEARD) & (units.primary[:used] != NONE)
+    old = live & (quiet > config.forget_s * 1000)
+    if not (overdue.any() or old.any()):
+        return Silences([], [], [])
+    troubled = _troubled(registry)
+    rows = np.flatnonzero(overdue & (~units.gone[:used] | troubled))
+    whole, gone, down = _explain(registry, rows, active, limits[rows])
+    units.gone[rows] = ~down  # said once, or never
+    primary = units.primary[rows]
+    fell = ~gone & ~down & slots.judged[primary] & (slots.state[primary] == ORDINARY)
+    settled = [slot for unit, all_of_it in zip(rows[gone].tolist(), whole[gone].tolist(), strict=True)
+               for slot in open_slots(registry, unit, whole=all_of_it)]  # fmt: skip
+    old &= ~troubled
+    for part in waiting:
+        old[registry.raws.unit[part.raw]] = False
+    return Silences(primary[fell].tolist(), list(dict.fromkeys(settled)), np.flatnonzero(old).tolist())
 
 
-def _explain(registry: Registry, unit: int, active: int, limit: float, *, whole: bool) -> Verdict:
+def _explain(registry: Registry, rows: Ints, active: int, limits: Floats) -> tuple[Bools, Bools, Bools]:
+    """Tell of silent units whether their whole instance went, whether nobody misses them, and whether `up` tells it already."""
     units, insts = registry.units, registry.insts
-    inst = int(units.inst[unit])
-    if whole:
-        return Verdict.GONE if _others_live(registry, inst, active, limit) else Verdict.SILENT
-    if insts.up[inst] < 0.5:
-        return Verdict.DOWN
-    return Verdict.GONE if insts.begun[inst] >= units.heard[unit] else Verdict.SILENT
+    inst = units.inst[rows]
+    services = registry.services()
+    newest = np.full(len(services), NEVER, np.int64)  # moment at which any instance of a service was heard
+    named = services[services != NONE]
+    np.maximum.at(newest, named, insts.heard[: insts.used][services != NONE])
+    whole = active - insts.heard[inst] > limits
+    replaced = active - newest[services[inst]] <= limits
+    down = ~whole & (insts.up[inst] < 0.5)
+    gone = np.where(whole, replaced, ~down & (insts.begun[inst] >= units.heard[rows]))
+    return whole, gone, down
 
 
-def _others_live(registry: Registry, inst: int, active: int, limit: float) -> bool:
-    service = registry.names[inst][0]
-    heard = registry.insts.heard
-    return any(name == service and other != inst and active - heard[other] <= limit for other, (name, _) in registry.names.items())
+def _troubled(registry: Registry) -> Bools:
+    """Tell which units have an open anomaly of their own, or of their instance."""
+    units, insts, slots = registry.units, registry.insts, registry.slots
+    trouble = slots.state != ORDINARY
+    inst = units.inst[: units.used]
+    own = [column[: units.used] for column in (units.primary, units.median, units.rate)]
+    shared = [np.where(inst != NONE, column[inst], NONE) for column in (insts.ratio, insts.restarts)]
+    found: Bools = np.zeros(units.used, np.bool_)
+    for column in own + shared:
+        found |= (column != NONE) & trouble[column]
+    return found
 
 
-def _open(registry: Registry, unit: int, *, whole: bool) -> list[int]:
-    """List the slots with an open anomaly, of a unit and, where all of its instance went, of the instance."""
+def open_slots(registry: Registry, unit: int, *, whole: bool) -> list[int]:
+    """List the slots with an open anomaly, of a unit and, where all of its instance goes, of the instance."""
     units, insts, slots = registry.units, registry.insts, registry.slots
     mine = [units.primary[unit], units.median[unit], units.rate[unit]]
     if whole:
         mine += [insts.ratio[units.inst[unit]], insts.restarts[units.inst[unit]]]
-    return [int(slot) for slot in mine if slot != NONE and slots.state[slot] in (SHIFTED, SILENT)]
+    return [int(slot) for slot in mine if slot != NONE and slots.state[slot] != ORDINARY]

@@ -1,8 +1,14 @@
 """Source partitions: what was taken from each, how far its event time has come, and how far all of them have.
 
 The watermark of a source is its newest event time less the lateness; that of the partition is the least of the sources that are
-not idle. A source is idle when ticks that far apart have passed without a row of it: ticks are records, so a replay agrees. When
-all are idle, the watermark moves to the newest event time and no further: what came is judged, and what did not come is not.
+waited for. Whom not to wait for is decided at ticks alone: they are records, so a replay agrees, and how batches were cut plays no
+part. A source is
+- idle when ticks that far apart have passed without a row of it,
+- ahead when it claims times beyond wall time, as the tick tells it, while another source does not: the two agree that it is wrong.
+  Its rows count at the newest time of the others. Where all are beyond the tick, the tick's writer may be what is wrong;
+- lagging when it is far behind the newest that is neither: its rows come late, each into the oldest open window.
+A source that has only heartbeats here is not waited for either: it moves the watermark where no other does, and holds back nobody.
+When nobody is waited for, the watermark moves to the newest event time and no further: what came is judged, what did not is not.
 """
 
 from __future__ import annotations
@@ -18,8 +24,16 @@ from models.detection.packed import Ints
 class Source(msgspec.Struct):
     mark: int = -1  # highest offset taken
     newest: int = 0  # event time
+    fed: bool = False  # it has had rows here
     heard: int = 0  # the first tick after its newest row; 0: none has come since
     idle: bool = False
+    claimed: int = 0  # newest event time as its rows have it, since the last tick; 0: none
+    ahead: bool = False
+    lagging: bool = False
+
+    @property
+    def waited_for(self) -> bool:
+        return self.fed and not (self.idle or self.ahead or self.lagging)
 
 
 @dataclass
@@ -37,16 +51,56 @@ class Sources:
             self.all.append(Source())
         return self.numbers[key]
 
+    def replace(self, topic: str, partition: int) -> None:
+        """Give up one source for another, an idle one where there is one: what is repeated of it would count again."""
+        victim = min(range(len(self.all)), key=lambda number: (not self.all[number].idle, self.all[number].newest))
+        names = list(self.numbers)
+        names[victim] = topic, partition
+        self.numbers = dict(zip(names, range(len(names)), strict=True))
+        self.all[victim] = Source()
+
     def name(self, number: int) -> tuple[str, int]:
         return next(key for key, value in self.numbers.items() if value == number)
 
     def watermarks(self, number: int, at: Ints, lateness: int) -> Ints:
         """Return the partition's watermark after each of these rows of one source, and take note of them."""
+        self.all[number].fed = True
+        return self._advance(number, at, lateness)
+
+    def beat(self, number: int, at: int, lateness: int) -> int:
+        """Return the partition's watermark after a heartbeat of one source, and take note of it."""
+        return int(self._advance(number, np.array([at]), lateness)[0])
+
+    def _advance(self, number: int, at: Ints, lateness: int) -> Ints:
         source = self.all[number]
         newest = np.maximum.accumulate(np.maximum(at, source.newest))
-        others = [other.newest for i, other in enumerate(self.all) if i != number and other.newest and not other.idle]
+        others = [other.newest for i, other in enumerate(self.all) if i != number and other.waited_for]
         source.newest, source.heard, source.idle = int(newest[-1]), 0, False
-        return np.minimum(newest, min(others)) - lateness if others else newest - lateness
+        if others:
+            newest = np.minimum(newest, min(others)) if source.waited_for else np.full(len(at), min(others), np.int64)
+        return newest - lateness
+
+    @property
+    def believable(self) -> int:
+        """Event time of a source whose own clock is ahead: that of the newest other, or the tick."""
+        return max([self.tick, *(source.newest for source in self.all if source.waited_for)])
+
+    def compare(self, tick: int, max_lag: int) -> list[int]:
+        """Compare the sources with a tick and with each other; return the numbers of those newly found ahead."""
+        active = [(number, source) for number, source in enumerate(self.all) if source.newest and not source.idle]
+        wrong = {number for number, source in active if _says(source) > tick + max_lag or (source.ahead and not source.claimed)}
+        new: list[int] = []
+        if len(wrong) < len(active):
+            new = [number for number, source in active if number in wrong and not source.ahead]
+            for number, source in active:
+                source.ahead = number in wrong
+        reference = min(tick, max((source.newest for _, source in active if not source.ahead), default=tick))
+        for source in self.all:
+            source.lagging = not source.idle and not source.ahead and 0 < source.newest < reference - max_lag
+            source.claimed = 0
+        for number in new:
+            self.all[number].newest = min(self.all[number].newest, max(self.believable, tick))
+        return new
 
     def pass_time(self, tick: int, idle_ms: int, lateness: int, window_ms: int) -> int | None:
         """Take a tick; return the watermark, None where there is none yet."""
@@ -55,7 +109,7 @@ class Sources:
         for source in known:
             source.heard = source.heard or self.tick
             source.idle = source.idle or self.tick - source.heard >= idle_ms
-        active = [source.newest for source in known if not source.idle]
+        active = [source.newest for source in known if source.waited_for] or [source.newest for source in known if not source.idle]
         if active:
             return min(active) - lateness
         return max(source.newest for source in known) + window_ms if known else None
@@ -63,3 +117,15 @@ class Sources:
     @property
     def idle(self) -> int:
         return sum(source.idle for source in self.all)
+
+    @property
+    def lagging(self) -> int:
+        return sum(source.lagging for source in self.all)
+
+    @property
+    def ahead(self) -> int:
+        return sum(source.ahead for source in self.all)
+
+
+def _says(source: Source) -> int:
+    return source.claimed or source.newest

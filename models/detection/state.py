@@ -11,6 +11,7 @@ import numpy as np
 from models.detection.judge import configure
 from models.detection.report import Directory
 from models.detection.series.define import register
+from models.detection.series.dormant import sleep
 from models.detection.series.increase import Rows
 from models.detection.series.registry import Meta, Registry, empty
 from models.detection.silence import ActiveClock
@@ -19,6 +20,7 @@ from schemas.config.detect import DetectConfig
 from schemas.samples import SeriesDef
 
 _TABLES = ("raws", "units", "hists", "insts", "slots")
+FORMAT = 2
 _COLUMNS = ("raw", "at", "value", "source", "offset", "window")
 _DTYPES = {"value": np.float64}
 
@@ -50,6 +52,8 @@ class _Image(msgspec.Struct):
     closed: int | None
     told: int
     pending: dict[str, bytes]
+    dormant: list[list[SeriesDef]] = []
+    format: int = 1  # of the columns; an image that does not say is of the first
 
 
 _DECODER = msgspec.msgpack.Decoder(_Image)
@@ -77,20 +81,24 @@ def snapshot(state: DetectState) -> bytes:
                 ).tobytes()
                 for name in _COLUMNS
             },
+            dormant=list(registry.dormant.values()),
+            format=FORMAT,
         )
     )
 
 
 def restore(data: bytes | None, config: DetectConfig) -> DetectState:
-    """Return the state of a snapshot. Under another window or ring size the past is given up, but never what the series mean."""
+    """Return the state of a snapshot. Of another window, ring size or format the past is given up, but never what the series mean."""
     registry = empty(config)
     if data is None:
         return DetectState(registry)
     image = _DECODER.decode(data)
     sources = Sources(dict(zip(image.numbers, range(len(image.numbers)), strict=True)), image.sources, image.tick)
-    if image.shape != _shape(config):
+    for members in image.dormant:
+        sleep(registry, members)
+    if image.shape != _shape(config) or image.format != FORMAT:
         for found in image.defs.values():
-            register(registry, found)
+            register(registry, found, now=0)
         return DetectState(registry, sources)
     for name in _TABLES:
         getattr(registry, name).load(image.tables[name])
@@ -113,5 +121,5 @@ def _shape(config: DetectConfig) -> tuple[int, int, float]:
 def _reconfigure(registry: Registry) -> None:
     """Let the present configuration judge, whatever the one was that took the snapshot."""
     for slot, meta in registry.metas.items():
-        unit = "" if meta.metric.endswith(":rate") and meta.unit == "1/s" else meta.unit.removesuffix("/s")
-        configure(registry.slots, slot, registry.config.kinds[meta.kind], unit, meta.direction, judged=bool(registry.slots.judged[slot]))
+        judged = bool(registry.slots.judged[slot])
+        configure(registry.slots, slot, registry.config.kinds[meta.kind], meta.floor, meta.direction, judged=judged)

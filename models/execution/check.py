@@ -18,7 +18,13 @@ from schemas.kinds import Mode
 
 # What may pass by itself: execute waits for it within its patience, and refuses only then.
 PASSING = frozenset(
-    {RefusalReason.VIEW_UNREADABLE, RefusalReason.EVIDENCE_STALE, RefusalReason.CLOCK_SKEW, RefusalReason.TARGET_UNREADABLE}
+    {
+        RefusalReason.VIEW_UNREADABLE,
+        RefusalReason.EVIDENCE_STALE,
+        RefusalReason.CLOCK_SKEW,
+        RefusalReason.TARGET_UNREADABLE,
+        RefusalReason.LEASE_HELD,
+    }
 )
 
 
@@ -139,7 +145,7 @@ def _bound(grant: Grant, case: Case) -> bool:
 
 
 def _undo_bound(grant: Grant, case: Case, sight: Sight) -> bool:
-    """Say whether this is the undo that was approved, asked for, and of a live action that succeeded."""
+    """Say whether this is the undo that was approved, asked for, of a live action that succeeded, and for the target as that left it."""
     chosen, undone = case.proposal.chosen, sight.actions.closed.get(grant.undo_of or "")
     request = sight.approvals.undos.get(grant.undo_of or "")
     return (
@@ -149,6 +155,7 @@ def _undo_bound(grant: Grant, case: Case, sight: Sight) -> bool:
         and request.proposal == grant.proposal
         and undone is not None
         and (undone.mode, undone.status) == (Mode.LIVE, FinishStatus.SUCCEEDED)
+        and undone.left == grant.preconditions
     )
 
 
@@ -173,9 +180,23 @@ def _target_as_approved(grant: Grant, sight: Sight, bounds: Acting) -> Finding |
         return None
     if not sight.target.known:
         return RefusalReason.TARGET_CHANGED, f"the target knows no service {grant.spec.service}"
-    for name, wanted in grant.preconditions.model_dump(exclude_none=True).items():
-        if (now := sight.target.facts.get(name)) != wanted:
-            return RefusalReason.TARGET_CHANGED, f"{name} was {wanted!r} and is {now!r}"
+    facts, flags = sight.target.facts, sight.target.facts.get("flags")
+    wanted, has = grant.preconditions, flags if isinstance(flags, dict) else {}
+    expected = [(name, facts.get(name), value) for name, value in (("workers", wanted.workers), ("release", wanted.release))]
+    expected += [(f"flag {name}", has.get(name), enabled) for name, enabled in wanted.flags.items()]
+    for name, now, was in expected:
+        if was is not None and (type(now) is not type(was) or now != was):  # 1 is not True
+            return RefusalReason.TARGET_CHANGED, f"{name} was {was!r} and is {now!r}"
+    return None
+
+
+def _alone(grant: Grant, sight: Sight, bounds: Acting) -> Finding | None:
+    """Hold a live action back while another one is begun on its target: admit may have given up a lease whose start it had not heard of."""
+    del bounds
+    others = (started for action, started in sight.actions.started.items() if action != grant.id and started.mode is Mode.LIVE)
+    held = next((started.action for started in others if started.spec.service == grant.spec.service), None)
+    if grant.mode is Mode.LIVE and held is not None:
+        return RefusalReason.LEASE_HELD, f"{grant.spec.service} is held by {held}"
     return None
 
 
@@ -212,6 +233,7 @@ RULES: tuple[Rule, ...] = (
     _armed,
     _incident_open,
     _target_as_approved,
+    _alone,
     _clock_right,
     _evidence_fresh,
 )

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 
 from pydantic import TypeAdapter
 
-from schemas.actions import ActionEvent, Epoch, Finished, FinishStatus, Grant, Refused, Started
+from models.execution.params import left_by
+from schemas.actions import ActionEvent, Epoch, Finished, FinishStatus, Grant, Preconditions, Refused, Started
 from schemas.kinds import Mode
 
 MAX_CLOSED = 2_000
+MAX_OPEN = 10_000  # grants without an end; each may be started for the lease's two minutes, so one that is dropped is long over
 
 
 @dataclass(slots=True)
@@ -24,13 +26,15 @@ class Ended:
 
     mode: Mode
     status: FinishStatus | None = None  # None: refused
+    left: Preconditions | None = None  # the target as a live success left it: what its undo must find
 
 
 @dataclass(slots=True)
 class ActionLog:
-    """Open grants with what was begun of them, and the newest `max_closed` ends."""
+    """The newest `max_open` open grants with what was begun of them, and the newest `max_closed` ends."""
 
     max_closed: int = MAX_CLOSED
+    max_open: int = MAX_OPEN
     epoch: int = -1  # offset of the newest owner's record: the fencing token
     open: dict[str, Granted] = field(default_factory=dict)  # by action, in log order
     started: dict[str, Started] = field(default_factory=dict)  # of open ones, the newest
@@ -49,6 +53,15 @@ class ActionLog:
         self.closed[action] = end
         while len(self.closed) > self.max_closed:
             del self.closed[next(iter(self.closed))]
+            self.evicted += 1
+
+    def bound(self) -> None:
+        """Drop the oldest open grants over the cap, those that nothing was begun of first; a begun one can be looked up."""
+        while len(self.open) > self.max_open:
+            del self.open[next((action for action in self.open if action not in self.started), next(iter(self.open)))]
+            self.evicted += 1
+        while len(self.started) > self.max_open:
+            del self.started[next((action for action in self.started if action not in self.open), next(iter(self.started)))]
             self.evicted += 1
 
 
@@ -76,6 +89,7 @@ def fold(log: ActionLog, event: ActionEvent, offset: int) -> bool:
             if event.id in log.open or event.id in log.closed:
                 return False
             log.open[event.id] = Granted(event, offset)
+            log.bound()
             return True
         case Started():
             return _started(log, event)
@@ -98,6 +112,7 @@ def _started(log: ActionLog, event: Started) -> bool:
     if known is not None and known.id == event.id:
         return False
     log.started[event.action] = event
+    log.bound()
     return True
 
 
@@ -106,5 +121,12 @@ def _ended(log: ActionLog, event: Refused | Finished) -> bool:
         return False
     if event.epoch is None and event.action in log.open:
         return False  # admit refuses instead of granting, never after
-    log.close(event.action, Ended(event.mode, event.status if isinstance(event, Finished) else None))
+    log.close(event.action, _end(event))
     return True
+
+
+def _end(event: Refused | Finished) -> Ended:
+    if isinstance(event, Refused):
+        return Ended(event.mode)
+    done = event.mode is Mode.LIVE and event.status is FinishStatus.SUCCEEDED
+    return Ended(event.mode, event.status, left_by(event.spec, event.after) if done else None)

@@ -1,11 +1,13 @@
-"""What an action's parameters must be, and what the action would make of its target."""
+"""What an action's parameters must be, what the action would make of its target, and what it has made of it."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
-from schemas.actions import ActionSpec
+from schemas.actions import ActionSpec, Preconditions
 from schemas.kinds import ActionName
+
+Value = TypeVar("Value")
 
 SUPPORTED = frozenset(
     {
@@ -39,6 +41,30 @@ def problem(spec: ActionSpec) -> str | None:
         ):  # a boolean is an int to isinstance
             return f"{spec.action.value}: {name} is {value!r}"
     return None
+
+
+def left_by(spec: ActionSpec, after: dict[str, Any]) -> Preconditions:
+    """Return the target as a done action left it, on what its parameters touch: what must still hold when it is undone.
+
+    `after` is the target's own description at the end; where it says nothing usable, what was asked for was done.
+    """
+    flags = after.get("flags")
+    match spec.action:
+        case ActionName.SCALE_UP | ActionName.SCALE_DOWN:
+            return Preconditions(workers=_typed(after.get("workers"), spec.params.get("workers"), int))
+        case ActionName.ROLLBACK:
+            return Preconditions(release=_typed(after.get("release"), spec.params.get("to"), str))
+        case ActionName.TOGGLE_FEATURE_FLAG:
+            name = str(spec.params.get("flag"))
+            seen = flags.get(name) if isinstance(flags, dict) else None
+            enabled = _typed(seen, spec.params.get("enabled"), bool)
+            return Preconditions(flags={} if enabled is None else {name: enabled})
+        case _:
+            return Preconditions()
+
+
+def _typed(seen: Any, asked: Any, kind: type[Value]) -> Value | None:
+    return next((value for value in (seen, asked) if type(value) is kind), None)
 
 
 def predict(before: dict[str, Any], spec: ActionSpec) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from schemas.actions import Finished, Refused, Started
 from schemas.base import Position
@@ -10,6 +11,8 @@ from schemas.incidents import Feedback, Incident, IncidentEvent, IncidentPhase
 
 FEEDBACK_KEPT = 100  # words of operators on one incident
 ACTIONS_KEPT = 100  # started, refused and finished records of one incident
+
+Event = TypeVar("Event", Feedback, Started | Refused | Finished)
 
 
 @dataclass
@@ -30,7 +33,10 @@ class Page:
 
 @dataclass
 class IncidentBook:
-    """Newest page an incident; above `capacity` the page that was quiet longest goes, resolved ones first, and is counted."""
+    """Newest page an incident; above `capacity` the page that was quiet longest goes, resolved ones first.
+
+    `evicted` counts the pages that went, and the words and actions dropped from pages.
+    """
 
     capacity: int = 2000
     pages: dict[str, Page] = field(default_factory=dict)
@@ -44,8 +50,8 @@ class IncidentBook:
         if page is None:
             return False
         if isinstance(event, Feedback):
-            return _add(page.feedback, event, FEEDBACK_KEPT)
-        return isinstance(event, Started | Refused | Finished) and _add(page.actions, event, ACTIONS_KEPT)
+            return self._add(page.feedback, event, FEEDBACK_KEPT)
+        return isinstance(event, Started | Refused | Finished) and self._add(page.actions, event, ACTIONS_KEPT)
 
     def get(self, incident: str) -> Page | None:
         return self.pages.get(incident)
@@ -86,11 +92,11 @@ class IncidentBook:
             del self.pages[oldest]
             self.evicted += 1
 
-
-def _add(events: list[Feedback] | list[Started | Refused | Finished], event: Feedback | Started | Refused | Finished, cap: int) -> bool:
-    """Append an event once, dropping the oldest above the cap."""
-    if any(known.id == event.id for known in events):
-        return False
-    events.append(event)  # type: ignore[arg-type]  # each list gets its own kind from `apply`
-    del events[:-cap]
-    return True
+    def _add(self, events: list[Event], event: Event, cap: int) -> bool:
+        """Append an event once, dropping the oldest above the cap, counted."""
+        if any(known.id == event.id for known in events):
+            return False
+        events.append(event)
+        self.evicted += max(0, len(events) - cap)
+        del events[:-cap]
+        return True

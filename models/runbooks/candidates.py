@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from models.ranking.causes import latest_change
 from models.ranking.local import served_cost_ratio
@@ -54,10 +55,9 @@ def _candidate(
     sized = _sized(incident, ranking, hypothesis, cure, catalogue)
     if sized is None:
         return
-    spec, undo = sized
+    spec, undo = sized.spec, sized.undo if cure.action in REVERSIBLE else None
     criticality = criticality_of(incident, spec.service)
     radius = blast_radius(ranking.graph, ranking.readings, [spec.service], criticality)
-    node = node_of(incident, spec.service)
     yield Candidate(
         spec=spec,
         hypothesis=hypothesis.rank,
@@ -69,17 +69,25 @@ def _candidate(
         expected_effect=cure.expected_effect,
         reversible=undo is not None,
         undo=undo,
-        preconditions=Preconditions(workers=node.workers, release=node.release) if node else Preconditions(),
+        preconditions=sized.preconditions,
     )
 
 
-def _sized(
-    incident: Incident, ranking: Ranking, hypothesis: Hypothesis, cure: Cure, catalogue: RunbookCatalogue
-) -> tuple[ActionSpec, ActionSpec | None] | None:
-    """Give an action its parameters and its undo; None where what it needs is not there."""
+@dataclass(frozen=True, slots=True)
+class _Sized:
+    """An action with its parameters, what the target must be for it, and what takes it back."""
+
+    spec: ActionSpec
+    preconditions: Preconditions
+    undo: ActionSpec | None = None
+
+
+def _sized(incident: Incident, ranking: Ranking, hypothesis: Hypothesis, cure: Cure, catalogue: RunbookCatalogue) -> _Sized | None:
+    """Give an action its parameters, preconditions and undo; None where what it needs is not there."""
     service = hypothesis.service
     node = node_of(incident, service)
     workers = node.workers if node else None
+    as_it_is = Preconditions(workers=node.workers, release=node.release) if node else Preconditions()
     match cure.action:
         case ActionName.SCALE_UP | ActionName.SCALE_DOWN:
             if workers is None or workers < 1:
@@ -87,26 +95,39 @@ def _sized(
             wanted = _scaled_up(ranking, service, workers, catalogue) if cure.action is ActionName.SCALE_UP else max(1, workers // 2)
             if wanted == workers:
                 return None
-            spec, undo = _scale(cure.action, service, wanted), _scale(cure.undo, service, workers) if cure.undo else None
+            back = _scale(cure.undo, service, workers) if cure.undo else None
+            return _Sized(_scale(cure.action, service, wanted), as_it_is, back)
         case ActionName.ROLLBACK:
-            deploy = _blamed(incident, hypothesis, ChangeType.DEPLOY)
-            if deploy is None or not deploy.before or deploy.before == deploy.after:
-                return None
-            if node and node.release is not None and deploy.after and node.release != deploy.after:
-                return None  # what runs there is no longer what that deploy brought
-            spec, undo = ActionSpec(action=cure.action, service=service, params={"to": deploy.before}), None
+            return _rollback(incident, hypothesis, as_it_is)
         case ActionName.TOGGLE_FEATURE_FLAG:
-            flag = _blamed(incident, hypothesis, ChangeType.FLAG)
-            if flag is None or not flag.name or not flag.after:
-                return None
-            if any((c.service, c.name) == (service, flag.name) and c.at > flag.at for c in incident.changes):
-                return None  # somebody has moved that flag since
-            enabled = flag.after.strip().lower() not in FALSE
-            back = _toggle(service, flag.name, enabled) if cure.undo is cure.action else None
-            spec, undo = _toggle(service, flag.name, not enabled), back
+            return _toggled(incident, hypothesis, cure, as_it_is)
         case _:
-            spec, undo = ActionSpec(action=cure.action, service=service), None
-    return spec, undo if cure.action in REVERSIBLE else None
+            return _Sized(ActionSpec(action=cure.action, service=service), as_it_is)
+
+
+def _rollback(incident: Incident, hypothesis: Hypothesis, as_it_is: Preconditions) -> _Sized | None:
+    """Return to the release before the blamed deploy, as long as what that deploy brought is what runs."""
+    deploy = _blamed(incident, hypothesis, ChangeType.DEPLOY)
+    if deploy is None or not deploy.before or deploy.before == deploy.after:
+        return None
+    runs = deploy.after or as_it_is.release
+    if runs is None or as_it_is.release not in {None, runs}:
+        return None  # nobody knows what runs there, or it is no longer what that deploy brought
+    spec = ActionSpec(action=ActionName.ROLLBACK, service=hypothesis.service, params={"to": deploy.before})
+    return _Sized(spec, as_it_is.model_copy(update={"release": runs}))
+
+
+def _toggled(incident: Incident, hypothesis: Hypothesis, cure: Cure, as_it_is: Preconditions) -> _Sized | None:
+    """Turn the blamed flag back, as long as it is as that change left it."""
+    flag = _blamed(incident, hypothesis, ChangeType.FLAG)
+    service = hypothesis.service
+    if flag is None or not flag.name or not flag.after:
+        return None
+    if any((c.service, c.name) == (service, flag.name) and c.at > flag.at for c in incident.changes):
+        return None  # somebody has moved that flag since
+    enabled = flag.after.strip().lower() not in FALSE
+    back = _toggle(service, flag.name, enabled) if cure.undo is cure.action else None
+    return _Sized(_toggle(service, flag.name, not enabled), as_it_is.model_copy(update={"flags": {flag.name: enabled}}), back)
 
 
 def _blamed(incident: Incident, hypothesis: Hypothesis, kind: ChangeType) -> Change | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from models.ranking.rank import Ranking, rank
 from models.runbooks.candidates import candidates, criticality_of
 from models.runbooks.digests import digests_of
-from schemas.approvals import Candidate, Proposal, ProposalReason
+from schemas.approvals import Candidate, Hypothesis, Proposal, ProposalReason
 from schemas.base import Position, derive_id, digest
 from schemas.config.runbooks import RunbookCatalogue
 from schemas.incidents import Incident
@@ -22,19 +22,27 @@ def propose(incident: Incident, catalogue: RunbookCatalogue, *, source: Position
         id=derive_id("prp", incident.incident, incident.version),
         incident=incident.incident,
         incident_version=incident.version,
-        title=_title(ranking, chosen),
+        title=_title(top, chosen),
         reason=reason,
         hypotheses=ranking.hypotheses,
         candidates=options,
         chosen=chosen,
         confidence=top.confidence if top and chosen else None,
         criticality=criticality_of(incident, top.service) if top else Criticality.MEDIUM,
+        severity=incident.severity,
         digests=digests_of(chosen, incident.incident) if chosen else None,
         runbooks_digest=digest(catalogue),
         at=at,
         expires_at=at + int(catalogue.proposing.expires_s * 1000),
         source=source,
     )
+
+
+def abstaining(proposal: Proposal, reason: ProposalReason) -> Proposal:
+    """Return a proposal of the same evidence that chooses nothing."""
+    top = proposal.hypotheses[0] if proposal.hypotheses else None
+    changes = {"title": _title(top, None), "reason": reason, "chosen": None, "confidence": None, "digests": None}
+    return proposal.model_copy(update=changes)
 
 
 def _choose(ranking: Ranking, options: tuple[Candidate, ...], catalogue: RunbookCatalogue) -> tuple[ProposalReason, Candidate | None]:
@@ -49,10 +57,9 @@ def _choose(ranking: Ranking, options: tuple[Candidate, ...], catalogue: Runbook
     return ProposalReason.CURE_FOUND, min(cures, key=lambda option: (option.risk, option.spec.action))
 
 
-def _title(ranking: Ranking, chosen: Candidate | None) -> str:
-    if not ranking.hypotheses:
+def _title(top: Hypothesis | None, chosen: Candidate | None) -> str:
+    if top is None:
         return "no hypothesis fits the evidence"
-    top = ranking.hypotheses[0]
     cause = top.cause.value.replace("_", " ")
     if chosen is None:
         return f"{cause} at {top.service}: a human must look"

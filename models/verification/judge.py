@@ -1,8 +1,8 @@
-"""The verdict on an action: every metric that opened the incident, just before it and after it. Rule: issue 3, stage 8."""
+"""The verdict on an action: every metric that opened the incident, just before it and after it. Rules: docs/adr/0005-verdicts.md."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -30,29 +30,45 @@ def judge(
     started_at: Millis,
     after_at: Millis,
     bounds: Bounds,
+    there: Collection[str] = (),
 ) -> Judgement:
     """Judge the openers' readings until `started_at` against the readings of `after` from `after_at` on (event time, ms).
 
-    `openers` are those of the newest incident record before the action, `after` every reading of the record judged. Values are
-    medians of the last `bounds.points` points. An opener that was back in its band just before the action has nothing to get
-    better at: it only must not get worse. Without one that was out of its band the verdict is inconclusive.
+    `openers` are those of the newest incident record before the action, `after` every reading of the record judged, `there` the
+    series known to have been there before it: those never stand in for one that is missing. Values are medians of the last
+    `bounds.points` points. An opener that was back in its band just before the action has nothing to get better at: it only must
+    not leave its band again. Without one that was out of its band the verdict is inconclusive.
     """
     readings = tuple(after)
-    judged = [_metric(opener, readings, started_at, after_at, bounds) for opener in openers]
+    old = {*there, *(opener.series for opener in openers), *series_at(readings, started_at)}
+    new = tuple(reading for reading in readings if reading.series not in old)
+    judged = [_metric(opener, _Later(readings, new, after_at), started_at, bounds) for opener in openers]
     metrics = tuple(metric for metric, _ in judged)
     counted = [verdict for _, verdict in judged if verdict is not None]
     worst = max(counted, key=ORDER.index) if counted else Verdict.INCONCLUSIVE
     return Judgement(worst, metrics)
 
 
-def _metric(
-    opener: SeriesEvidence, readings: Sequence[SeriesEvidence], started_at: Millis, after_at: Millis, bounds: Bounds
-) -> tuple[MetricVerdict, Verdict | None]:
-    """Return one metric's numbers and verdict; None: it was in its band before and still is."""
+def series_at(readings: Iterable[SeriesEvidence], at: Millis) -> frozenset[str]:
+    """Return the series that show a point at or before this time: they did not begin after it."""
+    return frozenset(reading.series for reading in readings if any(time <= at for time, _ in reading.points))
+
+
+@dataclass(frozen=True, slots=True)
+class _Later:
+    """The readings of the record judged, those among them that began after the action, and from when on points count."""
+
+    readings: tuple[SeriesEvidence, ...]
+    new: tuple[SeriesEvidence, ...]
+    at: Millis
+
+
+def _metric(opener: SeriesEvidence, after_it: _Later, started_at: Millis, bounds: Bounds) -> tuple[MetricVerdict, Verdict | None]:
+    """Return one metric's numbers and verdict; None: it was in its band before and still is, so what moved is ordinary."""
     earlier = [value for at, value in opener.points if at <= started_at][-bounds.points :]
     before = median(earlier) if earlier else opener.value
     bad = _bad_direction(opener, before)
-    later = _later(opener, readings, after_at, bounds.points, bad)
+    later = _later(opener, after_it, bounds.points, bad)
     after = median(later) if len(later) >= bounds.points else None
     improvement = None if after is None else improved(before, after, bad)
     in_band = bool(later) and all(_inside(value, opener, bad) for value in later)
@@ -104,16 +120,16 @@ def _inside(value: float, opener: SeriesEvidence, bad: Direction) -> bool:
     return below and above
 
 
-def _later(opener: SeriesEvidence, readings: Sequence[SeriesEvidence], after_at: Millis, points: int, bad: Direction) -> list[float]:
-    """Return the last points of the same series since `after_at`, oldest first.
+def _later(opener: SeriesEvidence, after_it: _Later, points: int, bad: Direction) -> list[float]:
+    """Return the last points of the same series that count, oldest first.
 
-    A restart may end a series and begin another (its instance changed): then the worst one of the same service, metric and kind.
+    A restart may end a series and begin another (its instance changed): then the worst new one of the same service, metric and kind.
     """
-    own = max((_since(reading, after_at) for reading in readings if reading.series == opener.series), key=len, default=[])
+    own = max((_since(one, after_it.at) for one in after_it.readings if one.series == opener.series), key=len, default=[])
     if len(own) >= points:
         return own[-points:]
     alike = (opener.service, opener.metric, opener.kind)
-    others = [_since(reading, after_at)[-points:] for reading in readings if (reading.service, reading.metric, reading.kind) == alike]
+    others = [_since(one, after_it.at)[-points:] for one in after_it.new if (one.service, one.metric, one.kind) == alike]
     full = [values for values in others if len(values) >= points]
     if not full:
         return own

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from pydantic import TypeAdapter
 
@@ -17,6 +18,8 @@ MAX_INCIDENTS = 200  # a picture with its points is some 20 kB
 MAX_WATCHES = 500
 MAX_OUTCOMES = 1_000
 MAX_FEEDBACK = 1_000
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ class Watch:
     finished_source: Position | None = None
     deadline: Millis | None = None
     after: Picture | None = None  # the newest record since it finished
+    there: tuple[str, ...] = ()  # series of the openers' metrics that were there before it: none stands in for another
 
 
 @dataclass(slots=True)
@@ -68,10 +72,18 @@ class Verification:
     watches: dict[str, Watch] = field(default_factory=dict)  # by action
     outcomes: dict[str, Outcome] = field(default_factory=dict)  # by action: the newest version
     over: dict[str, None] = field(default_factory=dict)  # actions that ended without an outcome: refused ones, undos
-    feedback: dict[str, Feedback] = field(default_factory=dict)  # by incident: the newest word on its cause
+    unasked: dict[str, None] = field(default_factory=dict)  # of those: actions whose hypothesis is not known, so never right or wrong
+    feedback: dict[str, Feedback] = field(default_factory=dict)  # by incident: the newest word on its cause, and on its service
     feedback_ids: dict[str, None] = field(default_factory=dict)
     offset: int = -1
     evicted: int = 0
+
+
+def cap(state: Verification, table: dict[str, Value], limit: int) -> None:
+    """Drop the oldest entries over the limit, counted."""
+    while len(table) > limit:
+        del table[next(iter(table))]
+        state.evicted += 1
 
 
 _STATE: TypeAdapter[Verification] = TypeAdapter(Verification)

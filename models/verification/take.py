@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeVar
 
-from models.verification.judge import Judgement, judge
+from models.verification.feedback import answers, heard, overridden
+from models.verification.judge import Judgement, judge, series_at
 from models.verification.notices import escalated, executed, refused, undone, verified
-from models.verification.state import MAX_FEEDBACK, MAX_INCIDENTS, MAX_OUTCOMES, MAX_WATCHES, Picture, Verification, Watch
+from models.verification.state import MAX_INCIDENTS, MAX_OUTCOMES, MAX_WATCHES, Picture, Verification, Watch, cap
 from schemas.actions import Finished, FinishStatus, Refused, Seen, Started
 from schemas.approvals import UndoRequest
 from schemas.base import Millis, Position, derive_id
@@ -15,8 +15,6 @@ from schemas.config.policy import Verification as Bounds
 from schemas.incidents import Feedback, Incident, IncidentEvent
 from schemas.kinds import Cause, Mode, Severity, Verdict
 from schemas.outcomes import Notice, Outcome
-
-Value = TypeVar("Value")
 
 
 @dataclass(slots=True)
@@ -44,7 +42,7 @@ def take(state: Verification, event: IncidentEvent, now: Millis, position: Posit
         case Refused():
             _refused(state, event, now, taken)
         case Feedback():
-            _feedback(state, event, now, taken)
+            taken.outcomes.extend(heard(state, event, now))
         case _:
             pass
     for watch in [watch for watch in state.watches.values() if watch.deadline is not None and now >= watch.deadline]:
@@ -58,10 +56,11 @@ def _incident(state: Verification, event: Incident, now: Millis, position: Posit
         state.pictures[event.incident] = known
         return
     state.pictures[event.incident] = Picture.of(event, position, None)
-    _cap(state, state.pictures, MAX_INCIDENTS)
+    cap(state, state.pictures, MAX_INCIDENTS)
     for watch in [watch for watch in state.watches.values() if watch.started.incident == event.incident and watch.finished]:
         openers = watch.before.openers if watch.before else ()
         watch.after = Picture.of(event, position, frozenset((opener.service, opener.metric) for opener in openers))
+        watch.there = _there(watch)
         judgement = _judged(watch, bounds)
         if judgement.verdict is Verdict.SUCCESS:
             _conclude(state, watch, judgement, now, taken)
@@ -73,7 +72,7 @@ def _started(state: Verification, event: Started) -> None:
     if _over(state, event.action) or (known is not None and known.finished is not None):
         return
     state.watches[event.action] = Watch(event, state.pictures.get(event.incident))
-    _cap(state, state.watches, MAX_WATCHES)
+    cap(state, state.watches, MAX_WATCHES)
 
 
 def _finished(state: Verification, event: Finished, now: Millis, position: Position, bounds: Bounds, taken: Taken) -> None:
@@ -115,17 +114,27 @@ def _judged(watch: Watch, bounds: Bounds) -> Judgement:
         return Judgement(Verdict.INCONCLUSIVE, ())
     openers, readings = watch.before.openers, watch.after.readings
     started_at, settled = watch.started.at, watch.finished.at + int(bounds.settle_s * 1000)
-    judgement = judge(openers, readings, started_at=started_at, after_at=settled, bounds=bounds)
+    judgement = judge(openers, readings, started_at=started_at, after_at=settled, bounds=bounds, there=watch.there)
     if judgement.verdict is Verdict.INCONCLUSIVE and watch.after.resolved:
-        return judge(openers, readings, started_at=started_at, after_at=watch.finished.at, bounds=bounds)
+        return judge(openers, readings, started_at=started_at, after_at=watch.finished.at, bounds=bounds, there=watch.there)
     return judgement
 
 
+def _there(watch: Watch) -> tuple[str, ...]:
+    """Return the series known before the action: records keep the newest points only, so a later one need not show it any more."""
+    before = [reading.series for reading in watch.before.readings] if watch.before else []
+    after = series_at(watch.after.readings, watch.started.at) if watch.after else ()
+    return tuple(sorted({*watch.there, *before, *after}))
+
+
 def _conclude(state: Verification, watch: Watch, judgement: Judgement, now: Millis, taken: Taken) -> None:
+    if watch.started.confidence is None:
+        state.unasked[watch.started.action] = None
+        cap(state, state.unasked, MAX_OUTCOMES)
     outcome = _outcome(state, watch, judgement, now)
     _end(state, outcome.action, over=False)
     state.outcomes[outcome.action] = outcome
-    _cap(state, state.outcomes, MAX_OUTCOMES)
+    cap(state, state.outcomes, MAX_OUTCOMES)
     taken.outcomes.append(outcome)
     severity = _severity(state, outcome.incident)
     taken.notices.append(verified(outcome, severity, now))
@@ -162,7 +171,7 @@ def _outcome(state: Verification, watch: Watch, judgement: Judgement, now: Milli
         action_name=started.spec.action,
         verdict=judgement.verdict,
         confidence=started.confidence or 0.0,
-        correct=correct if started.mode is Mode.LIVE else None,
+        correct=correct if answers(state, started.action, started.mode) else None,
         metrics=judgement.metrics,
         started_at=started.at,
         finished_at=finished.at,
@@ -170,28 +179,7 @@ def _outcome(state: Verification, watch: Watch, judgement: Judgement, now: Milli
         source=watch.after.source if watch.after else watch.finished_source,
     )
     feedback = state.feedback.get(started.incident)
-    return _overridden(outcome, feedback) if feedback else outcome
-
-
-def _feedback(state: Verification, event: Feedback, now: Millis, taken: Taken) -> None:
-    """Let an operator's confirmed cause (or service) say whether the hypothesis was right, whatever the metrics did."""
-    if event.id in state.feedback_ids or (event.confirmed_cause is None and event.confirmed_service is None):
-        return
-    state.feedback_ids[event.id] = None
-    state.feedback[event.incident] = event
-    _cap(state, state.feedback_ids, MAX_FEEDBACK)
-    _cap(state, state.feedback, MAX_FEEDBACK)
-    for outcome in [outcome for outcome in state.outcomes.values() if outcome.incident == event.incident]:
-        changed = _overridden(outcome, event)
-        if changed != outcome:
-            changed = changed.model_copy(update={"version": outcome.version + 1, "at": now})
-            state.outcomes[outcome.action] = changed
-            taken.outcomes.append(changed)
-
-
-def _overridden(outcome: Outcome, feedback: Feedback) -> Outcome:
-    right = feedback.confirmed_cause in {None, outcome.cause} and feedback.confirmed_service in {None, outcome.service}
-    return outcome.model_copy(update={"correct": int(right), "confirmed_by": feedback.subject})
+    return overridden(state, outcome, feedback) if feedback else outcome
 
 
 def _start_of(event: Finished) -> Started:
@@ -217,15 +205,9 @@ def _end(state: Verification, action: str, *, over: bool = True) -> None:
     state.watches.pop(action, None)
     if over:
         state.over[action] = None
-        _cap(state, state.over, MAX_OUTCOMES)
+        cap(state, state.over, MAX_OUTCOMES)
 
 
 def _severity(state: Verification, incident: str) -> Severity:
     picture = state.pictures.get(incident)
     return picture.severity if picture else Severity.WARNING
-
-
-def _cap(state: Verification, table: dict[str, Value], limit: int) -> None:
-    while len(table) > limit:
-        del table[next(iter(table))]
-        state.evicted += 1

@@ -6,8 +6,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from sandbox.control.target import Target
+from sandbox.kinds import SCALE_CAP
+from sandbox.scenario import MAX_WORKERS
 
-MAX_WORKERS = 64
+MOST_WORKERS = SCALE_CAP * MAX_WORKERS
 BY = "control-plane"
 
 Change = dict[str, Any]
@@ -61,8 +63,8 @@ def _restart(target: Target, params: dict[str, Any], now: Callable[[], int]) -> 
 
 def _scale_up(target: Target, params: dict[str, Any], now: Callable[[], int]) -> Effect:
     _only(params, workers=int)
-    if not target.workers <= params["workers"] <= MAX_WORKERS:
-        raise BadActionError(f"scale_up goes from {target.workers} to at most {MAX_WORKERS} workers, not to {params['workers']}")
+    if not target.workers <= params["workers"] <= MOST_WORKERS:
+        raise BadActionError(f"scale_up goes from {target.workers} to at most {MOST_WORKERS} workers, not to {params['workers']}")
     return _scale(target, params["workers"], now)
 
 

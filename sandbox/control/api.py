@@ -73,7 +73,7 @@ class ControlApi:
             case "GET", ["services"]:
                 return 200, {"services": [target.view() for target in self._targets.values()]}
             case "GET", ["services", name]:
-                return 200, self._target(name).view()
+                return 200, self._target(unquote(name)).view()
             case "GET", ["actions", key]:
                 self._fence_look_up(request)
                 return 200, self._look_up(unquote(key))

@@ -40,8 +40,8 @@ class Target:
         self.incarnation = 0
         self.builds: dict[str, Build] = {release: Build()}
         self.slow_flag = next((flag for flag, on in flags.items() if not on), "")
-        self.slow_query_s = 0.0
-        self.slow_queries = 0
+        self.slow_hold_s = 0.0
+        self.slow_connections = 0
         self.cpu_factor = 1.0
         self.crash_every_s = 0.0
         self._log = log
@@ -76,8 +76,8 @@ class Target:
             error_ratio=build.error_ratio,
             add_s=build.add_s,
             cpu_factor=self.cpu_factor,
-            slow_query_s=self.slow_query_s if slow else 0.0,
-            slow_queries=self.slow_queries if slow else 0,
+            slow_hold_s=self.slow_hold_s if slow else 0.0,
+            slow_connections=self.slow_connections if slow else 0,
             crash_every_s=self.crash_every_s,
         )
 

@@ -84,8 +84,8 @@ class Service:
         return 200
 
     async def _read(self) -> None:
-        for _ in range(self.condition.slow_queries):
-            await self._query(self._rng.randrange(1_000_000), self.condition.slow_query_s)
+        if self.condition.slow_connections:
+            await self._read_slowly()
         query_s = self._spec.database.query_s if self._spec.database else 0.0
         if self.cache is None:
             await self._query(self._rng.randrange(1_000_000), query_s)
@@ -95,6 +95,14 @@ class Service:
             if self._spec.cache is not None and self._spec.cache.miss_s:
                 await asyncio.sleep(self._spec.cache.miss_s)
             self.cache.put(key, await self._query(key, query_s))
+
+    async def _read_slowly(self) -> None:
+        hold_s = self.condition.slow_hold_s
+        queries = [self._query(self._rng.randrange(1_000_000), hold_s) for _ in range(self.condition.slow_connections)]
+        # All of them come to their end, for a query that was cut off could take a connection with it.
+        for result in await asyncio.gather(*queries, return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
 
     async def _query(self, key: int, hold_s: float) -> int:
         return await self.pool.query(key, hold_s * self._rng.uniform(0.9, 1.1)) if self.pool else key

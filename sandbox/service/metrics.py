@@ -30,6 +30,7 @@ class Metrics(Collector):
 
     def __init__(self, names: dict[str, str], labels: dict[str, str], gauges: dict[str, Callable[[], float]]) -> None:
         self._names = names
+        self._counted_by_histogram = names["requests"] == f"{names['latency']}_count"  # as Spring does
         self._labels = labels
         self._gauges = {"memory": resident_bytes, **gauges}
         self._requests = 0
@@ -47,6 +48,9 @@ class Metrics(Collector):
 
     def refused(self) -> None:
         """Count a request that was turned away: an error, but not a duration, for nothing was done."""
+        if self._counted_by_histogram:
+            self.served(0.0, failed=True)
+            return
         self._requests += 1
         self._errors += 1
 
@@ -54,7 +58,8 @@ class Metrics(Collector):
         return generate_latest(self._registry)
 
     def collect(self) -> Iterator[Metric]:
-        yield self._one("requests", "Requests received.", self._requests)
+        if not self._counted_by_histogram:
+            yield self._one("requests", "Requests received.", self._requests)
         yield self._one("errors", "Requests answered with a 5xx.", self._errors)
         yield self._latency()
         yield self._one("cpu", "CPU seconds used by the process.", time.process_time())

@@ -21,7 +21,8 @@ class CorrelateConfig(Strict):
     opener_window_s: float = Field(10.0, ge=0)  # event time after opening in which a suspect still counts as an opener
     flush_s: float = Field(10.0, gt=0)  # an `updated` record at least this often
     quiet_s: float = Field(30.0, ge=30)  # all suspects closed for this long: resolved
-    stale_s: float = Field(300.0, gt=0)  # a suspect that nobody has mentioned for this long counts as closed
+    stale_s: float = Field(300.0, gt=0)  # a suspect not mentioned in so much event time of others' readings counts as closed
+    alert_expiry_s: float = Field(16_200.0, gt=0)  # a firing alert not repeated for this long counts as over, though nobody resolved it
     changes_window_s: float = Field(1800.0, gt=0)  # event time in which a change may be to blame
     whole_graph_limit: int = Field(60, ge=1)  # components up to this many services are shown whole
     max_incidents: int = Field(100, ge=1)

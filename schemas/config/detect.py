@@ -20,7 +20,7 @@ class KindRule(Strict):
     alone: tuple[int, int] = (15, 16)  # the same for a p95 whose p50 stays inside its band
     leave: tuple[int, int] = (5, 6)  # M of the last N points well inside it
     settle_s: float = Field(0, ge=0)  # after a restart of the instance nothing is judged: a cold cache is no fault
-    release_s: float = Field(1800, gt=0)  # a departure that lasts longer slowly becomes the baseline
+    release_s: float | None = Field(None, gt=0)  # a departure of context that lasts longer slowly becomes the baseline; harm never does
 
     @field_validator("enter", "alone", "leave")
     @classmethod
@@ -36,6 +36,12 @@ class KindRule(Strict):
         if any(not floor > 0 for floor in value.values()):
             raise ValueError("an absolute floor is above 0: a flat series would divide by nothing")
         return value
+
+    @model_validator(mode="after")
+    def _harm_is_not_learned(self) -> KindRule:
+        if self.opens and self.release_s is not None:
+            raise ValueError("release_s is for kinds that open nothing: a lasting fault never becomes ordinary by time alone")
+        return self
 
     def floor(self, unit: str) -> float:
         """Return the absolute floor in this unit; a speck where the file names none, so that a flat series has a scale."""
@@ -60,6 +66,7 @@ class DetectConfig(Strict):
     lateness_s: float = Field(1.0, ge=0)
     future_s: float = Field(5.0, ge=0)  # further ahead of its record's time a row is taken at that time
     idle_s: float = Field(10.0, gt=0)  # of ticks without a row: the watermark no longer waits for that source
+    max_lag_s: float = Field(30.0, gt=0)  # nor for a source so far behind the newest, or so far ahead of the ticks
     history_points: int = Field(60, ge=10, le=1000)  # of the baseline
     history_s: float = Field(300, gt=0)  # that those points are spread over once there are so many
     min_history: int = Field(30, ge=3)  # points before anything is judged
@@ -75,9 +82,10 @@ class DetectConfig(Strict):
     points_calm: int = Field(3, ge=0, le=MAX_POINTS)  # of a service where nothing is anomalous
     silence_s: float = Field(5.0, gt=0)  # the shortest silence that is one
     silence_intervals: float = Field(3.0, ge=1)
-    forget_s: float = Field(900, gt=0)  # a series silent for so long is given up
+    forget_s: float = Field(900, gt=0)  # the past of a series that was silent for so long is given up, unless something is open on it
     restarts: RestartRule = RestartRule()
-    max_series: int = Field(100_000, ge=10)  # a partition: raw series; the longest silent go first
+    max_series: int = Field(100_000, ge=10)  # a partition: raw series; the longest silent make room, else new ones are not taken
+    max_sources: int = Field(4_096, ge=1)  # a partition: source partitions; idle ones make room
     max_buckets: int = Field(64, ge=2, le=512)  # of one histogram
     max_pending: int = Field(1_000_000, ge=1000)  # rows that wait for their window to close
     kinds: dict[Kind, KindRule]
@@ -90,4 +98,6 @@ class DetectConfig(Strict):
             raise ValueError("min_history is above history_points: nothing would ever be judged")
         if any(round(every * 1000) % round(self.window_s * 1000) for every in (self.health_s, self.health_watched_s)):
             raise ValueError("health_s and health_watched_s are multiples of window_s")
+        if round(self.health_s * 1000) % round(self.health_watched_s * 1000):
+            raise ValueError("health_s is a multiple of health_watched_s: the two share their moments")
         return self

@@ -43,12 +43,14 @@ class Runbook(Strict):
 
 
 class Proposing(Strict):
-    """When a proposal is made; seconds of trusted wall time since the incident opened."""
+    """When a proposal is made; seconds of trusted wall time."""
 
-    settle_s: float = Field(8.0, ge=0)  # before it the guilty callee's readings may not be in yet
-    patience_s: float = Field(20.0, ge=0)  # after it AIRRA says that it abstains
+    settle_s: float = Field(8.0, ge=0)  # since the incident opened; before it the guilty callee's readings may not be in yet
+    patience_s: float = Field(20.0, ge=0)  # without a cure, since it opened or since there last was one: then AIRRA abstains, aloud
     expires_s: float = Field(900.0, gt=0)
-    max_proposals: int = Field(6, ge=1)  # of one incident: a picture that keeps changing goes to a human
+    # Of one incident, those that nobody decided in time not counted: where the picture keeps changing, or proposals keep coming to
+    # nothing (dry runs, refusals), AIRRA then abstains and the incident goes to a human.
+    max_proposals: int = Field(6, ge=1)
 
 
 class RunbookCatalogue(Strict):

@@ -7,10 +7,12 @@ import hashlib
 from schemas.base import derive_id
 from schemas.topics import DLQ
 from streams.harness.errors import Poison
-from streams.harness.stage import Output, Record
+from streams.harness.stage import Headers, Output, Record
 
 HEAD_BYTES = 65_536  # of an original that is too large to keep
-HEADERS_BYTES = 65_536  # room kept for key and headers below the topic's limit
+KEY_BYTES = 8_192  # of the original's key
+HEADERS_KEPT = 32_768  # bytes of the original's headers, the first ones
+HEADERS_BYTES = 65_536  # room kept for key and headers, ours among them, below the topic's limit
 DETAIL_CHARS = 1000
 
 
@@ -18,11 +20,15 @@ def dead_letter(record: Record, stage: str, poison: Poison, limit: int = DLQ.max
     """Return what the dead-letter topic gets for this record.
 
     The value is the original's bytes; of an original above `limit` bytes (the topic's) its first 64 kB, with its length and
-    SHA-256 in the headers and `airra.error.truncated` = true.
+    SHA-256 in the headers. Key and headers are bounded as well: whoever may write a record may give it a key of megabytes.
+    `airra.error.truncated` = true where anything is missing, and `airra.error.truncated.parts` says of what.
     """
     length = len(record.value)
-    truncated = length + HEADERS_BYTES > limit
-    detail = poison.detail[:DETAIL_CHARS]
+    key = record.key if record.key is None else record.key[:KEY_BYTES]
+    kept = _kept(record.headers)
+    cut = {"value": length + HEADERS_BYTES > limit, "key": key != record.key, "headers": kept != record.headers}
+    parts = ",".join(name for name, is_cut in cut.items() if is_cut)
+    detail = poison.detail.encode(errors="replace").decode()[:DETAIL_CHARS]
     ours = {
         "id": derive_id("dlq", stage, record.topic, record.partition, record.offset),
         "stage": stage,
@@ -34,7 +40,8 @@ def dead_letter(record: Record, stage: str, poison: Poison, limit: int = DLQ.max
         "timestamp": str(record.timestamp),
         "length": str(length),
         "sha256": hashlib.sha256(record.value).hexdigest(),
-        "truncated": "true" if truncated else "false",
+        "truncated": "true" if parts else "false",
+        "truncated.parts": parts,
     }
     connect = {
         "topic": record.topic,
@@ -49,8 +56,20 @@ def dead_letter(record: Record, stage: str, poison: Poison, limit: int = DLQ.max
         "exception.stacktrace": "",
     }
     headers = [
-        *record.headers,
+        *kept,
         *((f"airra.error.{name}", value.encode()) for name, value in ours.items()),
         *((f"__connect.errors.{name}", value.encode()) for name, value in connect.items()),
     ]
-    return Output(DLQ.name, record.key, record.value[:HEAD_BYTES] if truncated else record.value, tuple(headers))
+    return Output(DLQ.name, key, record.value[:HEAD_BYTES] if cut["value"] else record.value, tuple(headers))
+
+
+def _kept(headers: Headers) -> Headers:
+    """Return the first headers that fit, whole: a half of one would mislead whoever reads it."""
+    left = HEADERS_KEPT
+    kept: list[tuple[str, bytes]] = []
+    for name, value in headers:
+        left -= len(name.encode(errors="replace")) + len(value)
+        if left < 0:
+            break
+        kept.append((name, value))
+    return tuple(kept)

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
-from schemas.topics import TopicSpec
+from schemas.topics import CATALOGUE, MIN_INSYNC, TopicSpec, min_insync
 from streams.harness.errors import Fatal
 from streams.harness.kafka import CHECK_WITHIN_S, KafkaSettings, check, explain
+
+KAFKA_MAX_MESSAGE_BYTES = 1_048_588  # the broker's own default
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,10 @@ class NewLog:
 
 
 def create_topics(kafka: KafkaSettings, specs: Sequence[TopicSpec | NewLog], replication: int = 1) -> list[str]:
-    """Create what is missing and return its names; what exists stays as it is (`compare_topics` tells how it differs)."""
+    """Create what is missing and return its names; what exists stays as it is (`compare_topics` tells how it differs).
+
+    With three replicas and more, two of them must have a record before it counts as acknowledged.
+    """
     check(kafka)
     admin = AdminClient({**kafka.confluent(), "log_level": 0})
     wanted = [
@@ -45,7 +50,7 @@ def create_topics(kafka: KafkaSettings, specs: Sequence[TopicSpec | NewLog], rep
             spec.name,
             num_partitions=spec.partitions,
             replication_factor=replication,
-            config=dict(spec.config) if isinstance(spec, NewLog) else spec.config(),
+            config=_config(spec, replication),
         )
         for spec in specs
     ]
@@ -64,8 +69,17 @@ def create_topics(kafka: KafkaSettings, specs: Sequence[TopicSpec | NewLog], rep
     return created
 
 
-def compare_topics(kafka: KafkaSettings, specs: Sequence[TopicSpec]) -> list[Difference]:
-    """Tell how the topics differ from the catalogue. A broker that does not report an entry (the embedded one) is not blamed."""
+def _config(spec: TopicSpec | NewLog, replication: int) -> dict[str, str]:
+    if isinstance(spec, TopicSpec):
+        return spec.config(replication)
+    return {MIN_INSYNC: str(min_insync(replication)), **spec.config}
+
+
+def compare_topics(kafka: KafkaSettings, specs: Sequence[TopicSpec], replication: int | None = None) -> list[Difference]:
+    """Tell how the topics differ from the catalogue. A broker that does not report an entry (the embedded one) is not blamed.
+
+    `replication` is what AIRRA_KAFKA_REPLICATION asks for at least; None leaves replicas uncompared.
+    """
     check(kafka)
     admin = AdminClient({**kafka.confluent(), "log_level": 0})
     there = admin.list_topics(timeout=CHECK_WITHIN_S).topics
@@ -76,9 +90,12 @@ def compare_topics(kafka: KafkaSettings, specs: Sequence[TopicSpec]) -> list[Dif
             differences.append(Difference(spec.name, "missing", f"{spec.partitions} partitions", None))
             continue
         present.append(spec)
-        count = len(there[spec.name].partitions)
-        if count != spec.partitions:
-            differences.append(Difference(spec.name, "partitions", str(spec.partitions), str(count)))
+        partitions = there[spec.name].partitions
+        if len(partitions) != spec.partitions:
+            differences.append(Difference(spec.name, "partitions", str(spec.partitions), str(len(partitions))))
+        replicas = min((len(partition.replicas) for partition in partitions.values()), default=0)
+        if replication is not None and replicas < replication:
+            differences.append(Difference(spec.name, "replication", f"at least {replication}", str(replicas)))
     resources = {spec.name: ConfigResource(ResourceType.TOPIC, spec.name) for spec in present}
     if not resources:
         return differences
@@ -86,8 +103,30 @@ def compare_topics(kafka: KafkaSettings, specs: Sequence[TopicSpec]) -> list[Dif
     entries = {resource.name: future.result(CHECK_WITHIN_S) for resource, future in answers.items()}
     for spec in present:
         found = {name: entry.value for name, entry in entries[spec.name].items()}
-        for name, expected in spec.config().items():
-            value = found.get(name)
-            if value is not None and value != expected:
-                differences.append(Difference(spec.name, name, expected, value))
+        differences += config_differences(spec, found, replication)
     return differences
+
+
+def config_differences(spec: TopicSpec, found: Mapping[str, str | None], replication: int | None) -> list[Difference]:
+    """Compare one topic's entries as the broker reports them."""
+    wanted = spec.config(1 if replication is None else replication)
+    if replication is None:
+        del wanted[MIN_INSYNC]
+    return [
+        Difference(spec.name, name, expected, value)
+        for name, expected in wanted.items()
+        if (value := found.get(name)) is not None and value != expected
+    ]
+
+
+def max_message_bytes(kafka: KafkaSettings, topic: str) -> int:
+    """Return the largest record that a topic takes; what the catalogue says, or Kafka's default, where the broker does not tell."""
+    known = next((spec.max_message_bytes for spec in CATALOGUE if spec.name == topic), KAFKA_MAX_MESSAGE_BYTES)
+    admin = AdminClient({**kafka.confluent(), "log_level": 0})
+    resource = ConfigResource(ResourceType.TOPIC, topic)
+    try:
+        entries = admin.describe_configs([resource], request_timeout=CHECK_WITHIN_S)[resource].result(CHECK_WITHIN_S)
+    except (KafkaException, TimeoutError):
+        return known
+    entry = entries.get("max.message.bytes")
+    return int(entry.value) if entry is not None and entry.value else known

@@ -20,7 +20,7 @@ from streams.harness.stage import Record
 from streams.normalise.fates import Reason, Rejected, Rejection
 from streams.normalise.jsons import decode
 from streams.normalise.series import Resolver
-from streams.normalise.times import NEWEST_MS, in_range, parse_time
+from streams.normalise.times import NEWEST_MS, Reach, parse_time
 
 MAX_WEBHOOK_BYTES = 8 * 1024 * 1024  # a group of ten thousand alerts; the raw topic carries no more than 10 MB
 SUMMARY_CHARS = 500  # what a signal carries of a text that anybody may write
@@ -55,7 +55,7 @@ class Webhook:
     rejection: Rejection | None = None
 
 
-def decode_webhook(record: Record, resolver: Resolver) -> Webhook:
+def decode_webhook(record: Record, resolver: Resolver, reach: Reach) -> Webhook:
     """Decode one raw record; what is wrong with it is in the answer, never raised."""
     try:
         alerts = decode(_WEBHOOK, record.value, MAX_WEBHOOK_BYTES).alerts
@@ -65,7 +65,7 @@ def decode_webhook(record: Record, resolver: Resolver) -> Webhook:
     bad: Rejection | None = None
     for index, raw in enumerate(alerts):
         try:
-            events.append(_event(decode(_ALERT, raw, MAX_WEBHOOK_BYTES), record, index, resolver))
+            events.append(_event(decode(_ALERT, raw, MAX_WEBHOOK_BYTES), record, index, resolver, reach))
         except Rejected as refused:
             found = refused.rejection
             bad = bad or Rejection(found.reason, f"alert {index + 1} of {len(alerts)}: {found.detail}")
@@ -77,7 +77,7 @@ def severity_of(labels: dict[str, str]) -> Severity:
     return _SEVERITIES.get(labels.get("severity", "").lower(), Severity.WARNING)
 
 
-def _event(alert: _Alert, record: Record, index: int, resolver: Resolver) -> AlertEvent:
+def _event(alert: _Alert, record: Record, index: int, resolver: Resolver, reach: Reach) -> AlertEvent:
     if alert.status not in {"firing", "resolved"}:
         raise Rejected(Reason.WRONG_TYPE, f"status {alert.status[:64]!r} is neither firing nor resolved")
     name = alert.labels.get("alertname", "")
@@ -90,7 +90,7 @@ def _event(alert: _Alert, record: Record, index: int, resolver: Resolver) -> Ale
         raise Rejected(Reason.NO_SERVICE, f"{name}: no label names the service")
     firing = alert.status == "firing"
     starts_at = _time("startsAt", alert.startsAt)
-    at = _event_time(alert, record.timestamp, firing=firing, starts_at=starts_at)
+    at = _event_time(alert, record.timestamp, reach, firing=firing, starts_at=starts_at)
     source = Position(topic=record.topic, partition=record.partition, offset=record.offset)
     return AlertEvent(
         id=derive_id("ale", source, index),
@@ -108,15 +108,18 @@ def _event(alert: _Alert, record: Record, index: int, resolver: Resolver) -> Ale
     )
 
 
-def _event_time(alert: _Alert, record_ms: int, *, firing: bool, starts_at: int) -> int:
-    if starts_at < 0 or (record_ms > 0 and starts_at > record_ms + NEWEST_MS):  # long ago is ordinary: an alert may fire for months
+def _event_time(alert: _Alert, record_ms: int, reach: Reach, *, firing: bool, starts_at: int) -> int:
+    latest = min(record_ms + NEWEST_MS, reach.latest) if record_ms > 0 else reach.latest
+    if not 0 <= starts_at <= latest:  # long ago is ordinary: an alert may fire for months
         raise Rejected(Reason.TIMESTAMP_OUT_OF_RANGE, f"startsAt {alert.startsAt[:64]!r}")
+    if record_ms > 0 and not reach.holds(record_ms, record_ms):
+        raise Rejected(Reason.TIMESTAMP_OUT_OF_RANGE, f"its record was written at {record_ms} ms and now is {reach.now} ms")
     if firing:
         return record_ms if record_ms > 0 else starts_at
     ends_at = _time("endsAt", alert.endsAt)
     if ends_at <= 0:  # 0001-01-01: some senders never fill it in
         ends_at = record_ms if record_ms > 0 else starts_at
-    if not in_range(ends_at, record_ms):
+    if not reach.holds(ends_at, record_ms):
         raise Rejected(Reason.TIMESTAMP_OUT_OF_RANGE, f"endsAt {alert.endsAt[:64]!r}")
     return min(ends_at, record_ms) if record_ms > 0 else ends_at
 

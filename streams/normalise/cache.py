@@ -45,6 +45,7 @@ class SeriesCache:
         self.ids: NDArray[np.uint64] = np.zeros(0, np.uint64)
         self.partition: NDArray[np.int64] = np.zeros(0, np.int64)
         self.announced: NDArray[np.bool_] = np.zeros(0, np.bool_)
+        self.again: NDArray[np.int64] = np.zeros(0, np.int64)  # when what was announced is told again: this host's clock, ms
         self.evicted = 0
 
     def __len__(self) -> int:
@@ -121,6 +122,7 @@ class SeriesCache:
         self.ids = np.concatenate([self.ids, np.zeros(more, np.uint64)])
         self.partition = np.concatenate([self.partition, np.zeros(more, np.int64)])
         self.announced = np.concatenate([self.announced, np.zeros(more, np.bool_)])
+        self.again = np.concatenate([self.again, np.zeros(more, np.int64)])
 
 
 NAMELESS = Rejection(Reason.MISSING_FIELD, "neither labels.__name__ nor name")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -21,8 +21,9 @@ from streams.harness.kafka import CHECK_WITHIN_S, KafkaSettings, check, explain
 from streams.harness.readiness import Readiness
 from streams.normalise import metrics
 from streams.normalise.acks import Flight, producer, send, wait
+from streams.normalise.backfill import Stretch, stretches
 from streams.normalise.core import STAGE, Core, Taken
-from streams.normalise.reading import Read, read
+from streams.normalise.reading import read
 from streams.normalise.sources import Sources
 
 GROUP = "airra-normalise"
@@ -50,11 +51,13 @@ class Normaliser:
         changes_topics: Sequence[str] = (),
         instance: str = "0",
         check_within_s: float = CHECK_WITHIN_S,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._kafka = kafka
         self._mapping = mapping
         self._instance = instance
         self._check_within_s = check_within_s
+        self._wall = wall
         self._sources = Sources(metrics_topics, alerts_topics, changes_topics)
         self._errors: deque[KafkaError] = deque(maxlen=ERRORS)  # what librdkafka reported since the broker last answered
         self._assigned: set[tuple[str, int]] = set()
@@ -107,18 +110,22 @@ class Normaliser:
             found = read(group)
             metrics.REPEATED.inc(found.repeated)
             flight.positions[source] = found.offsets[-1] + 1
-            send(self._producer, self._taken(source, found).outputs, flight)
+            for stretch in stretches(found):
+                send(self._producer, stretch.marked(self._taken(source, stretch).outputs), flight)
         return flight
 
-    def _taken(self, source: tuple[str, int], found: Read) -> Taken:
-        form = self._sources.form(source[0])
+    def _taken(self, source: tuple[str, int], stretch: Stretch) -> Taken:
+        form, found = self._sources.form(source[0]), stretch.found
+        reach = stretch.reach(int(self._wall() * 1000))
         if form == "metrics":
-            taken = self._core.take_samples(source, found.values, found.offsets, found.stamps, found.record)
+            taken = self._core.take_samples(source, found.values, found.offsets, found.stamps, found.record, reach)
         elif form == "alerts":
-            taken = self._core.take_alerts(found.records())
+            taken = self._core.take_alerts(found.records(), reach)
         else:
-            taken = self._core.take_changes(found.records())
+            taken = self._core.take_changes(found.records(), reach)
         metrics.count(form, taken)
+        if stretch.historical:
+            metrics.HISTORICAL.labels(form).inc(len(found.offsets))
         metrics.count_cache(self._core)
         return taken
 

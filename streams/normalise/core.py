@@ -13,9 +13,10 @@ from streams.normalise.alertmanager import decode_webhook
 from streams.normalise.cache import CAPACITY, SeriesCache
 from streams.normalise.changes import decode_change
 from streams.normalise.fates import Reason, Rejected, Rejection
-from streams.normalise.outputs import UnknownMetrics, alert_outputs, change_output, sample_outputs
+from streams.normalise.outputs import Heartbeats, UnknownMetrics, alert_outputs, change_output, sample_outputs
 from streams.normalise.prometheus_kafka_adapter import Decoder
 from streams.normalise.series import Resolver
+from streams.normalise.times import Reach
 
 STAGE = "normalise"
 
@@ -38,11 +39,12 @@ class Core:
     """Holds caches only: it may be thrown away between any two calls, and only definitions are told again."""
 
     def __init__(self, mapping: MetricsMapping, samples_partitions: int, alerts_partitions: int, capacity: int = CAPACITY) -> None:
-        self._resolver = Resolver(mapping)
+        self.resolver = Resolver(mapping)
         self._alerts_partitions = alerts_partitions
-        self.cache = SeriesCache(self._resolver, samples_partitions, capacity)
+        self.cache = SeriesCache(self.resolver, samples_partitions, capacity)
         self.samples = Decoder(self.cache)
-        self._unknown = UnknownMetrics()
+        self.unknown = UnknownMetrics()
+        self._heartbeats = Heartbeats(samples_partitions)
         self.counted: dict[str, int] = {}  # evictions already in the metrics
 
     def take_samples(
@@ -52,20 +54,23 @@ class Core:
         offsets: Sequence[int],
         stamps: Sequence[int],
         record_at: Callable[[int], Record],
+        reach: Reach,
     ) -> Taken:
         """Take messages of one source partition, offsets rising; `record_at` gives the whole record of a refused one."""
-        decoded = self.samples.decode(values, offsets, stamps)
+        decoded = self.samples.decode(values, offsets, stamps, reach)
         taken = Taken(accepted=len(decoded.slots), unmapped=decoded.unmapped)
-        taken.outputs.extend(sample_outputs(*source, decoded, self.cache))
-        taken.outputs.extend(self._unknown.outputs(decoded.unknown))
+        taken.outputs.extend(sample_outputs(*source, decoded, self.cache, reach.now))
+        if reach == Reach(reach.now):  # history tells nobody what goes on now
+            taken.outputs.extend(self._heartbeats.outputs(*source, decoded, self.cache))
+        taken.outputs.extend(self.unknown.outputs(decoded.unknown))
         for index, rejection in decoded.rejected:
             taken.refuse(record_at(index), rejection)
         return taken
 
-    def take_alerts(self, records: Sequence[Record]) -> Taken:
+    def take_alerts(self, records: Sequence[Record], reach: Reach) -> Taken:
         taken = Taken()
         for record in records:
-            webhook = decode_webhook(record, self._resolver)
+            webhook = decode_webhook(record, self.resolver, reach)
             taken.outputs.extend(alert_outputs(webhook.events, self._alerts_partitions))
             if webhook.rejection is None:
                 taken.accepted += 1
@@ -73,11 +78,11 @@ class Core:
                 taken.refuse(record, webhook.rejection)
         return taken
 
-    def take_changes(self, records: Sequence[Record]) -> Taken:
+    def take_changes(self, records: Sequence[Record], reach: Reach) -> Taken:
         taken = Taken()
         for record in records:
             try:
-                taken.outputs.append(change_output(decode_change(record)))
+                taken.outputs.append(change_output(decode_change(record, reach)))
                 taken.accepted += 1
             except Rejected as refused:
                 taken.refuse(record, refused.rejection)

@@ -19,6 +19,8 @@ ALERT_EVENTS = Counter("airra_normalise_alert_events_total", "alert events forwa
 CHANGES = Counter("airra_normalise_changes_total", "change events forwarded")
 SERIES = Counter("airra_normalise_series_announced_total", "series definitions written")
 EVICTED = Counter("airra_normalise_cache_evictions_total", "entries forgotten for want of room", ["cache"])
+UNTOLD = Counter("airra_normalise_untold_metrics_total", "label texts of unmapped metrics beyond the number that the doctor is told of")
+HISTORICAL = Counter("airra_normalise_historical_records_total", "raw records that their producer marked as a backfill", ["format"])
 CACHED = Gauge("airra_normalise_cached_series", "label texts remembered")
 MISSING_TOPICS = Gauge("airra_normalise_missing_topics", "raw topics that the settings name and the broker has not")
 
@@ -43,6 +45,8 @@ def count_cache(core: Core) -> None:
     for name, counter, total in (
         ("series", EVICTED.labels("series"), core.cache.evicted),
         ("timestamps", EVICTED.labels("timestamps"), core.samples.times_evicted),
+        ("names", EVICTED.labels("names"), core.resolver.forgotten),
+        ("unknown", UNTOLD, core.unknown.untold),
     ):
         counter.inc(total - core.counted.get(name, 0))
         core.counted[name] = total

@@ -1,13 +1,30 @@
-"""What normalise appends: columnar batches by destination partition, and each series' definition before its first row."""
+"""What normalise appends: columnar batches by destination partition, each series' definition before its first row, heartbeats.
+
+A definition is told to the samples topic again every few minutes while its series has rows: the one before may have been deleted by
+retention before detect read it, or detect may have given the series up for want of room. That is some 350 bytes a series each time,
+about 2 bytes a series and second; a sample a second costs 33.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from schemas.alerts import AlertEvent
-from schemas.samples import BATCH_HEADER, TYPE_HEADER, BatchSource, SampleBatch, SeriesDef, encode_batch, encode_series, encode_source
+from schemas.samples import (
+    BATCH_HEADER,
+    TYPE_HEADER,
+    BatchSource,
+    Heartbeat,
+    SampleBatch,
+    SeriesDef,
+    encode_batch,
+    encode_heartbeat,
+    encode_series,
+    encode_source,
+)
 from schemas.signals import Change
 from schemas.topics import ALERTS, SAMPLES, SERIES, SIGNALS
 from streams.harness.emit import emit
@@ -17,26 +34,60 @@ from streams.normalise.partitioner import partition_of
 from streams.normalise.prometheus_kafka_adapter import Decoded
 
 SERIES_RECORD_BYTES = 262_144  # definitions in one record, well below the topic's limit however long the labels
+AGAIN_MS = 300_000  # within so long a definition is told again, at the earliest after half of it, spread by id
+HEARTBEAT_MS = 2_000  # of event time without a row for a partition, after which it hears that the source goes on
 UNKNOWN_METRICS = 5_000  # metric names that no rule names and the doctor is told of, in this process's life
 
+NEVER = -(2**62)
+
 _SERIES_HEADERS: Headers = ((TYPE_HEADER, b"series"),)
+_HEARTBEAT_HEADERS: Headers = ((TYPE_HEADER, b"heartbeat"),)
 
 
-def sample_outputs(topic: str, partition: int, decoded: Decoded, cache: SeriesCache) -> Iterator[Output]:
-    """Yield the records of one decoded batch; marks what it announces, so every record must be acknowledged or the process end."""
+def sample_outputs(topic: str, partition: int, decoded: Decoded, cache: SeriesCache, now: int) -> Iterator[Output]:
+    """Yield the records of one decoded batch; marks what it announces, so every record must be acknowledged or the process end.
+
+    `now` is this host's clock in ms: the clocks in the records may jump.
+    """
     destinations = cache.partition[decoded.slots]
     batch = decoded.batch
     for destination in np.unique(destinations).tolist():
         rows = np.flatnonzero(destinations == destination)
         slots = decoded.slots[rows]
-        new = np.unique(slots[~cache.announced[slots]])
-        if len(new):
-            yield from _announce([found for slot in new.tolist() if isinstance(found := cache.meaning(slot), SeriesDef)], destination)
-            cache.announced[new] = True
+        due = np.unique(slots[~cache.announced[slots] | (cache.again[slots] <= now)])
+        if len(due):
+            yield from map(_definition, _meanings(cache, due[~cache.announced[due]]))
+            yield from _announce(_meanings(cache, due), destination)
+            cache.announced[due] = True
+            cache.again[due] = now + AGAIN_MS // 2 + (cache.ids[due] % np.uint64(AGAIN_MS // 2)).astype(np.int64)
         part = SampleBatch(batch.series[rows], batch.time[rows], batch.value[rows], batch.offset[rows])
         source = BatchSource(topic, partition, int(part.offset[0]), int(part.offset[-1]))
         headers = ((TYPE_HEADER, b"samples"), (BATCH_HEADER, encode_source(source)))
         yield Output(SAMPLES.name, None, encode_batch(part), headers, destination)
+
+
+class Heartbeats:
+    """Tells partitions without rows that a source partition goes on: only so can a service that is alone in its partition fall silent.
+
+    When a source has nothing at all, nobody is told anything: that silence is the pipeline's.
+    """
+
+    def __init__(self, partitions: int) -> None:
+        self._partitions = partitions
+        self._told: dict[tuple[str, int], NDArray[np.int64]] = {}  # event time that each destination heard of last
+
+    def outputs(self, topic: str, partition: int, decoded: Decoded, cache: SeriesCache) -> Iterator[Output]:
+        """Yield the heartbeats of one decoded batch, to be appended after its rows."""
+        batch = decoded.batch
+        if not len(batch.time):
+            return
+        told = self._told.setdefault((topic, partition), np.full(self._partitions, NEVER, np.int64))
+        newest = int(batch.time.max())
+        told[cache.partition[decoded.slots]] = newest
+        beat = encode_heartbeat(Heartbeat(topic, partition, int(batch.offset[-1]), newest))
+        for destination in np.flatnonzero(np.abs(newest - told) >= HEARTBEAT_MS).tolist():  # either way: one wild time may not end them
+            told[destination] = newest
+            yield Output(SAMPLES.name, None, beat, _HEARTBEAT_HEADERS, destination)
 
 
 class UnknownMetrics:
@@ -45,12 +96,17 @@ class UnknownMetrics:
     def __init__(self, limit: int = UNKNOWN_METRICS) -> None:
         self._limit = limit
         self._told: set[int] = set()
+        self.untold = 0  # label texts of further names: counted as unmapped samples, and the doctor hears no more
 
     def outputs(self, definitions: Iterable[SeriesDef]) -> Iterator[Output]:
         for found in definitions:
-            if found.id not in self._told and len(self._told) < self._limit:
-                self._told.add(found.id)
-                yield _definition(found)
+            if found.id in self._told:
+                continue
+            if len(self._told) >= self._limit:
+                self.untold += 1
+                continue
+            self._told.add(found.id)
+            yield _definition(found)
 
 
 def alert_outputs(events: Iterable[AlertEvent], partitions: int) -> Iterator[Output]:
@@ -64,18 +120,21 @@ def change_output(change: Change) -> Output:
     return emit(SIGNALS, change.service, change, change.source)
 
 
+def _meanings(cache: SeriesCache, slots: NDArray[np.int64]) -> list[SeriesDef]:
+    return [found for slot in slots.tolist() if isinstance(found := cache.meaning(slot), SeriesDef)]
+
+
 def _announce(definitions: list[SeriesDef], destination: int) -> Iterator[Output]:
-    """Yield the definitions for the partition that is about to see them, in pieces, and one by one for the compacted topic."""
+    """Yield the definitions for the partition that is about to see them, in pieces."""
     piece: list[SeriesDef] = []
     size = 0
     for found in definitions:
-        told = _definition(found)
-        yield told
-        if piece and size + len(told.value) > SERIES_RECORD_BYTES:
+        length = len(encode_series([found]))
+        if piece and size + length > SERIES_RECORD_BYTES:
             yield Output(SAMPLES.name, None, encode_series(piece), _SERIES_HEADERS, destination)
             piece, size = [], 0
         piece.append(found)
-        size += len(told.value)
+        size += length
     yield Output(SAMPLES.name, None, encode_series(piece), _SERIES_HEADERS, destination)
 
 

@@ -19,6 +19,11 @@ class Read:
     stamps: list[int]  # Kafka timestamps in ms; 0 where there is none
     repeated: int  # messages that had been read before
 
+    def part(self, begin: int, end: int) -> Read:
+        """Return these of the messages, as if nothing else had been read."""
+        rows = slice(begin, end)
+        return Read(self.messages[rows], self.values[rows], self.offsets[rows], self.stamps[rows], 0)
+
     def record(self, index: int) -> Record:
         return record_of(self.messages[index])
 

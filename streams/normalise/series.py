@@ -12,9 +12,11 @@ from schemas.config.metrics import HISTOGRAM_PARTS, MetricRule, MetricsMapping
 from schemas.kinds import Direction, Kind, MetricType
 from schemas.samples import SeriesDef, series_id
 from streams.normalise.fates import Reason, Rejected
+from streams.normalise.numerals import parse_number
 
 NAME = "__name__"
-MAPPED_NAMES = 20_000  # distinct metric names whose rules are remembered; beyond it the oldest is forgotten
+MAPPED_NAMES = 20_000  # distinct metric names whose rules are remembered; beyond it the oldest is forgotten and counted
+NAME_CHARS = 512  # of a metric's or a service's name: OpenTelemetry allows 255, and Prometheus adds unit and suffix
 
 
 class _Hit(NamedTuple):
@@ -52,19 +54,20 @@ class Resolver:
             for rule in mapping.metrics
         ]
         self._hits: dict[str, list[_Hit]] = {}
+        self.forgotten = 0  # metric names evicted from the memo
 
     def service(self, labels: dict[str, str]) -> str:
-        """Return the service that these labels name, or nothing."""
-        return service_of({_underscored(name): value for name, value in labels.items()}, self._service_labels)
+        """Return the service that these labels name, or nothing; raise Rejected for a name that is too long."""
+        return _short("service", service_of({_underscored(name): value for name, value in labels.items()}, self._service_labels))
 
     def resolve(self, labels: dict[str, str]) -> SeriesDef | Unmapped:
         """Return the definition of a label set with `__name__`; raise Rejected where it cannot have one."""
-        metric = labels[NAME]
+        metric = _short("metric", labels[NAME])
         plain = {_underscored(name): value for name, value in labels.items()}
         for hit in self._matching(_underscored(metric)):
             if all((value := plain.get(name)) is not None and pattern.fullmatch(value) for name, pattern in hit.labels):
                 return self._define(metric, labels, plain, hit)
-        service = service_of(plain, self._service_labels)
+        service = service_of(plain, self._service_labels)[:NAME_CHARS]
         return Unmapped(
             SeriesDef(
                 id=(one := series_id({NAME: metric})),
@@ -86,6 +89,7 @@ class Resolver:
         if found is None:
             if len(self._hits) >= MAPPED_NAMES:
                 del self._hits[next(iter(self._hits))]
+                self.forgotten += 1
             part = next((part for part in HISTOGRAM_PARTS if name.endswith(part)), "")
             found = self._hits[name] = []
             for pattern, labels, services, rule in self._rules:
@@ -98,7 +102,7 @@ class Resolver:
 
     def _define(self, metric: str, labels: dict[str, str], plain: dict[str, str], hit: _Hit) -> SeriesDef:
         rule = hit.rule
-        service = service_of(plain, hit.service_labels)
+        service = _short("service", service_of(plain, hit.service_labels))
         if not service:
             raise Rejected(Reason.NO_SERVICE, f"{metric}: none of the labels {', '.join(hit.service_labels)}")
         base = metric[: len(metric) - len(hit.part) - 1] if hit.part else metric
@@ -109,7 +113,7 @@ class Resolver:
         return SeriesDef(
             id=own,
             service=service,
-            instance=service_of(plain, self._instance_labels),
+            instance=service_of(plain, self._instance_labels)[:NAME_CHARS],  # for people; the id is of the whole label set
             metric=base,
             kind=rule.kind,
             type=rule.type,
@@ -122,6 +126,12 @@ class Resolver:
         )
 
 
+def _short(what: str, name: str) -> str:
+    if len(name) > NAME_CHARS:
+        raise Rejected(Reason.TOO_LARGE, f"a {what} name of {len(name)} characters, at most {NAME_CHARS}: {name[:64]!r}")
+    return name
+
+
 def _underscored(name: str) -> str:
     return name.replace(".", "_")
 
@@ -132,9 +142,9 @@ def _bound(labels: dict[str, str], metric: str) -> float | None:
     if text is None:
         raise Rejected(Reason.MISSING_FIELD, f"{metric}: a bucket without le")
     try:
-        bound = float(text)
+        bound = parse_number(text)
     except ValueError:
-        raise Rejected(Reason.WRONG_TYPE, f"{metric}: le={text!r} is not a number") from None
+        raise Rejected(Reason.WRONG_TYPE, f"{metric}: le={text[:64]!r} is not a number") from None
     if math.isnan(bound) or bound == -math.inf:
-        raise Rejected(Reason.NOT_FINITE, f"{metric}: le={text!r}")
+        raise Rejected(Reason.NOT_FINITE, f"{metric}: le={text[:64]!r}")
     return None if bound == math.inf else bound

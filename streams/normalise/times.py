@@ -1,12 +1,20 @@
-"""RFC 3339 to milliseconds UTC, and the range of event time that a record may claim."""
+"""RFC 3339 to milliseconds UTC, and the range of event time that a record may claim.
+
+The stamp of a raw record is its producer's own clock: a host that is a year ahead stamps record and sample alike. So both are held
+against this host's clock too, which the shell hands in. What is old with an old stamp is a backlog being drained, and welcome for as
+long as a raw topic of readings keeps its records at all; beyond that it is a wrong clock, or history that does not say so.
+"""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-OLDEST_MS = 24 * 3_600_000  # older samples than a day before their own record belong to a backfill, not to the live stream
+DAY_MS = 24 * 3_600_000
+OLDEST_MS = DAY_MS  # older samples than a day before their own record belong to a backfill, not to the live stream
 NEWEST_MS = 5 * 60_000  # hosts' clocks drift by seconds; five minutes ahead is a wrong clock
+STALE_MS = 7 * DAY_MS  # what raw topics keep of alerts, and a week of metrics: an older record is no backlog
 LATEST_MS = 253_402_300_800_000  # the year 10000: beyond it no text of RFC 3339 and no column reaches
 
 MEMO_SIZE = 65_536  # distinct texts: a scrape of 10,000 targets with their own milliseconds over several seconds
@@ -39,6 +47,32 @@ def parse_time(text: str) -> int | None:
     return at - offset if sign == "+" else at + offset
 
 
-def in_range(at: int, record_ms: int) -> bool:
-    """Compare with the record's own Kafka timestamp, so that a replay decides alike; a record without one bounds nothing."""
-    return 0 <= at < LATEST_MS and (record_ms <= 0 or record_ms - OLDEST_MS <= at <= record_ms + NEWEST_MS)
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far from `now`, this host's clock in ms, and from its own record's stamp an event time may lie."""
+
+    now: int
+    before_now: int = STALE_MS
+    before_record: int = OLDEST_MS
+
+    @property
+    def earliest(self) -> int:
+        return max(self.now - self.before_now, 0)
+
+    @property
+    def latest(self) -> int:
+        return min(self.now + NEWEST_MS, LATEST_MS - 1)
+
+    def holds(self, at: int, record_ms: int) -> bool:
+        """Tell whether a record may claim this time; a record without a stamp bounds nothing."""
+        if not self.earliest <= at <= self.latest:
+            return False
+        return record_ms <= 0 or (record_ms <= self.latest and record_ms - self.before_record <= at <= record_ms + NEWEST_MS)
+
+    def says(self, at: int, record_ms: int) -> str:
+        return f"{at} ms, while its record was written at {record_ms} ms and now is {self.now} ms"
+
+
+def of_history(now: int) -> Reach:
+    """Return the reach of a record that says it is historical: as old as it likes, no newer than any other."""
+    return Reach(now, before_now=LATEST_MS, before_record=LATEST_MS)

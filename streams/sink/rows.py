@@ -13,7 +13,17 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 
 from schemas.actions import ACTION_EVENTS, ActionSpec, Epoch, Finished, Grant, Refused, Started
-from schemas.approvals import APPROVAL_EVENTS, Arming, Command, Decision, Explanation, Proposal, UndoRequest
+from schemas.approvals import (
+    APPROVAL_EVENTS,
+    Arming,
+    Command,
+    Decision,
+    Explanation,
+    PolicyInForce,
+    Proposal,
+    UndoRequest,
+    Withdrawal,
+)
 from schemas.base import canonical
 from schemas.incidents import INCIDENT_EVENTS, Feedback, Incident
 from schemas.outcomes import NOTICE_EVENTS, Delivery, Notice, Outcome
@@ -39,6 +49,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MS = 9_223_372_000_000  # DateTime64 of the store ends in 2299; 2262 is where its nanoseconds would overflow
 _OFFSET_BITS = 48
 _LAST_OFFSET = (1 << _OFFSET_BITS) - 1
+# What canonical JSON and the calendar raise for values that a model lets through: NaN, lone surrogates, numbers of 5,000 digits, depth.
+_UNSHAPEABLE = (ValueError, OverflowError, RecursionError)
 _ACTION_EVENTS = (Grant, Started, Refused, Finished)
 
 
@@ -86,7 +98,7 @@ def row_version(model_version: int, offset: int) -> int:
 def fold(record: Record) -> Folded:
     """Turn one record into its fate and rows; raise Poison for what never will be readable."""
     if record.topic == DLQ.name:
-        return Folded(Fate.STORED, (_row("dead_letters", record, 0, dead.values(record)),))
+        return Folded(Fate.STORED, (_shaped("dead_letters", record, 0, dead.values, record),))
     adapter = _ADAPTERS.get(record.topic)
     if adapter is None:
         return Folded(Fate.UNKNOWN)
@@ -102,7 +114,7 @@ def fold(record: Record) -> Folded:
         return Folded(Fate.COPY)
     table, values = _SHAPES[type(event)]
     version = event.version if isinstance(event, Outcome) else 0
-    return Folded(Fate.STORED, (_row(table, record, version, values(event)),))
+    return Folded(Fate.STORED, (_shaped(table, record, version, values, event),))
 
 
 def rows(record: Record) -> list[Row]:
@@ -123,6 +135,14 @@ def _is_of_a_newer_writer(record: Record) -> bool:
 def _known_types(topic: str) -> frozenset[str]:
     schema = _ADAPTERS[topic].json_schema()
     return frozenset(schema["discriminator"]["mapping"]) if "discriminator" in schema else frozenset({Outcome.model_fields["type"].default})
+
+
+def _shaped(table: str, record: Record, model_version: int, values: Callable[[Any], dict[str, Any]], event: object) -> Row:
+    """Shape one row; whatever a valid record carries that no row can (NaN in a free-form object, say) makes it poison."""
+    try:
+        return _row(table, record, model_version, values(event))
+    except _UNSHAPEABLE as error:
+        raise Poison("unstorable_value", f"{type(error).__name__}: {error}") from error
 
 
 def _row(table: str, record: Record, model_version: int, values: dict[str, Any]) -> Row:
@@ -196,6 +216,14 @@ def _decision(event: Decision) -> dict[str, Any]:
     return {**shared, "command": None if event.source is None else str(event.source)}
 
 
+def _withdrawal(event: Withdrawal) -> dict[str, Any]:
+    return {**_fields("id", "incident", "reason", "at")(event), "ended_by": str(event.source)}
+
+
+def _policy(event: PolicyInForce) -> dict[str, Any]:
+    return {**_fields("id", "digest", "at")(event), "content": text(event.content)}
+
+
 def _explanation(event: Explanation) -> dict[str, Any]:
     names = "id proposal provider model status text agrees error input_tokens output_tokens at"
     return {**_fields(*names.split())(event), "order": list(event.order), "missing_evidence": list(event.missing_evidence)}
@@ -208,6 +236,8 @@ _SHAPES: dict[type[BaseModel], _Shape] = {
     Proposal: ("proposals", proposal_row),
     Command: ("commands", _fields("id", "proposal", "verb", "mode", "digest", "subject", "role", "reason", "at")),
     Decision: ("decisions", _decision),
+    Withdrawal: ("withdrawals", _withdrawal),
+    PolicyInForce: ("policies", _policy),
     Arming: ("arming", _fields("id", "armed", "by", "cluster", "until", "at")),
     UndoRequest: ("undo_requests", _fields("id", "action", "proposal", "incident", "reason", "at")),
     Explanation: ("explanations", _explanation),

@@ -10,7 +10,6 @@ import pytest
 from api.client import ApiClient, ApiError
 from api.server import ApiServer
 from schemas import topics
-from schemas.config.policy import Policy
 from schemas.http import FeedbackBody
 from schemas.kinds import Mode
 from streams.harness.emit import emit
@@ -77,7 +76,6 @@ async def test_a_port_in_use_is_a_clear_error():
         with pytest.raises(Fatal, match="AIRRA_API_PORT"):
             ApiServer(
                 KafkaSettings("127.0.0.1:1"),
-                Policy(),
                 host="127.0.0.1",
                 port=port,
                 tokens={},

@@ -1,7 +1,9 @@
 """What a person gets wrong at the command line ends in one clear line and the right exit code."""
 
+import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -30,18 +32,23 @@ def config(tmp_path: Path) -> Path:
     return shutil.copytree(ROOT / "config", tmp_path / "config")
 
 
-@pytest.mark.parametrize("command", [("topics", "check"), ("act", "status"), ("worker", "detect"), ("worker", "control")])
+@pytest.mark.parametrize(
+    "command", [("topics", "check"), ("act", "status"), ("dlq", "ls"), ("worker", "detect"), ("worker", "control"), ("up",)]
+)
 def test_a_broker_that_is_not_there(command: tuple[str, ...], tmp_path: Path) -> None:
     answer = airra(*command, kafka_bootstrap="127.0.0.1:9", data_dir=tmp_path)
     assert answer.returncode == FAILED
     assert "no Kafka at 127.0.0.1:9" in said(answer)
     assert "AIRRA_KAFKA_BOOTSTRAP" in answer.stderr
+    assert "topics create" not in answer.stderr
+    assert "roles started" not in answer.stderr
 
 
-def test_a_missing_topic_is_named_with_what_to_do(any_broker: Any, tmp_path: Path) -> None:
-    answer = airra("worker", "dedup", kafka_bootstrap=any_broker.bootstrap, data_dir=tmp_path)
+@pytest.mark.parametrize(("command", "topic"), [(("worker", "dedup"), "airra.alerts.v1"), (("dlq", "ls"), "airra.dlq.v1")])
+def test_a_missing_topic_is_named_with_what_to_do(command: tuple[str, ...], topic: str, fresh_embedded: Any, tmp_path: Path) -> None:
+    answer = airra(*command, kafka_bootstrap=fresh_embedded.bootstrap, data_dir=tmp_path)
     assert answer.returncode == FAILED
-    assert "has no topic airra.alerts.v1" in said(answer)
+    assert f"has no topic {topic}" in said(answer)
     assert "airra topics create" in answer.stderr
 
 
@@ -88,6 +95,10 @@ def test_a_mistake_in_a_file_is_named_with_its_place(name: str, text: str, says:
         (("demo",), "give --yes"),
         (("demo", "--yes", "--fault", "nonsense"), "no fault named nonsense"),
         (("demo", "--yes", "--scenario", "/nowhere.yaml"), "/nowhere.yaml"),
+        (("demo", "--fault", "none", "--seconds", "0"), "--seconds 0: must be above 0"),
+        (("demo", "--fault", "none", "--seconds=-5"), "--seconds -5: must be above 0"),
+        (("demo", "--yes", "--keep", "/proc/x"), "--keep=/proc/x: No such file"),
+        (("demo", "--yes", "--json", "/nowhere/x.json"), "--json /nowhere/x.json: No such file"),
         (("act", "arm", "--for", "soon"), "write 90s, 15m or 8h"),
         (("approvals", "ls"), "no API runs"),
     ],
@@ -102,8 +113,55 @@ def test_an_unknown_option_is_exit_2() -> None:
     assert airra("demo", "--fast").returncode == WRONG_USAGE
 
 
-def test_every_command_has_help_with_an_example() -> None:
-    for command in (("demo",), ("up",), ("worker",), ("api",), ("doctor",), ("sql",), ("topics", "create"), ("dlq", "ls"), ("act", "arm")):
+@pytest.mark.parametrize(
+    ("command", "settings", "says"),
+    [
+        (("topics", "check"), {"kafka_security_protocol": "SASL_SSL"}, "needs AIRRA_KAFKA_SASL_USERNAME"),
+        (("dlq", "ls"), {"kafka_security_protocol": "SSL", "kafka_ssl_cafile": "/nonexistent"}, "AIRRA_KAFKA_SSL_CAFILE=/nonexistent"),
+        (("worker", "detect"), {"data_dir": "/proc/x"}, "AIRRA_DATA_DIR=/proc/x: No such file"),
+        (("up",), {"data_dir": "/proc/x"}, "AIRRA_DATA_DIR=/proc/x: No such file"),
+        (("worker", "sink"), {"store_url": "nonsense"}, "AIRRA_STORE_URL: must look like http(s)://"),
+        (("sql", "SELECT 1"), {"store_url": "nonsense"}, "AIRRA_STORE_URL: must look like http(s)://"),
+        (("api",), {"api_host": "0.0.0.0"}, "AIRRA_API_HOST=0.0.0.0 without AIRRA_API_TOKENS"),
+        (("up",), {"config_dir": "/nowhere"}, "/nowhere/detect.yaml"),
+    ],
+)
+def test_a_wrong_setting_is_exit_2(command: tuple[str, ...], settings: dict[str, str], says: str, tmp_path: Path) -> None:
+    answer = airra(*command, **{"data_dir": tmp_path, **settings})
+    assert answer.returncode == WRONG_USAGE
+    assert says in said(answer)
+    assert "roles started" not in answer.stderr
+
+
+def test_an_observe_port_in_use(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        answer = airra("worker", "detect", observe_port=port, data_dir=tmp_path)
+    assert answer.returncode == WRONG_USAGE
+    assert f"AIRRA_OBSERVE_PORT={port} on 127.0.0.1: Address already in use" in said(answer)
+
+
+def test_a_store_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        answer = airra("sql", "SELECT 1", store_port=free.getsockname()[1], data_dir=tmp_path)
+    assert answer.returncode == FAILED
+    assert "airra doctor" in said(answer)
+    assert len(answer.stderr.splitlines()) == 1
+
+
+def test_what_a_worker_has_started_is_one_line_of_json(tmp_path: Path) -> None:
+    answer = airra("worker", "api", "--json", kafka_bootstrap="127.0.0.1:9", api_port=0, data_dir=tmp_path)
+    (line,) = answer.stdout.splitlines()
+    told = json.loads(line)
+    assert set(told) == {"role", "pid", "observe_port", "api_port"}
+    assert told["role"] == "api"
+
+
+def test_every_command_says_its_example_and_exit_codes_in_its_help() -> None:
+    for command in (("demo",), ("up",), ("worker",), ("api",), ("sql",), ("topics", "create"), ("dlq", "ls"), ("act", "arm")):
         answer = airra(*command, "--help")
         assert answer.returncode == 0
         assert "Example" in answer.stdout, command
+        assert "--json" in answer.stdout, command
+        assert "Exit codes: 0 done" in answer.stdout, command

@@ -20,6 +20,7 @@ from schemas.config.metrics import MetricsMapping
 from schemas.samples import BATCH_HEADER, decode_batch, decode_series, decode_source
 from schemas.topics import ALERTS, CATALOGUE, DLQ, RAW_ALERTS, RAW_CHANGES, RAW_METRICS, SAMPLES, SERIES, SIGNALS
 from streams.harness.errors import Fatal
+from streams.harness.fold import BACKFILL_HEADER
 from streams.harness.kafka import KafkaSettings
 from streams.harness.readiness import Readiness
 from streams.normalise.consumer import Normaliser
@@ -43,10 +44,10 @@ def change() -> bytes:
     return json.dumps({"type": "deploy", "service": "s1", "at": int(time.time() * 1000), "before": "v1", "after": "v2"}).encode()
 
 
-def produce(bootstrap: str, topic: str, values: list[bytes]) -> None:
+def produce(bootstrap: str, topic: str, values: list[bytes], **record: Any) -> None:
     producer = Producer({"bootstrap.servers": bootstrap, "message.max.bytes": 11_000_000})
     for value in values:
-        producer.produce(topic, value=value)
+        producer.produce(topic, value=value, **record)
         producer.poll(0)
     assert producer.flush(WITHIN_S) == 0
 
@@ -145,6 +146,28 @@ def test_all_three_formats_flow_bad_records_are_dead_lettered_and_a_missing_topi
     told = [one for message in reader.of(SERIES.name) for one in decode_series(message.value())]
     assert len([one for one in told if one.mapped]) == 20
     assert [one.metric for one in told if not one.mapped] == ["shoe_size"]
+
+
+@pytest.mark.parametrize("broker", ["fresh_embedded", "fresh_kafka"], indirect=True)
+def test_history_keeps_its_mark_and_an_enormous_header_stops_nothing(broker: Any) -> None:
+    reader = Reader(broker.bootstrap)
+    old = sample(1).replace(time.strftime("%Y").encode(), b"2021")
+    produce(broker.bootstrap, RAW_METRICS.name, [sample(1)], partition=0)
+    produce(broker.bootstrap, RAW_METRICS.name, [old, b"broken"], partition=0, headers=[(BACKFILL_HEADER, b"1")])
+    produce(broker.bootstrap, RAW_METRICS.name, [b"broken too"], partition=0, headers=[("h", b"x" * 9_000_000)])
+    produce(broker.bootstrap, RAW_METRICS.name, [sample(2), old], partition=0)
+    with running(broker.bootstrap):
+        until(lambda: len(reader.rows()) == 3 and len(reader.of(DLQ.name)) == 3)
+
+    marked = {
+        int(offset): BACKFILL_HEADER in dict(message.headers())
+        for message in reader.of(SAMPLES.name, "samples")
+        for offset in decode_batch(message.value()).offset
+    }
+    assert marked == {0: False, 1: True, 4: False}
+    letters = {dict(message.headers())["airra.error.offset"]: dict(message.headers()) for message in reader.of(DLQ.name)}
+    assert (BACKFILL_HEADER in letters[b"2"], letters[b"3"]["airra.error.truncated.parts"]) == (True, b"headers")
+    assert letters[b"5"]["airra.error.reason"] == b"timestamp_out_of_range"
 
 
 @pytest.mark.parametrize("broker", ["fresh_kafka"], indirect=True)

@@ -24,7 +24,11 @@ SMALL: dict[str, Any] = {
         {"name": "back", "database": {"pool": 4}, "cache": {}},
     ],
     "faults": [
-        {"kind": kind, "service": "back"} for kind in ("memory_leak", "cpu_burn", "latency", "pool_exhausted", "cache_poisoned", "deploy")
+        *(
+            {"kind": kind, "service": "back"}
+            for kind in ("memory_leak", "cpu_burn", "latency", "pool_exhausted", "cache_poisoned", "deploy")
+        ),
+        {"kind": "traffic_surge", "service": "back", "params": {"factor": 1.5}},
     ],
 }
 
@@ -125,3 +129,10 @@ async def test_a_slow_release_is_slow_until_it_is_rolled_back(live: Live) -> Non
     await live.until(lambda: live.now("front", "latency") > 0.3)
     await live.back.deploy("1.0.0")
     await live.until(lambda: live.now("front", "latency") < 0.2)
+
+
+async def test_a_mild_surge_is_beyond_the_workers_until_there_are_more(live: Live) -> None:
+    await live.sandbox.inject(live.sandbox.plan.scenario.fault("traffic_surge"))
+    await live.until(lambda: live.now("back", "latency") > 0.3)
+    await live.back.scale(4)
+    await live.until(lambda: live.now("back", "errors") == 0 and live.now("back", "latency") < 0.2)

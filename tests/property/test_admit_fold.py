@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from models.admission import Admission, restore, snapshot, take
 from models.approvals import ApprovalBook, fold
-from schemas.actions import Finished, FinishStatus, Grant, RefusalReason, Refused, Seen
+from schemas.actions import Finished, FinishStatus, Grant, RefusalReason, Refused, Seen, Started
 from schemas.approvals import ApprovalEvent, UndoRequest
 from schemas.base import Position
 from schemas.config.policy import Budget, Lease, Policy
@@ -13,16 +13,18 @@ from schemas.kinds import Mode
 from schemas.signals import Tick
 from tests.acting_world import RESTART, T0, command, proposal
 
-POLICY = Policy(lease=Lease(wait_s=20), budget=Budget(live_per_hour=3))
+POLICY = Policy(lease=Lease(hold_s=15, wait_s=60), budget=Budget(live_per_hour=3))
+MARGIN_MS = 30_000  # twice the allowed skew, and the time for a report
 OTHER = RESTART.model_copy(update={"service": "catalog"})
 PROPOSALS = [proposal(f"inc-{n}", expires_at=T0 + 90_000) for n in range(4)] + [proposal("inc-9", spec=OTHER, undo=None)]
 
 steps = st.one_of(
     st.tuples(st.just("approve"), st.integers(0, 4), st.sampled_from(Mode)),
+    st.tuples(st.just("start"), st.integers(0, 5), st.none()),
     st.tuples(st.just("end"), st.integers(0, 5), st.sampled_from(FinishStatus)),
     st.tuples(st.just("refuse"), st.integers(0, 5), st.none()),
     st.tuples(st.just("undo"), st.integers(0, 5), st.none()),
-    st.tuples(st.just("tick"), st.integers(1, 15), st.none()),
+    st.tuples(st.just("tick"), st.integers(1, 30), st.none()),
 )
 
 
@@ -57,6 +59,8 @@ def answer(kind: str, grant: Grant, status: FinishStatus | None) -> ApprovalEven
     told = {"action": grant.id, "proposal": grant.proposal, "incident": grant.incident, "at": T0}
     if kind == "undo":
         return UndoRequest(id=f"undo-{grant.id}", reason="worse", **told)
+    if kind == "start":
+        return Started(id=f"sta-{grant.id}", mode=grant.mode, spec=grant.spec, epoch=0, seen=Seen(), **told)
     if kind == "refuse":
         return Refused(id=f"ref-{grant.id}", mode=grant.mode, spec=grant.spec, reason=RefusalReason.NOT_ARMED, seen=Seen(), **told)
     return Finished(id=f"fin-{grant.id}", mode=grant.mode, spec=grant.spec, status=status, **told)
@@ -74,14 +78,23 @@ def test_at_most_one_live_action_holds_a_target_and_no_id_is_granted_twice(scrip
     ids: list[str] = []
     live: list[int] = []
     ended: set[str] = set()
+    begun: set[str] = set()
+    until: dict[str, int] = {}
     for event, now, position in log_of(script):
+        if isinstance(event, Started) and event.action in until and event.action not in ended:
+            begun.add(event.action)
+            if event.mode is Mode.LIVE:
+                held.setdefault(event.spec.service, event.action)
         if isinstance(event, Finished | Refused) and event.action not in ended:
             ended.add(event.action)
             if not (isinstance(event, Finished) and event.status is FinishStatus.UNKNOWN):
                 held = {service: action for service, action in held.items() if action != event.action}
+        held = {service: action for service, action in held.items() if action in begun | ended or now <= until[action] + MARGIN_MS}
         for word in take(state, event, now, position):
             assert word.id not in ids
             ids.append(word.id)
+            if isinstance(word, Grant):
+                until[word.id] = word.lease_until
             if isinstance(word, Grant) and word.mode is Mode.LIVE:
                 assert word.spec.service not in held
                 held[word.spec.service] = word.id

@@ -6,11 +6,13 @@ from hypothesis import strategies as st
 from api.read_model import ReadModel
 from models.approvals import ApprovalBook, decision_of, fold
 from schemas import topics
-from schemas.approvals import APPROVAL_EVENTS, Command, CommandVerb
+from schemas.approvals import APPROVAL_EVENTS, Command, CommandVerb, Withdrawal, WithdrawalReason
+from schemas.config.policy import Policy, Rule, Ruling
 from schemas.kinds import Mode
 from schemas.signals import Tick
 from streams.harness.emit import emit, parse, position
 from streams.harness.stage import Record
+from tests.acting_world import in_force
 from tests.api_world import NOW, proposal
 
 NAMES = ("prp-1", "prp-2", "prp-3")
@@ -18,7 +20,7 @@ NAMES = ("prp-1", "prp-2", "prp-3")
 
 @st.composite
 def events(draw):
-    """Proposals, people's words and time, in any order."""
+    """Proposals, people's words, ends of incidents, changes of policy and time, in any order."""
     found = []
     for _ in range(draw(st.integers(0, 12))):
         name = draw(st.sampled_from(NAMES))
@@ -33,7 +35,9 @@ def events(draw):
             subject=draw(st.sampled_from(("alice", "bob"))),
             at=NOW,
         )
-        found.append((draw(st.sampled_from((made, said, Tick(at=NOW)))), draw(st.integers(0, 900))))
+        over = Withdrawal(id=f"wdr-{made.incident}", incident=made.incident, reason=WithdrawalReason.RESOLVED, at=NOW, source=made.source)
+        rule = in_force(Policy(rules=(Rule(decide=draw(st.sampled_from(Ruling)), mode=mode),)), str(draw(st.integers(0, 6))))
+        found.append((draw(st.sampled_from((made, said, over, rule, Tick(at=NOW)))), draw(st.integers(0, 900))))
     return found
 
 
@@ -45,7 +49,7 @@ def records(found):
         yield Record(output.topic, 0, offset, at, output.key, output.value, output.headers)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(events())
 def test_the_read_model_decides_as_the_stage_does_however_often_it_reads(found):
     model, book = ReadModel(), ApprovalBook()

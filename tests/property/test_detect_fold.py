@@ -7,15 +7,19 @@ from hypothesis import HealthCheck, given, settings
 
 from schemas.kinds import Direction, Kind
 from schemas.samples import SeriesDef
-from schemas.signals import Anomaly
+from schemas.signals import Anomaly, Health
+from schemas.topics import SAMPLES
 from streams.detect import stage
-from streams.harness.stage import Record
 from tests.unit.detect_feed import CONFIG, T0, Log, counter, histogram, outputs, read, series
 
-QUICK = CONFIG.model_copy(update={"min_history": 5, "history_points": 10, "history_s": 20.0})
+QUICK = CONFIG.model_copy(update={"min_history": 5, "history_points": 10, "history_s": 20.0, "forget_s": 8.0, "max_lag_s": 5.0})
 QUICK_SETTINGS = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
-GAUGES = [series("cart", Kind.POOL, unit="ratio"), series("shop", Kind.CACHE, unit="ratio", direction=Direction.DOWN)]
+GAUGES = [
+    series("cart", Kind.POOL, unit="ratio"),
+    series("shop", Kind.CACHE, unit="ratio", direction=Direction.DOWN),
+    series("shop", Kind.SATURATION, metric="disk_write", unit="bytes/s"),
+]
 COUNTERS = [counter("cart", Kind.REQUESTS, direction=Direction.NONE), counter("cart", Kind.ERRORS)]
 BUCKETS = histogram("shop", (0.1, 0.5, None))
 DEFS = [*GAUGES, *COUNTERS, *BUCKETS]
@@ -25,22 +29,26 @@ Item = tuple[int, SeriesDef, int, float] | int  # a row: source partition, serie
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[Item]:
-    """Some 40 seconds of three services' series in two source partitions: levels that jump, restarts, absences, ticks, late rows."""
+    """Some 40 seconds of series in two source partitions: levels that jump, restarts, absences long enough to be forgotten, ticks."""
     items: list[Item] = []
     levels = draw(st.lists(st.sampled_from([0.1, 0.1, 0.1, 0.9]), min_size=5, max_size=5))
     totals = dict.fromkeys((one.id for one in DEFS), 0.0)
     away = draw(st.sets(st.integers(0, 39), max_size=12))
     restart = draw(st.integers(0, 60))
+    gone = draw(st.integers(0, 20))
+    back = gone + draw(st.sampled_from([0, 0, 12, 16]))
+    lag = draw(st.sampled_from([0, 0, 7_000]))  # of the second source, beyond QUICK's largest
     for i in range(40):
         level = levels[i // 8]
         if i == restart:
             totals = dict.fromkeys(totals, 0.0)
         for n, one in enumerate(DEFS):
             totals[one.id] += 30 * (level if one in COUNTERS[1:] else 1) * (n + 1)
-            if i in away and n % 2 == 0:
+            if (i in away and n % 2 == 0) or (gone <= i < back and n % 3 != 1):
                 continue
             value = level if one in GAUGES else totals[one.id]
-            items.append((n % 2, one, T0 + 1000 * i + 300 - draw(st.sampled_from([0, 0, 0, 700, 3000])), value))
+            late = draw(st.sampled_from([0, 0, 0, 700, 3000])) + (lag if n % 2 else 0)
+            items.append((n % 2, one, T0 + 1000 * i + 300 - late, value))
         if i % 5 == 0:
             items.append(T0 + 1000 * i)
     return items
@@ -78,17 +86,19 @@ def by_source(items: list[Item]) -> list[Item]:
     return found
 
 
-def without_tick_positions(records: list[Record]) -> list[bytes]:
-    return [output.value for output in outputs(records, QUICK) if b'"topic":"metrics"' in output.value]
+def told(log: Log) -> list[Anomaly | Health]:
+    """Say what detect says, but for where a tick stands in its log: that does depend on the number of batches before it."""
+    found = read(outputs(log.records, QUICK))
+    return [one.model_copy(update={"source": None}) if one.source.topic == SAMPLES.name else one for one in found]
 
 
 @QUICK_SETTINGS
 @given(histories(), st.lists(st.integers(0, 400), max_size=40))
 def test_however_batches_are_cut_the_outputs_are_the_same_record_for_record(items: list[Item], cuts: list[int]) -> None:
-    items = [item for item in by_source(items) if not isinstance(item, int)]
-    whole, cut = log_of(items, []), log_of(items, cuts)
-    assert outputs(cut.records, QUICK) == outputs(whole.records, QUICK)
-    assert outputs(log_of(items, list(range(500))).records, QUICK) == outputs(whole.records, QUICK)
+    items = by_source(items)
+    whole = told(log_of(items, []))
+    assert told(log_of(items, cuts)) == whole
+    assert told(log_of(items, list(range(500)))) == whole
 
 
 @QUICK_SETTINGS

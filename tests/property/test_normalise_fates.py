@@ -12,7 +12,7 @@ from schemas.samples import decode_batch
 from schemas.topics import DLQ
 from streams.harness.stage import Record
 from streams.normalise.core import Core, Taken
-from streams.normalise.times import parse_time
+from streams.normalise.times import Reach, parse_time
 
 NOW = 1_795_489_200_000
 RULES = [
@@ -56,7 +56,7 @@ def take(values: list[bytes | None], core: Core, first: int = 0) -> Taken:
     def record(index: int) -> Record:
         return Record("metrics", 0, first + index, NOW, None, values[index] or b"")
 
-    return core.take_samples(("metrics", 0), values, list(range(first, first + len(values))), [NOW] * len(values), record)
+    return core.take_samples(("metrics", 0), values, list(range(first, first + len(values))), [NOW] * len(values), record, Reach(NOW))
 
 
 def rows(taken: Taken) -> dict[int, tuple[int, int, float, int | None]]:
@@ -96,7 +96,7 @@ def test_what_a_message_becomes_does_not_depend_on_batches_or_the_cache(values: 
 def test_every_webhook_and_change_has_exactly_one_fate(values: list[bytes]) -> None:
     core = Core(MAPPING, 4, 4)
     records = [Record("x", 0, offset, NOW, None, value) for offset, value in enumerate(values)]
-    for taken in (core.take_alerts(records), core.take_changes(records)):
+    for taken in (core.take_alerts(records, Reach(NOW)), core.take_changes(records, Reach(NOW))):
         assert taken.accepted + len(taken.refused) == len(values)
         assert sum(output.topic == DLQ.name for output in taken.outputs) == len(taken.refused)
 

@@ -8,15 +8,18 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from models.detection.state import DetectState
 from schemas.base import canonical
 from schemas.config.detect import DetectConfig
 from schemas.kinds import Direction, Kind, MetricType
 from schemas.samples import (
     BATCH_HEADER,
     BatchSource,
+    Heartbeat,
     SampleBatch,
     SeriesDef,
     encode_batch,
+    encode_heartbeat,
     encode_series,
     encode_source,
     headers,
@@ -95,12 +98,27 @@ class Log:
         now = max(row[1] for row in rows) if now is None else now
         return self._append(encode_batch(columns), (*headers("samples"), (BATCH_HEADER, encode_source(source))), now)
 
+    def heartbeat(self, at: int, partition: int = 0, now: int | None = None) -> Log:
+        """Append the word that a source partition has come so far, with a record that has no row here."""
+        offset = self._offsets.get(partition, 0)
+        self._offsets[partition] = offset + 1
+        return self._append(encode_heartbeat(Heartbeat("metrics", partition, offset, at)), headers("heartbeat"), at if now is None else now)
+
     def tick(self, at: int) -> Log:
         return self._append(canonical(Tick(at=at)), headers("tick"), at)
 
     def _append(self, value: bytes, head: tuple[tuple[str, bytes], ...], now: int) -> Log:
         self.records.append(Record(SAMPLES.name, 0, len(self.records), now, None, value, head))
         return self
+
+
+def fold(log: Log, config: DetectConfig = CONFIG) -> DetectState:
+    """Return the state after these records."""
+    one = stage(config)
+    state = one.restore(None)
+    for record in log.records:
+        one.apply(state, record, record.timestamp)
+    return state
 
 
 def outputs(records: Iterable[Record], config: DetectConfig = CONFIG) -> list[Output]:

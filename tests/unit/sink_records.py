@@ -20,11 +20,15 @@ from schemas.approvals import (
     Digests,
     Explanation,
     Hypothesis,
+    PolicyInForce,
     Proposal,
     ProposalReason,
     UndoRequest,
+    Withdrawal,
+    WithdrawalReason,
 )
-from schemas.base import Position, canonical
+from schemas.base import Position, canonical, digest
+from schemas.config.policy import Policy
 from schemas.incidents import Feedback, Incident, IncidentPhase, Suspect
 from schemas.kinds import ActionName, Cause, Direction, Kind, Mode, Severity, Verdict
 from schemas.outcomes import Delivery, MetricVerdict, Notice, NoticeKind, Outcome
@@ -250,6 +254,10 @@ def whole_loop() -> Log:
     log.append(ACTIONS, refused())
     log.append(APPROVALS, UndoRequest(id="und-1", action="act-1", **names, reason="worse", at=T0))
     log.append(OUTCOMES, outcome())
-    log.append(INCIDENTS, incident(3, IncidentPhase.RESOLVED))
+    content = Policy().model_dump(mode="json")
+    log.append(APPROVALS, PolicyInForce(id="pol-1", digest=digest(content), content=content, at=T0))
+    over = log.append(INCIDENTS, incident(3, IncidentPhase.RESOLVED))
+    ended = Position(topic=over.topic, partition=0, offset=over.offset)
+    log.append(APPROVALS, Withdrawal(id="wdr-1", incident="inc-1", reason=WithdrawalReason.RESOLVED, at=T0, source=ended))
     log.append(INCIDENTS, Feedback(id="fbk-1", incident="inc-1", subject="ada", at=T0 + 70_000, confirmed_service="inventory"))
     return log

@@ -1,7 +1,7 @@
 """admit: an announced approval becomes one grant; one live action a target; a budget; undo only of what may be undone."""
 
 from models.admission import Admission
-from schemas.actions import Finished, FinishStatus, Grant, RefusalReason, Refused
+from schemas.actions import Finished, FinishStatus, Grant, Preconditions, RefusalReason, Refused, Seen, Started
 from schemas.approvals import Decision, UndoRequest
 from schemas.base import derive_id
 from schemas.config.policy import Budget, Lease, Policy
@@ -24,7 +24,13 @@ def approve(world: World, incident: str, *, mode: Mode = Mode.LIVE, **changes: o
     world.settle()
 
 
-def end(world: World, grant: Grant, status: FinishStatus = FinishStatus.SUCCEEDED) -> None:
+def begin(world: World, grant: Grant) -> None:
+    told = {"action": grant.id, "proposal": grant.proposal, "incident": grant.incident, "mode": grant.mode, "spec": grant.spec}
+    world.logs.write(APPROVALS, Started(id=derive_id("sta", grant.id), epoch=0, seen=Seen(), at=world.logs.now, **told))
+    world.settle()
+
+
+def end(world: World, grant: Grant, status: FinishStatus = FinishStatus.SUCCEEDED, after: dict | None = None) -> None:
     world.logs.write(
         ACTIONS,
         Finished(
@@ -35,6 +41,7 @@ def end(world: World, grant: Grant, status: FinishStatus = FinishStatus.SUCCEEDE
             mode=grant.mode,
             spec=grant.spec,
             status=status,
+            after=after or {},
             epoch=0,
             at=world.logs.now,
         ),
@@ -187,3 +194,85 @@ def test_an_undo_of_nothing_known_changes_nothing() -> None:
     world.settle()
     assert world.logs.events(ACTIONS) == []
     assert world.stages["admit"].state.known == Admission().known
+
+
+def test_an_undo_is_granted_for_the_target_as_its_action_left_it() -> None:
+    for after, workers in (({"workers": 3}, 3), ({}, 4)):
+        world = World()
+        approve(world, "inc-1")
+        end(world, grants(world)[0], after=after)
+        world.logs.write(APPROVALS, undo_of(grants(world)[0]))
+        world.settle()
+        assert grants(world)[1].preconditions == Preconditions(workers=workers)
+
+
+PATIENT = Policy(lease=Lease(hold_s=60, wait_s=600))
+LAPSE_S = 60 + 2 * 5 + 20  # the lease, twice the allowed skew, and the time for a report
+
+
+def test_a_grant_that_execute_never_saw_gives_its_target_back() -> None:
+    world = World(PATIENT)
+    approve(world, "inc-1")
+    approve(world, "inc-2")
+    world.tick(LAPSE_S)
+    assert [grant.incident for grant in grants(world)] == ["inc-1"]
+    world.tick(1)
+    assert [grant.incident for grant in grants(world)] == ["inc-1", "inc-2"]
+    assert refusals(world) == []
+
+
+def test_a_grant_that_was_begun_keeps_its_target_however_long_it_takes() -> None:
+    world = World(PATIENT)
+    approve(world, "inc-1")
+    approve(world, "inc-2")
+    begin(world, grants(world)[0])
+    world.tick(LAPSE_S + 200)
+    assert [grant.incident for grant in grants(world)] == ["inc-1"]
+
+
+def test_a_start_that_is_reported_late_takes_the_target_back_and_its_end_counts() -> None:
+    world = World(PATIENT)
+    approve(world, "inc-1")
+    (grant,) = grants(world)
+    world.tick(LAPSE_S + 1)
+    assert world.stages["admit"].state.leases == {}
+    begin(world, grant)
+    approve(world, "inc-2")
+    assert [grant.incident for grant in grants(world)] == ["inc-1"]
+    end(world, grant)
+    assert [grant.incident for grant in grants(world)] == ["inc-1", "inc-2"]
+    world.logs.write(APPROVALS, undo_of(grant))
+    world.settle()
+    assert "undo" in {held.grant.undo_of and "undo" for held in world.stages["admit"].state.waiting}
+
+
+def test_a_late_start_does_not_take_a_target_from_who_has_it_now() -> None:
+    world = World(PATIENT)
+    approve(world, "inc-1")
+    approve(world, "inc-2")
+    world.tick(LAPSE_S + 1)
+    first, second = grants(world)
+    begin(world, first)
+    assert world.stages["admit"].state.leases == {"orders": second.id}
+    end(world, first)
+    assert world.stages["admit"].state.leases == {"orders": second.id}
+
+
+def test_a_start_of_what_was_not_granted_holds_nothing() -> None:
+    world = World(PATIENT)
+    approve(world, "inc-1")
+    approve(world, "inc-2")
+    waiting = world.stages["admit"].state.waiting[0].grant
+    begin(world, waiting)
+    end(world, grants(world)[0])
+    assert [grant.incident for grant in grants(world)] == ["inc-1", "inc-2"]
+    approve(world, "inc-3")
+    world.tick(LAPSE_S + 1)
+    assert [grant.incident for grant in grants(world)] == ["inc-1", "inc-2", "inc-3"], "nor does it count as begun once it is granted"
+
+
+def test_a_dry_run_that_execute_never_saw_is_not_kept_as_under_way() -> None:
+    world = World(PATIENT)
+    approve(world, "inc-1", mode=Mode.DRY_RUN)
+    world.tick(LAPSE_S + 1)
+    assert [known.status for known in world.stages["admit"].state.known.values()] == ["lapsed"]

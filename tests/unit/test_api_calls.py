@@ -4,10 +4,13 @@ import asyncio
 
 import httpx2
 import pytest
+from prometheus_client import REGISTRY
 
+from api import read_model
 from api.client import ApiClient, ApiError
 from api.read_model import Kept, action_id
 from api.server import operators
+from models import calibration
 from schemas import topics
 from schemas.actions import Epoch, Finished, FinishStatus, Grant, Preconditions, RefusalReason, Refused, Seen, Started
 from schemas.approvals import Arming, Explanation
@@ -249,6 +252,54 @@ async def test_a_refused_action_says_why(world):
     assert (answer["status"], answer["detail"]) == ("refused", "not_armed")
 
 
+async def test_an_action_that_admit_refuses_to_grant_is_refused_and_its_incident_is_open_again(world):
+    answer = await post(world, "/api/v1/approvals/prp-1/approve", approval("alice", "live"))
+    action = answer.json()["action"]
+    found = proposal()
+    refusal = Refused(
+        id="ref-1",
+        action=action,
+        proposal="prp-1",
+        incident="inc-1",
+        mode=Mode.LIVE,
+        spec=found.chosen.spec,
+        reason=RefusalReason.BUDGET_EXHAUSTED,
+        detail="0 live actions an hour",
+        seen=Seen(),
+        at=NOW + 1,
+    )
+    for _ in range(2):
+        world.put(topics.ACTIONS, action, refusal)
+    told = (await post(world, f"/api/v1/actions/{action}/execute")).json()
+    assert (told["status"], told["detail"]) == ("refused", "budget_exhausted 0 live actions an hour")
+    assert (told["incident_status"], told["granted_at"], told["ended_at"]) == ("open", None, NOW + 1)
+    shown = (await get(world, "/api/v1/incidents/inc-1")).json()
+    assert shown["summary"]["status"] == "open"
+    assert [one["status"] for one in shown["proposals"][0]["actions"]] == ["refused"]
+
+
+async def test_an_undo_is_its_own_action_and_ends_with_its_incident_open(world):
+    await post(world, "/api/v1/approvals/prp-1/approve", approval("alice", "live"))
+    granted = grant(world)
+    epoch = world.put(topics.ACTIONS, "epoch", Epoch(id="epo-1", owner="a", at=NOW)).offset
+    world.put(topics.ACTIONS, granted.id, about(granted, Finished, epoch=epoch, status=FinishStatus.SUCCEEDED))
+    world.put(topics.OUTCOMES, granted.id, outcome(granted.id, verdict=Verdict.WORSE, correct=0))
+    undo = granted.model_copy(update={"id": "act-undo", "undo_of": granted.id})
+
+    async def state(action):
+        told = (await post(world, f"/api/v1/actions/{action}/execute")).json()
+        return told["id"], told["undo_of"], told["status"], told["incident_status"]
+
+    assert (await post(world, "/api/v1/actions/act-undo/execute")).status_code == 404
+    world.put(topics.ACTIONS, "act-undo", undo)
+    assert await state("act-undo") == ("act-undo", granted.id, "granted", "acting")
+    ended = about(undo, Finished, epoch=epoch, status=FinishStatus.SUCCEEDED, undo_of=granted.id)
+    world.put(topics.ACTIONS, "act-undo", ended)
+    assert await state("act-undo") == ("act-undo", granted.id, "succeeded", "open")
+    assert await state(granted.id) == (granted.id, None, "succeeded", "open")
+    assert (await get(world, "/api/v1/incidents/inc-1")).json()["summary"]["status"] == "open"
+
+
 async def test_the_words_of_an_older_owner_do_not_count(world):
     await post(world, "/api/v1/approvals/prp-1/approve", approval("alice", "live"))
     granted = grant(world)
@@ -307,10 +358,34 @@ def test_a_table_keeps_its_cap():
     assert list(table) == [7, 8, 9]
 
 
+def test_what_the_folds_of_the_read_model_drop_is_counted(world, monkeypatch):
+    def dropped(table):
+        return REGISTRY.get_sample_value("airra_api_evictions_total", {"table": table}) or 0.0
+
+    tables = ("proposals_of_one", "actions_of_one", "incidents", "actions", "calibration")
+    before = {table: dropped(table) for table in tables}
+    monkeypatch.setattr(read_model, "OF_ONE", 2)
+    monkeypatch.setattr(calibration, "KEPT", 1)
+    world.model.log.max_open, world.model.incidents.capacity = 2, 1
+    first = grant(world)
+    for number in range(2, 5):
+        world.propose(f"prp-{number}")
+        world.put(topics.ACTIONS, "a", first.model_copy(update={"id": f"act-{number}"}))
+        world.put(topics.OUTCOMES, "a", outcome(f"act-{number}"))
+        world.open_incident(f"inc-{number}")
+    assert {table: dropped(table) - before[table] for table in tables} == {
+        "proposals_of_one": 2,
+        "actions_of_one": 2,
+        "incidents": 3,
+        "actions": 2,
+        "calibration": 2,
+    }
+
+
 def test_operators_are_read_from_pairs_and_a_wrong_one_is_named_without_its_token():
     assert operators(" alice:t1 , bob:t2,") == {"t1": "alice", "t2": "bob"}
     assert operators("") == {}
-    for wrong in ("alice", "alice:", ":secret", "a:same,b:same"):
+    for wrong in ("alice", "alice:", ":secret", "a:same,b:same", "policy:secret", "b:t, Clock :secret"):
         with pytest.raises(ValueError) as error:
             operators(wrong)
         assert "secret" not in str(error.value)

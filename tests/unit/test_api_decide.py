@@ -6,8 +6,10 @@ import pytest
 
 from api.decide import DECISIONS
 from schemas import topics
-from schemas.approvals import Command, Decision, DecisionOutcome
+from schemas.approvals import Command, Decision, DecisionOutcome, Withdrawal
+from schemas.base import Position
 from schemas.kinds import Mode
+from streams.harness.emit import emit
 from streams.harness.errors import Fatal, Retryable
 from tests.api_world import ALICE, BOB, NOW, World, approval, proposal
 
@@ -162,6 +164,38 @@ async def test_a_superseded_proposal_names_the_newer_one(world):
     world.propose("prp-2")
     answer = await post(world, APPROVE, approval("alice"))
     assert (answer.status_code, answer.json()["error"], answer.json()["newer"]) == (409, "superseded", "prp-2")
+
+
+@pytest.mark.parametrize(("reason", "why"), [("resolved", "is resolved"), ("acting", "acted on")])
+async def test_a_withdrawn_proposal_is_gone_and_says_why(world, reason, why):
+    source = Position(topic="airra.incidents.v1", partition=0, offset=3)
+    world.put(topics.APPROVALS, "inc-1", Withdrawal(id="wdr-1", incident="inc-1", reason=reason, at=NOW, source=source))
+    answer = await post(world, APPROVE, approval("alice"))
+    assert (answer.status_code, answer.json()["error"], answer.json()["outcome"]) == (410, "withdrawn", "withdrawn")
+    assert why in answer.json()["detail"]
+    async with world.client(ALICE) as client:
+        assert (await client.get("/api/v1/approvals/pending")).json()["items"] == []
+
+
+async def test_a_withdrawal_on_the_way_is_told_too(world):
+    source = Position(topic="airra.incidents.v1", partition=0, offset=3)
+
+    async def first(outputs):
+        world.approvals.append(
+            emit(topics.APPROVALS, "inc-1", Withdrawal(id="wdr-1", incident="inc-1", reason="resolved", at=NOW, source=source)), NOW
+        )
+        return await World.append(world, outputs)
+
+    object.__setattr__(world.app.state.deps, "append", first)
+    answer = await post(world, APPROVE, approval("alice"))
+    assert (answer.status_code, answer.json()["error"]) == (410, "withdrawn")
+
+
+async def test_a_token_of_a_name_that_airra_decides_under_decides_nothing():
+    world = World(tokens={ALICE: "policy"})
+    world.propose()
+    answer = await post(world, APPROVE, approval("policy"))
+    assert (answer.status_code, answer.json()["error"]) == (403, "not_a_person")
 
 
 async def test_an_abstention_cannot_be_approved():

@@ -2,22 +2,26 @@
 
 import pytest
 
-from models.approvals import ApprovalBook, CommandFate, armed, decision_of, fold, in_force, pending, verdict_on
-from schemas.approvals import CommandVerb, Decision, DecisionOutcome, Explanation, Proposal
+from models.approvals import ApprovalBook, CommandFate, armed, decision_of, fold, in_force, pending, restore, snapshot, verdict_on
+from models.approvals import case as caps
+from schemas.approvals import CommandVerb, Decision, DecisionOutcome, Explanation, Proposal, Withdrawal, WithdrawalReason
 from schemas.base import Position
 from schemas.config.policy import Policy, Rule, Ruling
-from schemas.kinds import ActionName, Criticality, Mode
-from schemas.outcomes import NoticeKind
+from schemas.kinds import ActionName, Criticality, Mode, Severity
+from schemas.outcomes import Notice, NoticeKind
 from schemas.signals import Tick
-from tests.acting_world import CLUSTER, T0, World, arming, command, proposal
+from tests.acting_world import APPROVALS, CLUSTER, NOTICES, T0, World, arming, command, proposal
+from tests.acting_world import in_force as on_the_log
 
 
 class Log:
-    """Folds one event after another."""
+    """Folds one event after another; a policy is its first."""
 
     def __init__(self, policy: Policy | None = None) -> None:
-        self.book = ApprovalBook(policy=policy or Policy())
+        self.book = ApprovalBook()
         self.offset = 0
+        if policy is not None:
+            self.take(on_the_log(policy))
 
     def take(self, event: object, now: int = T0) -> list[Decision]:
         self.offset += 1
@@ -28,6 +32,8 @@ class Log:
         return decision.outcome if decision else None
 
 
+DRY = Policy(rules=(Rule(decide=Ruling.AUTOMATIC, mode=Mode.DRY_RUN),))
+FORBIDDING = Policy(rules=(Rule(decide=Ruling.FORBIDDEN),))
 AUTOMATIC = Policy(rules=(Rule(decide=Ruling.AUTOMATIC, mode=Mode.LIVE),))
 
 
@@ -243,10 +249,218 @@ def test_what_is_decided_is_bounded_and_an_old_proposal_repeated_is_not_decided_
     for number in range(1, 520):
         of = proposal(f"inc-{number}", expires_at=T0 + 10)
         log.take(of, T0 + number)
-    assert len(log.book.cases) <= 500
+    assert len(log.book.cases) <= caps.MAX_CASES
     assert log.book.evicted >= 20
-    (decision,) = log.take(first, T0 + 1000)
-    assert decision.outcome is DecisionOutcome.EXPIRED
+    assert log.take(first, T0 + 1000) == []
+
+
+def test_the_cap_holds_where_nothing_has_expired_and_a_forgotten_decision_stands() -> None:
+    log = Log()
+    first = proposal("inc-0")
+    log.take(first)
+    log.take(command(first))
+    for number in range(1, 1500):
+        log.take(proposal(f"inc-{number}"), T0 + number)
+        assert len(log.book.cases) <= caps.MAX_CASES
+    assert len(pending(log.book)) == caps.MAX_PENDING
+    log.book = restore(snapshot(log.book))
+    assert log.take(first, T0 + 2000) == []
+    late = command(first, subject="bob")
+    assert log.take(late, T0 + 2001) == []
+    assert verdict_on(log.book, late.id).fate is CommandFate.UNKNOWN_PROPOSAL
+
+
+def test_what_was_forgotten_altogether_is_at_most_expired(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.approvals.decide.MAX_CASES", 4)
+    monkeypatch.setattr("models.approvals.decide.MAX_FORGOTTEN", 3)
+    log, first = Log(AUTOMATIC), proposal("inc-0")
+    log.take(first)
+    for number in range(1, 20):
+        log.take(proposal(f"inc-{number}", expires_at=first.expires_at + number), T0 + number)
+    assert (len(log.book.cases), len(log.book.forgotten)) == (4, 3)
+    assert [decision.outcome for decision in log.take(first, T0 + 100)] == [DecisionOutcome.EXPIRED]
+
+
+def test_the_proposal_decided_last_is_forgotten_last_however_old_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An approval that is not announced yet must find its case."""
+    monkeypatch.setattr("models.approvals.decide.MAX_CASES", 3)
+    log, old = Log(), proposal("inc-0")
+    log.take(old)
+    for number in (1, 2):
+        of = proposal(f"inc-{number}")
+        log.take(of)
+        log.take(command(of, CommandVerb.REJECT))
+    (decision,) = log.take(command(old))
+    log.take(proposal("inc-3"))
+    log.take(decision)
+    assert log.book.cases[old.id].announced
+
+
+@pytest.mark.parametrize("name", ["policy", "clock", " Policy"])
+@pytest.mark.parametrize("verb", list(CommandVerb))
+def test_nobody_decides_under_a_name_of_airras_own(name: str, verb: CommandVerb) -> None:
+    log, of = Log(), proposal()
+    log.take(of)
+    word = command(of, verb, subject=name)
+    assert log.take(word) == []
+    assert verdict_on(log.book, word.id).fate is CommandFate.NOT_A_PERSON
+    assert len(pending(log.book)) == 1
+
+
+def withdrawal(incident: str = "inc-1", reason: WithdrawalReason = WithdrawalReason.RESOLVED) -> Withdrawal:
+    return Withdrawal(id=f"wdr-{incident}", incident=incident, reason=reason, at=T0, source=Position(topic="i", partition=0, offset=9))
+
+
+def test_a_withdrawal_closes_what_is_undecided_and_leaves_what_is_decided() -> None:
+    log, of, other = Log(), proposal(), proposal("inc-2")
+    log.take(of)
+    log.take(other)
+    log.take(command(other))
+    (decision,) = log.take(withdrawal())
+    assert (decision.proposal, decision.outcome, decision.subject, decision.reason) == (of.id, "withdrawn", "clock", "resolved")
+    late = command(of)
+    assert log.take(late) == []
+    assert verdict_on(log.book, late.id).fate is CommandFate.WITHDRAWN
+    assert log.take(withdrawal("inc-2")) == []
+    assert log.outcome(other) is DecisionOutcome.APPROVED
+
+
+def test_what_a_zombie_proposes_for_an_incident_that_is_over_is_withdrawn_at_once() -> None:
+    log, of = Log(AUTOMATIC), proposal()
+    log.take(withdrawal())
+    assert [decision.outcome for decision in log.take(of)] == [DecisionOutcome.WITHDRAWN]
+
+
+def test_before_the_first_policy_on_the_log_a_human_decides_and_the_readers_own_file_says_nothing() -> None:
+    log, of = Log(), proposal()
+    log.book.policy = AUTOMATIC
+    assert log.take(of) == []
+    assert len(pending(log.book)) == 1
+
+
+def test_another_policy_rules_what_comes_after_it_and_leaves_what_was_decided() -> None:
+    """The whole log read again, by whoever and under whichever configuration, gives the same history."""
+    log, rejected, automatic = Log(Policy()), proposal(), proposal("inc-2")
+    log.take(rejected)
+    log.take(command(rejected, CommandVerb.REJECT))
+    log.take(on_the_log(AUTOMATIC, "2"))
+    log.take(automatic)
+    assert (log.outcome(rejected), log.outcome(automatic)) == (DecisionOutcome.REJECTED, DecisionOutcome.APPROVED)
+    assert decision_of(log.book, rejected.id).subject == "ann"
+
+
+def test_an_old_policy_repeated_does_not_come_into_force_again() -> None:
+    log, of = Log(AUTOMATIC), proposal()
+    log.take(on_the_log(Policy(), "2"))
+    log.take(on_the_log(AUTOMATIC))
+    assert log.take(of) == []
+
+
+def test_a_stricter_policy_rules_what_is_undecided_again_and_a_looser_one_does_not() -> None:
+    log, of = Log(in_force(AUTOMATIC, llm_timeout_s=20)), proposal()
+    log.take(of)
+    log.take(on_the_log(Policy(), "2"))
+    assert log.take(Tick(at=0), T0 + 60_000) == [], "policy no longer approves by itself"
+    log.take(on_the_log(AUTOMATIC, "3"))
+    assert log.take(explanation(of)) == []
+    (decision,) = log.take(on_the_log(FORBIDDING, "4"))
+    assert (decision.outcome, decision.subject) == (DecisionOutcome.FORBIDDEN, "policy")
+
+
+def test_a_policy_that_this_reader_does_not_understand_forbids_everything() -> None:
+    log, of = Log(), proposal()
+    log.take(on_the_log(AUTOMATIC).model_copy(update={"content": {"rules": [{"decide": "by_lot"}]}}))
+    assert [decision.outcome for decision in log.take(of)] == [DecisionOutcome.FORBIDDEN]
+
+
+def test_policy_tries_an_action_dry_once_an_incident_and_then_asks() -> None:
+    log, first, second = Log(DRY), proposal(version=2), proposal(version=3)
+    assert [(d.outcome, d.mode) for d in log.take(first)] == [(DecisionOutcome.APPROVED, Mode.DRY_RUN)]
+    assert log.take(second) == []
+    assert log.take(command(second))[0].mode is Mode.LIVE
+
+
+def policies(world: World) -> list[str]:
+    return [event.digest for event in world.logs.events(APPROVALS) if event.type == "policy"]
+
+
+def test_the_stage_puts_its_policy_on_the_log_once_and_again_only_when_it_is_another() -> None:
+    world = World(AUTOMATIC)
+    world.tick(5)
+    assert policies(world) == [on_the_log(AUTOMATIC).digest]
+    world.restart_approve(Policy())
+    world.tick(5)
+    world.restart_approve(Policy())
+    world.tick(5)
+    assert policies(world) == [on_the_log(AUTOMATIC).digest, on_the_log(Policy()).digest]
+
+
+def test_a_policy_on_its_way_is_not_said_again_not_even_after_a_crash() -> None:
+    world = World(AUTOMATIC)
+    approve = world.stages["approve"]
+    for _ in range(3):
+        world.logs.write(APPROVALS, Tick(at=T0))
+    approve.run(world.logs)
+    approve.crash()  # nothing was saved: the first tick says it again, under the same id
+    world.settle()
+    said = [event for event in world.logs.events(APPROVALS) if event.type == "policy"]
+    assert len({event.id for event in said}) == 1
+    world.tick(3)
+    assert len([event for event in world.logs.events(APPROVALS) if event.type == "policy"]) == len(said)
+    assert approve.state.saying == ""
+
+
+def test_a_restart_under_another_policy_leaves_history_as_it_was_for_every_reader() -> None:
+    world, of = World(), proposal()
+    world.tick()
+    world.logs.write(APPROVALS, of)
+    world.logs.write(APPROVALS, command(of, CommandVerb.REJECT))
+    world.settle()
+    world.restart_approve(AUTOMATIC)
+    world.tick(3)
+    reread = world.reread()
+    assert reread.cases[of.id].decision == world.stages["approve"].state.book.cases[of.id].decision
+    assert (reread.cases[of.id].decision.outcome, reread.cases[of.id].decision.subject) == (DecisionOutcome.REJECTED, "ann")
+    assert snapshot(reread) == snapshot(world.stages["approve"].state.book)
+    assert reread.in_force.policy == AUTOMATIC
+
+
+def told(world: World) -> list[tuple[NoticeKind, str]]:
+    return [(event.kind, event.title) for event in world.logs.events(NOTICES, Notice)]
+
+
+@pytest.mark.parametrize(
+    ("policy", "kinds"),
+    [(Policy(), [NoticeKind.APPROVAL_NEEDED]), (AUTOMATIC, []), (FORBIDDING, [NoticeKind.ESCALATED])],
+)
+def test_a_person_is_asked_only_for_what_is_left_to_a_person(policy: Policy, kinds: list[NoticeKind]) -> None:
+    world, of = World(policy), proposal(severity=Severity.CRITICAL)
+    world.tick(2)
+    world.logs.write(APPROVALS, of)
+    world.tick(3)
+    assert told(world) == [(kind, of.title) for kind in kinds]
+    assert all(event.severity is Severity.CRITICAL for event in world.logs.events(NOTICES, Notice))
+
+
+def test_a_person_is_asked_once_when_the_llm_disagrees_and_not_before() -> None:
+    world, of = World(in_force(AUTOMATIC, llm_timeout_s=20)), proposal()
+    world.tick(2)
+    world.logs.write(APPROVALS, of)
+    world.tick(3)
+    assert told(world) == []
+    world.logs.write(APPROVALS, explanation(of, agrees=False))
+    world.tick(3)
+    assert told(world) == [(NoticeKind.APPROVAL_NEEDED, of.title)]
+
+
+def test_nobody_is_paged_for_a_proposal_whose_incident_is_over() -> None:
+    world, of = World(), proposal(expires_at=T0 + 10_000)
+    world.tick()
+    world.logs.write(APPROVALS, of)
+    world.logs.write(APPROVALS, withdrawal())
+    world.tick(15)
+    assert [decision.outcome for decision in world.logs.events(APPROVALS, Decision)] == [DecisionOutcome.WITHDRAWN]
+    assert world.notices() == [NoticeKind.APPROVAL_NEEDED]
 
 
 def test_the_stage_writes_each_decision_once_and_tells_people_of_the_expired() -> None:
@@ -256,4 +470,4 @@ def test_the_stage_writes_each_decision_once_and_tells_people_of_the_expired() -
     world.tick(6)
     decisions = world.logs.events("airra.approvals.v1", Decision)
     assert [decision.outcome for decision in decisions] == [DecisionOutcome.EXPIRED]
-    assert world.notices() == [NoticeKind.ESCALATED]
+    assert world.notices() == [NoticeKind.APPROVAL_NEEDED, NoticeKind.ESCALATED]

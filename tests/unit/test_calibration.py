@@ -2,23 +2,29 @@
 
 import math
 import random
+from pathlib import Path
 
 import pytest
 
+from models import calibration
 from models.calibration import Calibration
 from schemas.base import Position
 from schemas.kinds import ActionName, Cause, Mode, Verdict
 from schemas.outcomes import Outcome
+from schemas.topics import OUTCOMES
+from streams.sink.batch import Batch
+from streams.sink.store import open_store
+from tests.unit.sink_records import Log
 
 
-def outcome(action: str, confidence: float, correct: int | None, version: int = 1) -> Outcome:
+def outcome(action: str, confidence: float, correct: int | None, version: int = 1, mode: Mode = Mode.LIVE) -> Outcome:
     return Outcome(
         id=f"out-{action}",
         version=version,
         action=action,
         proposal="prp",
         incident="inc",
-        mode=Mode.LIVE,
+        mode=mode,
         service="s",
         cause=Cause.MEMORY_LEAK,
         action_name=ActionName.RESTART,
@@ -72,3 +78,33 @@ def test_the_order_does_not_matter() -> None:
     for each in outcomes:
         other.take(each)
     assert one.brier.get() == pytest.approx(other.brier.get())
+
+
+def test_a_dry_run_is_no_pair_whatever_an_older_writer_said_of_it() -> None:
+    found = Calibration()
+    found.take(outcome("a", 0.9, 1, mode=Mode.DRY_RUN))
+    found.take(outcome("a", 0.9, 0, version=2, mode=Mode.DRY_RUN))
+    assert found.pairs == 0
+
+
+def test_nor_is_it_one_in_the_store(tmp_path: Path) -> None:
+    store, log, batch = open_store("", "", tmp_path), Log(), Batch()
+    try:
+        store.migrate()
+        log.append(OUTCOMES, outcome("a", 0.9, 1))
+        log.append(OUTCOMES, outcome("b", 0.9, 1, mode=Mode.DRY_RUN))
+        for record in log.records:
+            batch.add(record)
+        batch.write(store)
+        assert store.client.query("SELECT action FROM calibration_pairs").result_rows == [("a",)]
+        assert store.client.query("SELECT pairs FROM calibration_ece").result_rows == [(1,)]
+    finally:
+        store.close()
+
+
+def test_pairs_above_the_cap_stay_counted_and_their_going_is_counted_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibration, "KEPT", 3)
+    found = Calibration()
+    for number in range(5):
+        found.take(outcome(str(number), 0.9, 1))
+    assert (len(found.kept), found.pairs, found.evicted) == (3, 5, 2)

@@ -212,3 +212,67 @@ def test_a_notification_overtaken_by_less_than_the_lateness_still_counts_in_its_
         (AlertReason.FIRST, 1, 340 * S),
         (AlertReason.REPEATED, 2, 0),
     ]
+
+
+YEAR = 365 * 86_400 * S
+
+
+def fate(name: str) -> float:
+    return dedup.EVENTS.labels(name)._value.get()
+
+
+def test_one_alert_from_the_future_leaves_deduplication_of_the_others_as_it_was() -> None:
+    log = Log()
+    log.feed(notification(0, 0))
+    clamped = fate("clamped")
+
+    ahead = log.add(notification(YEAR, 1, name="BAD"), now=T0 + 10 * S)
+    assert [(alert.name, alert.reason, alert.first) for alert in ahead] == [("BAD", AlertReason.FIRST, T0 + 10 * S)]
+    assert log.state.watermark < T0
+    assert fate("clamped") == clamped + 1
+    assert told(log.feed(notification(20 * S, 2), notification(40 * S, 3))) == [(AlertReason.REPEATED, 3, True)]
+
+
+def test_what_came_from_the_future_and_is_repeated_by_a_crash_is_a_repeat() -> None:
+    log = Log()
+    log.add(notification(YEAR, 0), now=T0)
+    before = snapshot(log.state)
+
+    assert log.add(notification(YEAR, 0), now=T0 + 60 * S) == []
+    assert snapshot(log.state) == before
+
+
+def test_a_clock_a_little_ahead_is_believed() -> None:
+    log = Log()
+    assert log.add(notification(5 * S, 0), now=T0)[0].first == T0 + 5 * S
+
+
+def test_alerts_of_a_raw_topic_made_anew_are_told_at_once() -> None:
+    log = Log()
+    log.feed(notification(0, 5_000))
+    restarted = dedup.RESTARTED._value.get()
+
+    alerts = log.feed(notification(40 * S, 0), notification(41 * S, 1, name="B"))
+    assert [(alert.name, alert.reason) for alert in alerts] == [("A", AlertReason.REPEATED), ("B", AlertReason.FIRST)]
+    assert dedup.RESTARTED._value.get() == restarted + 1
+    assert log.feed(notification(40 * S, 0), notification(41 * S, 1, name="B")) == []
+
+
+def test_marks_are_bounded_and_the_longest_unheard_source_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dedup, "MARKS", 3)
+    log = Log()
+    evicted = dedup.EVICTED_MARKS._value.get()
+    log.feed(
+        *(notification(at * S, 0, partition=at) for at in range(3)),
+        notification(4 * S, 1, partition=0),
+        notification(5 * S, 0, partition=9),
+    )
+
+    assert list(log.state.marks) == ["alerts/2", "alerts/0", "alerts/9"]
+    assert dedup.EVICTED_MARKS._value.get() == evicted + 1
+    assert list(restore(snapshot(log.state)).marks) == list(log.state.marks)
+
+
+def test_crafted_labels_are_another_alert() -> None:
+    assert fingerprint("s", "A", {"x": "1\x1fy\x1e2"}) != fingerprint("s", "A", {"x": "1", "y": "2"})
+    assert fingerprint("s", "A\x1fx\x1e1", {}) != fingerprint("s", "A", {"x": "1"})

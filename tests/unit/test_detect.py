@@ -68,10 +68,11 @@ def test_a_recovery_closes_the_same_anomaly() -> None:
     assert len(anomalies(log)) == 2 + len(phases(log, Phase.CONTINUED))
 
 
-def test_after_the_release_a_lasting_level_becomes_the_baseline() -> None:
-    pools = CONFIG.kinds[Kind.POOL].model_copy(update={"release_s": 60})
-    config = CONFIG.model_copy(update={"kinds": {**CONFIG.kinds, Kind.POOL: pools}, "history_s": 60})
-    log = each_second(600, lambda i: [(POOL, pool(0.9 if i >= 60 else 0.1, i))], POOL)
+def test_after_the_release_a_lasting_level_of_context_becomes_the_baseline() -> None:
+    context = series("cart", Kind.OTHER, direction=Direction.UP)
+    others = CONFIG.kinds[Kind.OTHER].model_copy(update={"release_s": 60})
+    config = CONFIG.model_copy(update={"kinds": {**CONFIG.kinds, Kind.OTHER: others}, "history_s": 60})
+    log = each_second(600, lambda i: [(context, pool(0.9 if i >= 60 else 0.1, i))], context)
     (closed,) = phases(log, Phase.CLOSED, config)
     assert seconds(closed.at) > 180
 
@@ -321,7 +322,7 @@ def test_one_series_alone_is_judged_alike() -> None:
         ((("airra.type", b"tick"),), b'{"type":"tick"}'),
     ],
 )
-def test_what_is_none_of_the_three_types_is_poison(header: tuple[tuple[str, bytes], ...], value: bytes) -> None:
+def test_what_is_none_of_the_four_types_is_poison(header: tuple[tuple[str, bytes], ...], value: bytes) -> None:
     one = stage(CONFIG)
     with pytest.raises(Poison):
         one.apply(one.restore(None), Record("airra.samples.v1", 0, 0, T0, None, value, header), T0)

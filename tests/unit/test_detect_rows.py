@@ -12,12 +12,14 @@ from models.detection.judge import slots_for
 from models.detection.series.quantile import quantile
 from models.detection.sources import Sources
 from models.detection.state import restore, snapshot
+from schemas.base import Position
 from schemas.config.detect import DetectConfig
 from schemas.kinds import Direction, Kind
 from schemas.samples import BATCH_HEADER, decode_batch, decode_series, decode_source
 from schemas.signals import Health, Phase
 from tests.unit.detect_feed import CONFIG, T0, Log, anomalies, each_second, histogram, phases, read, series, signals
 
+HERE = Position(topic="airra.samples.v1", partition=0, offset=0)
 A = series("cart", Kind.POOL, unit="ratio")
 B = series("shop", Kind.POOL, unit="ratio")
 
@@ -29,7 +31,7 @@ def fates(log: Log, config: DetectConfig = CONFIG) -> tuple[Counter[str], Detect
     for record in log.records:
         kind = record.header("airra.type")
         if kind == b"series":
-            found += detector.define(decode_series(record.value)).fates
+            found += detector.define(decode_series(record.value), HERE).fates
         elif kind == b"samples":
             found += detector.take(decode_batch(record.value), decode_source(record.header(BATCH_HEADER)), record.timestamp).fates
     return found, detector
@@ -108,39 +110,13 @@ def test_too_many_waiting_rows_close_the_oldest_windows() -> None:
     assert found["late"] == 0
 
 
-def test_the_longest_silent_series_make_room_and_are_counted() -> None:
-    config = CONFIG.model_copy(update={"max_series": 20})
-    many = [series("cart", Kind.POOL, unit="ratio", instance=f"i:{n:02}") for n in range(30)]
-    detector = Detector(restore(None, config), config)
-    log = Log().define(*many[:20]).rows([(one, T0 + 1000 * i, 0.1) for i in range(5) for one in many[:20] if i < 3 or one is not many[7]])
-    evicted = 0
-    for record in log.records:
-        if record.header("airra.type") == b"series":
-            evicted += detector.define(decode_series(record.value)).evicted
-        else:
-            detector.take(decode_batch(record.value), decode_source(record.header(BATCH_HEADER)), record.timestamp)
-    assert evicted == 0
-    assert detector.define(many[20:22]).evicted == 3  # new ones have not been heard yet: they go first if nothing else is silent
-    assert detector.state.registry.raws.count == 19
-
-
-def test_a_series_silent_for_very_long_is_forgotten_and_its_anomaly_closed() -> None:
-    config = CONFIG.model_copy(update={"forget_s": 60.0, "health_s": 60.0, "health_watched_s": 60.0})
-    log = each_second(200, lambda i: [(B, 0.1), *([(A, 0.1)] if i < 40 else [])], A, B)
-    opened, closed = phases(log, Phase.OPENED, config), phases(log, Phase.CLOSED, config)
-    assert [one.anomaly for one in opened] == [one.anomaly for one in closed]
-    _, detector = fates(log, config)
-    assert detector.state.registry.slots.count == 1
-    assert (closed[0].at - opened[0].opened_at) // 1000 in range(59, 63)
-
-
 def test_a_changed_definition_replaces_the_old_one_and_a_repeated_one_changes_nothing() -> None:
     detector = Detector(restore(None, CONFIG), CONFIG)
-    detector.define([A, B, *histogram("cart", (0.1, 1.0, None))])
+    detector.define([A, B, *histogram("cart", (0.1, 1.0, None))], HERE)
     before = snapshot(detector.state)
-    detector.define([A, *histogram("cart", (0.1, 1.0, None))])
+    detector.define([A, *histogram("cart", (0.1, 1.0, None))], HERE)
     assert snapshot(detector.state) == before
-    detector.define([series("cart", Kind.SATURATION, metric=A.metric)])
+    detector.define([series("cart", Kind.SATURATION, metric=A.metric)], HERE)
     assert {meta.kind for meta in detector.state.registry.metas.values() if meta.metric == A.metric and meta.service == "cart"} == {
         Kind.SATURATION
     }
@@ -192,6 +168,10 @@ def test_a_configuration_without_a_kind_or_with_a_misspelt_one_is_refused() -> N
     for wrong in ({**good, "kinds": {"latency": {}}}, {**good, "sigmas": 3}, {**good, "min_history": 100}, {**good, "health_s": 2.5}):
         with pytest.raises(ValueError, match=r"kinds lacks|Extra|min_history|multiples"):
             DetectConfig.model_validate(wrong)
+    with pytest.raises(ValueError, match="health_s is a multiple of health_watched_s"):
+        DetectConfig.model_validate({**good, "health_s": 10, "health_watched_s": 4})
+    with pytest.raises(ValueError, match="a lasting fault never becomes ordinary"):
+        DetectConfig.model_validate({**good, "kinds": {**good["kinds"], "pool": {"opens": True, "release_s": 60}}})
     assert CONFIG.kinds[Kind.REQUESTS].opens is False
     assert read([]) == []
     assert Direction.UP in Direction

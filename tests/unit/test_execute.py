@@ -4,9 +4,12 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+from prometheus_client import REGISTRY
 
 from agents.execute.executors import Answer, Status
-from schemas.actions import ActionSpec, Epoch, Finished, FinishStatus, Grant, RefusalReason, Refused, Started
+from models.execution.log import ActionLog, fold
+from models.execution.params import left_by
+from schemas.actions import ActionSpec, Epoch, Finished, FinishStatus, Grant, Preconditions, RefusalReason, Refused, Started
 from schemas.approvals import UndoRequest
 from schemas.base import Position
 from schemas.incidents import IncidentPhase
@@ -22,6 +25,7 @@ from tests.acting_world import (
     SCALE,
     T0,
     Killed,
+    Target,
     World,
     arming,
     command,
@@ -495,3 +499,162 @@ def test_an_undo_that_nobody_asked_for_is_refused() -> None:
     world.settle()
     assert reasons(world) == [RefusalReason.NOT_APPROVED]
     assert len(world.target.effects) == 1
+
+
+def ask_to_undo(world: World) -> None:
+    done = world.finished()[0]
+    told = {"action": done.action, "proposal": done.proposal, "incident": done.incident}
+    world.logs.write(APPROVALS, UndoRequest(id="undo-1", reason="worse", at=world.logs.now, **told))
+    world.settle()
+
+
+def test_an_undo_of_what_somebody_has_changed_since_is_refused_and_a_humans() -> None:
+    world = World()
+    world.start_execute()
+    world.approved()
+    world.settle()
+    world.target.facts["workers"] = 16
+    ask_to_undo(world)
+    assert reasons(world) == [RefusalReason.TARGET_CHANGED]
+    assert world.logs.events(ACTIONS, Refused)[0].detail == "workers was 4 and is 16"
+    assert world.target.facts["workers"] == 16
+    assert world.notices()[-1] == "escalated"
+
+
+def test_an_undo_does_not_mind_what_its_action_did_not_touch() -> None:
+    world = World()
+    world.start_execute()
+    world.approved()
+    world.settle()
+    world.target.facts["release"] = "v2"
+    ask_to_undo(world)
+    assert world.target.facts == {"workers": 2, "release": "v2"}
+
+
+def test_an_undo_granted_for_another_target_than_its_action_left_is_refused() -> None:
+    world = World()
+    world.start_execute()
+    world.approved()
+    world.settle()
+    world.start_execute()
+    world.execute = None
+    ask_to_undo(world)
+    undo = world.logs.events(ACTIONS, Grant)[-1]
+    world.logs.records[ACTIONS].pop()
+    world.logs.write(ACTIONS, undo.model_copy(update={"preconditions": Preconditions(workers=16)}))
+    world.target.facts["workers"] = 16
+    world.start_execute()
+    world.settle()
+    assert reasons(world) == [RefusalReason.NOT_APPROVED]
+    assert len(world.target.effects) == 1
+
+
+OFF = ActionSpec(action=ActionName.TOGGLE_FEATURE_FLAG, service="orders", params={"flag": "slow", "enabled": False})
+ON = OFF.model_copy(update={"params": {"flag": "slow", "enabled": True}})
+
+
+def toggled(flags: dict | None) -> World:
+    """A world with a flag found on and approved to be turned off, on a target that says these flags."""
+    world = World()
+    world.start_execute()
+    if flags is not None:
+        world.target.facts["flags"] = flags
+    world.approved(proposal(spec=OFF, undo=ON, preconditions=Preconditions(workers=2, release="v1", flags={"slow": True})))
+    world.settle()
+    return world
+
+
+@pytest.mark.parametrize("flags", [{"slow": False}, {"other": True}, {"slow": 1}, {}, None])
+def test_a_flag_that_is_not_as_its_change_left_it_refuses(flags: dict | None) -> None:
+    world = toggled(flags)
+    assert reasons(world) == [RefusalReason.TARGET_CHANGED]
+    assert world.target.effects == []
+
+
+def test_a_flag_that_is_as_its_change_left_it_is_toggled_and_its_undo_minds_who_moved_it_since() -> None:
+    world = toggled({"slow": True, "other": False})
+    assert world.target.facts["flags"] == {"slow": False, "other": False}
+    world.target.facts["flags"] = {"slow": False, "other": True}
+    ask_to_undo(world)
+    assert world.target.facts["flags"] == {"slow": True, "other": True}
+
+    moved = toggled({"slow": True})
+    moved.target.facts["flags"] = {"slow": True}
+    ask_to_undo(moved)
+    assert reasons(moved) == [RefusalReason.TARGET_CHANGED]
+
+
+@pytest.mark.parametrize(
+    ("spec", "after", "left"),
+    [
+        (SCALE, {"workers": 3, "release": "v1"}, Preconditions(workers=3)),
+        (SCALE, {}, Preconditions(workers=4)),
+        (SCALE, {"workers": "4"}, Preconditions(workers=4)),
+        (OFF, {"flags": {"slow": False, "other": True}}, Preconditions(flags={"slow": False})),
+        (OFF, {"flags": "none"}, Preconditions(flags={"slow": False})),
+        (ActionSpec(action=ActionName.ROLLBACK, service="orders", params={"to": "v1"}), {"release": "v1"}, Preconditions(release="v1")),
+        (RESTART, {"workers": 2}, Preconditions()),
+    ],
+)
+def test_what_an_action_left_is_what_the_target_says_or_else_what_was_asked_for(spec: ActionSpec, after: dict, left: Preconditions) -> None:
+    assert left_by(spec, after) == left
+
+
+def test_a_second_live_action_on_a_target_waits_for_the_one_begun_there_whatever_admit_thought() -> None:
+    """admit has given up the first one's lease, for its start was not reported in time; the actions log knows better."""
+
+    class Busy(Target):
+        busy = True
+
+        async def look_up(self, action: str, token: int) -> Answer:
+            return Answer(Status.IN_PROGRESS) if self.busy else await super().look_up(action, token)
+
+    world = World()
+    world.executor = world.target = Busy(lost=1)
+    world.start_execute()
+    world.approved(proposal(spec=RESTART, undo=None))
+    world.settle()
+    (first,) = world.target.effects
+    world.approved(proposal("inc-2", spec=RESTART, undo=None))
+    world.settle()
+    waiting = world.stages["admit"].state.waiting.pop().grant
+    world.logs.write(ACTIONS, waiting.model_copy(update={"lease_until": T0 + 120_000}))
+    world.tick(3)
+    assert world.target.effects == [first]
+    assert any("lease_held" in why for why in world.slept)
+    world.target.busy = False
+    world.tick(2)
+    assert world.target.effects == [first, waiting.id]
+
+
+def test_the_log_of_actions_is_bounded_and_what_is_begun_is_dropped_last() -> None:
+    world = granted_world()
+    (grant,) = world.logs.events(ACTIONS, Grant)
+    told = {"action": "act-1", "proposal": grant.proposal, "incident": grant.incident, "mode": grant.mode, "spec": grant.spec, "at": T0}
+    log = ActionLog(max_open=3)
+    events = [grant.model_copy(update={"id": f"act-{number}"}) for number in range(6)]
+    events.insert(2, Started(id="sta-1", epoch=0, seen={}, **told))
+    for offset, event in enumerate(events):
+        fold(log, event, offset)
+    assert (list(log.open), list(log.started), log.evicted) == (["act-1", "act-4", "act-5"], ["act-1"], 3)
+    strangers = [Started(id=f"sta-{n}", epoch=0, seen={}, **{**told, "action": f"act-{n}"}) for n in range(10, 15)]
+    for offset, event in enumerate(strangers, start=10):
+        fold(log, event, offset)
+    assert (list(log.started), log.evicted) == (["act-1", "act-13", "act-14"], 6)
+
+
+def test_what_execute_and_report_drop_is_counted_on_a_metric() -> None:
+    def counts() -> list[float]:
+        names = [("airra_report_evicted_entries_total", {})]
+        names += [("airra_execute_evicted_entries_total", {"fold": fold}) for fold in ("intents", "actions")]
+        return [REGISTRY.get_sample_value(name, labels) or 0.0 for name, labels in names]
+
+    before = counts()
+    world = granted_world()
+    world.execute._log.max_open = world.execute._sides.actions.max_open = world.stages["report"].state.max_open = 1
+    (grant,) = world.logs.events(ACTIONS, Grant)
+    world.logs.write(ACTIONS, grant.model_copy(update={"id": "act-2"}))
+    world.stages["report"].run(world.logs)
+    world.fold_execute()
+    asyncio.run(world.views.barrier(1.0))
+    assert [now - then for now, then in zip(counts(), before, strict=True)] == [1, 1, 1]

@@ -61,6 +61,8 @@ def test_each_definite_answer_to_an_action_has_its_status(status: int, body: dic
         (401, {"error": "unauthorized"}),
         (409, {"error": "busy"}),
         (200, {"status": "perhaps"}),
+        (200, {"status": ["done"]}),
+        (200, {"status": {"done": 1}}),
         (200, [1]),
         (500, {"status": "done"}),
     ],
@@ -82,9 +84,7 @@ def test_a_missing_page_is_not_a_definite_not_done(status: int, body: dict) -> N
 
 
 def test_a_service_is_described_or_unknown_or_unreachable() -> None:
-    assert asyncio.run(answering(200, {"name": "orders", "workers": 2}).describe("orders")) == Description(
-        known=True, facts={"name": "orders", "workers": 2}
-    )
+    assert asyncio.run(answering(200, {"name": "orders", "workers": 2}).describe("orders")) == Description(known=True, facts={"workers": 2})
     assert asyncio.run(answering(404, {"error": "unknown_service"}).describe("a/b")) == Description(known=False)
     for status, body in ((404, {"error": "not_found"}), (500, {})):
         with pytest.raises(Unreachable):

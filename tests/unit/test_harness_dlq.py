@@ -3,7 +3,7 @@
 import hashlib
 
 from schemas.topics import DLQ
-from streams.harness.dlq import HEAD_BYTES, dead_letter
+from streams.harness.dlq import HEAD_BYTES, HEADERS_BYTES, dead_letter
 from streams.harness.errors import Poison
 from streams.harness.stage import Record
 
@@ -60,3 +60,26 @@ def test_a_repeat_has_the_same_id_and_another_record_another() -> None:
 def test_a_long_detail_is_cut() -> None:
     headers = dict(dead_letter(record(b"x"), "s", Poison("a", "d" * 50_000)).headers)
     assert len(headers["airra.error.detail"]) == 1000
+
+
+def test_a_key_and_headers_of_megabytes_are_cut_and_say_so() -> None:
+    huge = Record("metrics", 0, 1, 0, b"k" * 13_000_000, b"bad", (("a", b"1"), ("b", b"x" * 13_000_000), ("c", b"2")))
+    letter = dead_letter(huge, "normalise", Poison("not_json"))
+
+    headers = dict(letter.headers)
+    assert len(letter.key or b"") + sum(len(name) + len(value) for name, value in letter.headers) < HEADERS_BYTES
+    assert letter.value == b"bad"
+    assert (headers["airra.error.truncated"], headers["airra.error.truncated.parts"]) == (b"true", b"key,headers")
+    assert headers["a"] == b"1"
+    assert "b" not in headers
+
+
+def test_the_largest_value_with_the_largest_key_and_headers_fits_the_topic() -> None:
+    headers = tuple((f"h{number}", b"v" * 1000) for number in range(5000))
+    huge = Record("metrics" * 30, 0, 1, 0, b"k" * 1_000_000, b"x" * (DLQ.max_message_bytes - HEADERS_BYTES), headers)
+    letter = dead_letter(huge, "normalise", Poison("r" * 100, "\U0001f600" * 5000))
+
+    assert len(letter.value) == len(huge.value)
+    assert (
+        len(letter.key or b"") + len(letter.value) + sum(len(name) + len(value) for name, value in letter.headers) < DLQ.max_message_bytes
+    )

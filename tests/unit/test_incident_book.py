@@ -2,10 +2,11 @@
 
 from incident_world import T0, incident, reading, suspect
 
-from models.incidents.book import IncidentBook
+from models.incidents.book import ACTIONS_KEPT, FEEDBACK_KEPT, IncidentBook
+from schemas.actions import ActionSpec, Finished, FinishStatus
 from schemas.base import Position
 from schemas.incidents import Feedback, IncidentPhase
-from schemas.kinds import Kind
+from schemas.kinds import ActionName, Kind, Mode
 
 AT = Position(topic="airra.incidents.v1", partition=0, offset=1)
 
@@ -45,3 +46,17 @@ def test_above_capacity_the_oldest_resolved_one_goes_and_is_counted():
     book.apply(version(2, IncidentPhase.RESOLVED, key="done"), AT, T0 + 2)
     book.apply(version(1, key="new"), AT, T0 + 3)
     assert (set(book.pages), book.evicted) == ({"open", "new"}, 1)
+
+
+def test_words_and_actions_above_their_cap_go_and_are_counted():
+    book = IncidentBook()
+    book.apply(version(1), AT, T0)
+    word = Feedback(id="f", incident="inc-1", subject="ann", at=T0)
+    for number in range(FEEDBACK_KEPT + 3):
+        book.apply(word.model_copy(update={"id": f"f{number}"}), AT, T0)
+    assert (len(book.feedback("inc-1")), book.evicted) == (FEEDBACK_KEPT, 3)
+    told = {"action": "a", "proposal": "p", "incident": "inc-1", "mode": Mode.LIVE, "status": FinishStatus.FAILED, "at": T0}
+    spec = ActionSpec(action=ActionName.RESTART, service="orders")
+    for number in range(ACTIONS_KEPT + 2):
+        book.apply(Finished(id=f"fin-{number}", spec=spec, **told), AT, T0)
+    assert (len(book.get("inc-1").actions), book.evicted) == (ACTIONS_KEPT, 5)

@@ -16,10 +16,12 @@ from streams.normalise.alertmanager import Webhook, decode_webhook
 from streams.normalise.core import Core
 from streams.normalise.fates import Reason
 from streams.normalise.series import Resolver
+from streams.normalise.times import Reach, of_history
 
 NOW = 1_795_489_200_000  # 2026-11-24T03:00:00Z
 MAPPING = MetricsMapping.model_validate({"metrics": [{"match": "up", "kind": "up"}]})
 RESOLVER = Resolver(MAPPING)
+LIVE = Reach(NOW)
 
 # The shape that the tmpl.Data of notify/webhook writes, external fields included.
 GOLDEN = (
@@ -43,8 +45,8 @@ def alert(**change: Any) -> dict[str, Any]:
     return found | {"endsAt": "0001-01-01T00:00:00Z"} | change
 
 
-def decode(*alerts: object, timestamp: int = NOW) -> Webhook:
-    return decode_webhook(record(json.dumps({"alerts": alerts}).encode(), timestamp), RESOLVER)
+def decode(*alerts: object, timestamp: int = NOW, reach: Reach = LIVE) -> Webhook:
+    return decode_webhook(record(json.dumps({"alerts": alerts}).encode(), timestamp), RESOLVER, reach)
 
 
 def only(webhook: Webhook) -> AlertEvent:
@@ -54,7 +56,7 @@ def only(webhook: Webhook) -> AlertEvent:
 
 
 def test_golden_bytes_become_one_event_an_alert() -> None:
-    firing, resolved = decode_webhook(record(GOLDEN), RESOLVER).events
+    firing, resolved = decode_webhook(record(GOLDEN), RESOLVER, Reach(NOW)).events
 
     assert (firing.service, firing.name, firing.severity, firing.firing) == ("orders", "HighErrorRate", Severity.CRITICAL, True)
     assert (firing.starts_at, firing.at, firing.summary) == (NOW - 89_877, NOW, "orders fails 40 % of requests")
@@ -64,7 +66,7 @@ def test_golden_bytes_become_one_event_an_alert() -> None:
 
 
 def test_the_same_record_gives_the_same_events() -> None:
-    assert decode_webhook(record(GOLDEN), RESOLVER) == decode_webhook(record(GOLDEN), RESOLVER)
+    assert decode_webhook(record(GOLDEN), RESOLVER, Reach(NOW)) == decode_webhook(record(GOLDEN), RESOLVER, Reach(NOW))
 
 
 def test_an_alert_resolved_without_an_end_ended_when_it_was_said() -> None:
@@ -129,7 +131,7 @@ def test_a_bad_alert_dead_letters_its_record_but_not_the_others_in_it(bad: objec
     ],
 )
 def test_what_is_no_webhook_has_its_reason(value: bytes, reason: Reason) -> None:
-    webhook = decode_webhook(record(value), RESOLVER)
+    webhook = decode_webhook(record(value), RESOLVER, Reach(NOW))
 
     assert webhook.events == ()
     assert webhook.rejection is not None
@@ -141,7 +143,7 @@ def test_all_notifications_of_one_alert_go_to_one_partition_under_its_fingerprin
         return {"alertname": "A", "service": "orders", "instance": instance}
 
     value = json.dumps({"alerts": [alert(labels=labels("a:1")), alert(labels=labels("b:2"), status="resolved")]}).encode()
-    taken = Core(MAPPING, 4, 4).take_alerts([record(value)])
+    taken = Core(MAPPING, 4, 4).take_alerts([record(value)], Reach(NOW))
 
     assert taken.accepted == 1
     assert len(taken.outputs) == 2
@@ -150,7 +152,33 @@ def test_all_notifications_of_one_alert_go_to_one_partition_under_its_fingerprin
 
 def test_a_ten_megabyte_webhook_is_dead_lettered_with_its_reason() -> None:
     value = b'{"alerts":[' + b" " * 10_000_000 + b"]}"
-    (letter,) = Core(MAPPING, 4, 4).take_alerts([record(value)]).outputs
+    (letter,) = Core(MAPPING, 4, 4).take_alerts([record(value)], Reach(NOW)).outputs
 
     assert dict(letter.headers)["airra.error.reason"] == b"too_large"
     assert letter.topic == "airra.dlq.v1"
+
+
+YEAR = 365 * 86_400_000
+
+
+@pytest.mark.parametrize("off", [-YEAR, YEAR])
+@pytest.mark.parametrize("status", ["firing", "resolved"])
+def test_an_alert_of_a_host_whose_clock_is_a_year_off_is_refused(status: str, off: int) -> None:
+    webhook = decode(
+        alert(status=status, endsAt="2026-11-24T02:59:00Z" if status == "resolved" else "0001-01-01T00:00:00Z"), reach=Reach(NOW - off)
+    )
+
+    assert webhook.events == ()
+    assert webhook.rejection is not None
+    assert webhook.rejection.reason is Reason.TIMESTAMP_OUT_OF_RANGE
+
+
+def test_alerts_of_a_backlog_and_history_that_says_so_are_taken() -> None:
+    assert only(decode(alert(), reach=Reach(NOW + 6 * 86_400_000))).at == NOW
+    assert only(decode(alert(), reach=of_history(NOW + YEAR))).at == NOW
+
+
+def test_a_service_name_that_would_fill_a_record_is_refused() -> None:
+    webhook = decode(alert(labels={"alertname": "A", "service": "x" * 513}))
+    assert webhook.rejection is not None
+    assert webhook.rejection.reason is Reason.TOO_LARGE

@@ -15,14 +15,16 @@ from streams.harness.emit import parse
 from streams.harness.stage import Record
 from streams.normalise.core import Core, Taken
 from streams.normalise.fates import Reason
+from streams.normalise.times import Reach, of_history
 
 NOW = 1_795_489_200_000
+LIVE = Reach(NOW)
 CORE = Core(MetricsMapping.model_validate({"metrics": [{"match": "up", "kind": "up"}]}), 4, 4)
 DEPLOY = {"type": "deploy", "service": "orders", "at": NOW, "before": "v1", "after": "v2", "by": "ci"}
 
 
-def take(value: bytes, offset: int = 5) -> Taken:
-    return CORE.take_changes([Record("changes", 0, offset, NOW, None, value)])
+def take(value: bytes, offset: int = 5, stamp: int = NOW, reach: Reach = LIVE) -> Taken:
+    return CORE.take_changes([Record("changes", 0, offset, stamp, None, value)], reach)
 
 
 def changed(**change: Any) -> bytes:
@@ -60,6 +62,7 @@ def test_the_id_is_the_same_for_the_same_record_and_another_for_another() -> Non
         (changed(at=10**30), Reason.WRONG_TYPE),
         (changed().replace(str(NOW).encode(), b"9" * 5000), Reason.WRONG_TYPE),
         (changed(name="x" * 70_000), Reason.TOO_LARGE),
+        (changed(service="x" * 513), Reason.TOO_LARGE),
     ],
 )
 def test_a_bad_change_is_dead_lettered_with_its_reason(value: bytes, reason: Reason) -> None:
@@ -67,3 +70,16 @@ def test_a_bad_change_is_dead_lettered_with_its_reason(value: bytes, reason: Rea
 
     assert taken.refused == [reason]
     assert [output.topic for output in taken.outputs] == ["airra.dlq.v1"]
+
+
+YEAR = 365 * 86_400_000
+
+
+@pytest.mark.parametrize("off", [-YEAR, YEAR, -31 * 86_400_000])
+def test_a_change_from_a_host_with_a_wrong_clock_is_dead_lettered(off: int) -> None:
+    assert take(changed(), reach=Reach(NOW - off)).refused == [Reason.TIMESTAMP_OUT_OF_RANGE]
+
+
+def test_a_first_start_takes_all_that_the_raw_topic_keeps_and_history_that_says_so() -> None:
+    assert take(changed(), reach=Reach(NOW + 29 * 86_400_000)).accepted == 1
+    assert take(changed(), reach=of_history(NOW + YEAR)).accepted == 1

@@ -15,10 +15,12 @@ from schemas.samples import BATCH_HEADER, SeriesDef, decode_batch, decode_series
 from streams.harness.stage import Output, Record
 from streams.normalise.core import Core, Taken
 from streams.normalise.fates import Reason
+from streams.normalise.times import Reach, of_history
 
 REPO = Path(__file__).parents[2]
 SHIPPED = MetricsMapping.model_validate(yaml.safe_load((REPO / "config" / "metrics.yaml").read_text()))
 NOW = 1_795_489_200_000  # 2026-11-24T03:00:00Z
+LIVE = Reach(NOW)
 
 # Go's encoding/json sorts the keys: the bytes of the adapter's JSON serializer.
 GOLDEN = (
@@ -37,12 +39,12 @@ def message(name: str = "up", value: object = "1", timestamp: object = "2026-11-
     return json.dumps({"labels": labels, "name": name, "timestamp": timestamp, "value": value}).encode()
 
 
-def take(*values: bytes | None, core: Core | None = None, stamp: int = NOW) -> Taken:
+def take(*values: bytes | None, core: Core | None = None, stamp: int = NOW, reach: Reach = LIVE) -> Taken:
     def record(index: int) -> Record:
         return Record("metrics", 2, 100 + index, stamp, None, values[index] or b"")
 
     core = core or Core(SHIPPED, 4, 4)
-    return core.take_samples(("metrics", 2), values, list(range(100, 100 + len(values))), [stamp] * len(values), record)
+    return core.take_samples(("metrics", 2), values, list(range(100, 100 + len(values))), [stamp] * len(values), record, reach)
 
 
 def kind(output: Output) -> str:
@@ -116,6 +118,14 @@ def test_golden_bytes_become_one_row_and_one_definition(raw: bytes) -> None:
         (message(value="+Inf"), Reason.NOT_FINITE),
         (message(value="-Inf"), Reason.NOT_FINITE),
         (message(value="1e999"), Reason.NOT_FINITE),
+        (message(value="1_000"), Reason.WRONG_TYPE),
+        (message(value=" 1"), Reason.WRONG_TYPE),
+        (message(value="1\n"), Reason.WRONG_TYPE),
+        (message(value="١٢"), Reason.WRONG_TYPE),
+        (message("shoe_size", value="4_3"), Reason.WRONG_TYPE),
+        (message("http_request_duration_seconds_bucket", le="1_0"), Reason.WRONG_TYPE),
+        (message("x" * 513), Reason.TOO_LARGE),
+        (message(service="x" * 513), Reason.TOO_LARGE),
         (message("http_request_duration_seconds_bucket", le="NaN"), Reason.NOT_FINITE),
         (message("http_request_duration_seconds_bucket", le="fast"), Reason.WRONG_TYPE),
         (message("http_request_duration_seconds_bucket"), Reason.MISSING_FIELD),
@@ -164,7 +174,7 @@ def test_timestamps_in_every_spelling_of_rfc_3339(text: str, at: int) -> None:
 
 def test_the_range_of_timestamps_ends_exactly_at_a_day_before_and_five_minutes_after_the_record() -> None:
     def accepted(stamp: int) -> int:
-        return take(message(), stamp=stamp).accepted
+        return take(message(), stamp=stamp, reach=Reach(NOW + 86_400_000)).accepted
 
     assert accepted(NOW + 86_400_000) == 1
     assert accepted(NOW + 86_400_001) == 0
@@ -239,3 +249,66 @@ def test_definitions_of_many_long_series_come_in_pieces_that_fit_a_record() -> N
     assert len(pieces) > 1
     assert max(len(output.value) for output in pieces) < 1_000_000
     assert sum(len(decode_series(output.value)) for output in pieces) == 100
+
+
+YEAR = 365 * 86_400_000
+
+
+@pytest.mark.parametrize("off", [-YEAR, YEAR, -8 * 86_400_000, 300_001])
+def test_a_host_whose_clock_stamps_record_and_sample_alike_is_held_against_our_clock(off: int) -> None:
+    taken = take(message(), stamp=NOW, reach=Reach(NOW - off))
+
+    assert taken.refused == [Reason.TIMESTAMP_OUT_OF_RANGE]
+    assert detail(taken)[1] == f"{NOW} ms, while its record was written at {NOW} ms and now is {NOW - off} ms"
+
+
+@pytest.mark.parametrize("off", [-7 * 86_400_000, -3_600_000, 0, 300_000])
+def test_a_backlog_of_up_to_a_week_and_a_clock_a_little_ahead_are_taken(off: int) -> None:
+    assert take(message(), stamp=NOW, reach=Reach(NOW - off)).accepted == 1
+    assert take(message(), stamp=0, reach=Reach(NOW - off)).accepted == 1
+
+
+def test_a_record_stamped_in_the_future_is_refused_though_its_sample_is_not() -> None:
+    assert take(message(), stamp=NOW + 300_001, reach=Reach(NOW)).refused == [Reason.TIMESTAMP_OUT_OF_RANGE]
+
+
+def test_history_that_says_so_may_be_as_old_as_it_likes_but_no_newer_than_now() -> None:
+    assert take(message(), stamp=NOW + YEAR, reach=of_history(NOW + YEAR)).accepted == 1
+    assert take(message(), stamp=NOW, reach=of_history(NOW + YEAR)).accepted == 1
+    assert take(message(), stamp=NOW, reach=of_history(NOW - YEAR)).refused == [Reason.TIMESTAMP_OUT_OF_RANGE]
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "+1", "1e-05", "1.5E+10", ".5", "5.", "1.7976931348623157e+308", "6.02214076e+23"])
+def test_numbers_in_every_spelling_of_prometheus(text: str) -> None:
+    (output,) = batches(take(message(value=text)))
+    assert decode_batch(output.value).value.tolist() == [float(text)]
+
+
+def test_texts_that_are_no_times_are_not_remembered_however_many_and_long() -> None:
+    core = Core(SHIPPED, 4, 4)
+    taken = take(*(message(timestamp=f"{number:05}" + "x" * 60_000) for number in range(20)), message(), core=core)
+
+    assert taken.refused == [Reason.WRONG_TYPE] * 20
+    assert core.samples._time.cache_info().currsize == 1
+    assert core.samples.times_evicted == 0
+
+
+def test_long_metric_names_are_refused_and_names_beyond_the_memo_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.normalise.series.MAPPED_NAMES", 10)
+    core = Core(SHIPPED, 4, 4)
+    take(*(message(f"n{number}" + "x" * 30_000) for number in range(20)), core=core)
+    assert core.resolver._hits == {}
+
+    take(*(message(f"n{number}") for number in range(15)), core=core)
+    assert (len(core.resolver._hits), core.resolver.forgotten) == (10, 5)
+
+
+def test_unknown_metrics_that_the_doctor_is_not_told_of_are_counted() -> None:
+    core = Core(SHIPPED, 4, 4)
+    take(*(message(f"shoe_size_{number}") for number in range(5_100)), core=core)
+
+    assert core.unknown.untold == 100
+
+
+def test_crafted_labels_are_another_series() -> None:
+    assert series_id({"__name__": "up", "z": "b\x1fzz\x1ec"}) != series_id({"__name__": "up", "z": "b", "zz": "c"})

@@ -8,12 +8,13 @@ from incident_world import T0, Run, incident, reading, suspect
 from test_ranking_faults import crash_loop, memory_leak, pool_exhausted, traffic_surge
 
 from agents.reason import stage
+from agents.reason.cases import CASES_KEPT
 from agents.reason.stage import BACKFILL_HEADER
 from cli.config import load
 from models.ranking.readings import read
 from models.runbooks.digests import action_digest
 from schemas.actions import Finished, FinishStatus, RefusalReason, Refused, Seen, Started
-from schemas.approvals import APPROVAL_EVENTS, Proposal, ProposalReason
+from schemas.approvals import APPROVAL_EVENTS, Proposal, ProposalReason, Withdrawal, WithdrawalReason
 from schemas.config.runbooks import RunbookCatalogue
 from schemas.incidents import Incident, IncidentPhase
 from schemas.kinds import ActionName, Kind, Mode
@@ -28,7 +29,15 @@ def run() -> Run:
 
 
 def proposals(outputs) -> list[Proposal]:
+    return [event for event in said(outputs) if isinstance(event, Proposal)]
+
+
+def said(outputs) -> list[Proposal | Withdrawal]:
     return [APPROVAL_EVENTS.validate_json(out.value) for out in outputs if out.topic == APPROVALS.name]
+
+
+def withdrawn(outputs) -> list[tuple[str, WithdrawalReason]]:
+    return [(event.incident, event.reason) for event in said(outputs) if isinstance(event, Withdrawal)]
 
 
 def notices(outputs) -> list[str]:
@@ -49,7 +58,7 @@ def live(run: Run, given: Incident) -> list[Proposal]:
 def started(proposal: Proposal, kind: type = Started, **more) -> Started:
     spec = proposal.chosen.spec
     base = {"id": "x", "action": "act-1", "proposal": proposal.id, "incident": proposal.incident, "mode": Mode.LIVE, "spec": spec, "at": T0}
-    return kind(**base, **more)
+    return kind(**{**base, **more})
 
 
 def test_nothing_is_proposed_before_the_evidence_has_settled(run):
@@ -58,10 +67,11 @@ def test_nothing_is_proposed_before_the_evidence_has_settled(run):
     assert run.ticks(T0 + 3000, 5) == []
 
 
-def test_the_first_settled_record_brings_one_proposal_and_people_are_asked(run):
+def test_the_first_settled_record_brings_one_proposal_and_whether_people_are_asked_is_approves_to_say(run):
     found = live(run, memory_leak())
     assert [(p.chosen.spec.action, p.incident_version, p.expires_at) for p in found] == [(ActionName.RESTART, 2, T0 + 10_000 + 900_000)]
-    assert notices(run.outputs) == ["approval_needed"]
+    assert notices(run.outputs) == []
+    assert found[0].severity is memory_leak().severity
 
 
 def test_the_alternatives_hold_doing_nothing_and_say_what_each_risks(run):
@@ -107,14 +117,90 @@ def test_once_something_was_done_nothing_more_is_proposed(run):
     run.send(started(proposal, epoch=1, seen=Seen()), T0 + 12_000)
     run.send(started(proposal, Finished, status=FinishStatus.SUCCEEDED), T0 + 13_000)
     assert run.send(version(pool_exhausted(), 3), T0 + 20_000) == []
+    assert run.send(version(crash_loop(), 4), T0 + 30_000) == []
+    assert run.ticks(T0 + 30_000, 1200) == []
+    assert run.send(version(memory_leak(), 5, IncidentPhase.RESOLVED), T0 + 1_300_000) == []
 
 
-def test_a_refused_action_leaves_room_for_a_changed_picture_only(run):
-    proposal = live(run, memory_leak())[0]
-    run.send(started(proposal, Refused, reason=RefusalReason.TARGET_CHANGED, seen=Seen()), T0 + 12_000)
-    assert run.send(version(memory_leak(), 3), T0 + 20_000) == []
-    moved = version(memory_leak(), 4).model_copy(update={"nodes": tuple(n.model_copy(update={"workers": 5}) for n in memory_leak().nodes)})
-    assert [p.chosen.preconditions.workers for p in proposals(run.send(moved, T0 + 30_000))] == [5]
+def test_a_dry_run_is_followed_by_a_fresh_proposal_that_can_be_approved_live(run):
+    first = live(run, memory_leak())[0]
+    run.send(started(first, epoch=1, seen=Seen(), mode=Mode.DRY_RUN), T0 + 12_000)
+    assert run.send(version(memory_leak(), 3), T0 + 13_000) == []
+    run.send(started(first, Finished, status=FinishStatus.SUCCEEDED, mode=Mode.DRY_RUN), T0 + 14_000)
+    (second,) = proposals(run.send(version(memory_leak(), 4), T0 + 20_000))
+    assert second.id != first.id
+    assert second.digests == first.digests
+    assert run.send(version(memory_leak(), 5), T0 + 30_000) == []
+
+
+def test_a_dry_run_of_what_was_superseded_leaves_the_newer_proposal(run):
+    first = live(run, memory_leak())[0]
+    run.send(version(pool_exhausted(), 3), T0 + 13_000)
+    run.send(started(first, Finished, status=FinishStatus.SUCCEEDED, mode=Mode.DRY_RUN), T0 + 14_000)
+    assert run.send(version(pool_exhausted(), 4), T0 + 20_000) == []
+
+
+@pytest.mark.parametrize("reason", [RefusalReason.NOT_ARMED, RefusalReason.LIVE_DISABLED, RefusalReason.EVIDENCE_STALE])
+def test_after_a_refusal_the_same_choice_is_proposed_anew_while_the_incident_lasts(run, reason):
+    first = live(run, memory_leak())[0]
+    run.send(started(first, Refused, reason=reason, seen=Seen()), T0 + 12_000)
+    assert [p.chosen for p in proposals(run.send(version(memory_leak(), 3), T0 + 20_000))] == [first.chosen]
+    assert run.send(version(memory_leak(), 4), T0 + 30_000) == []
+
+
+def test_an_expired_proposal_is_followed_by_a_newer_one_for_as_long_as_the_incident_lasts(run):
+    newest, number = live(run, memory_leak())[0], 3
+    for _ in range(2 * CATALOGUE.proposing.max_proposals):
+        assert run.send(version(memory_leak(), number), newest.expires_at) == []
+        (newer,) = proposals(run.send(version(memory_leak(), number + 1), newest.expires_at + 1))
+        assert newer.chosen == newest.chosen
+        newest, number = newer, number + 2
+
+
+def test_a_cure_that_vanishes_for_good_is_taken_back_by_an_abstention_once(run):
+    live(run, memory_leak())
+    assert run.send(version(crash_loop(), 3), T0 + 20_000) == []
+    made = run.ticks(T0 + 20_000, 15) + run.send(version(crash_loop(), 4), T0 + 36_000) + run.ticks(T0 + 36_000, 60)
+    assert [(p.reason, p.chosen, p.incident_version, p.at) for p in proposals(made)] == [(ProposalReason.NO_RUNBOOK, None, 4, T0 + 40_000)]
+    assert notices(made) == ["escalated"]
+    assert [p.chosen.spec.action for p in proposals(run.send(version(memory_leak(), 5), T0 + 100_000))] == [ActionName.RESTART]
+
+
+def test_a_cure_that_flickers_changes_nothing(run):
+    live(run, memory_leak())
+    for number in range(3, 23):
+        given = crash_loop() if number % 2 else memory_leak()
+        assert run.send(version(given, number), T0 + number * 10_000) == []
+        assert run.ticks(T0 + number * 10_000, 9) == []
+
+
+def test_evidence_that_is_back_in_its_band_is_no_reason_to_call_anybody(run):
+    live(run, memory_leak())
+    calm = crash_loop()
+    calm = calm.model_copy(update={"suspects": tuple(one.model_copy(update={"open": False}) for one in calm.suspects)})
+    assert run.send(version(calm, 3), T0 + 20_000) == []
+    assert run.ticks(T0 + 20_000, 60) == []
+
+
+def test_the_end_of_an_incident_takes_back_what_stands(run):
+    live(run, memory_leak())
+    over = version(memory_leak(), 3, IncidentPhase.RESOLVED)
+    assert withdrawn(run.send(over, T0 + 20_000)) == [("inc-1", WithdrawalReason.RESOLVED)]
+    assert run.send(over, T0 + 21_000) == []
+
+
+def test_a_started_action_takes_back_what_was_proposed_beside_it(run):
+    first = live(run, memory_leak())[0]
+    run.send(version(pool_exhausted(), 3), T0 + 20_000)
+    assert withdrawn(run.send(started(first, epoch=1, seen=Seen()), T0 + 21_000)) == [("inc-1", WithdrawalReason.ACTING)]
+    assert run.send(version(pool_exhausted(), 4), T0 + 30_000) == []
+
+
+def test_ids_of_resolved_incidents_are_bounded_and_counted(run):
+    for number in range(CASES_KEPT + 3):
+        run.send(version(memory_leak(), 1, IncidentPhase.OPENED).model_copy(update={"incident": f"inc-{number}"}), T0)
+        run.send(version(memory_leak(), 2, IncidentPhase.RESOLVED).model_copy(update={"incident": f"inc-{number}"}), T0)
+    assert (len(run.state.resolved), run.state.evicted) == (CASES_KEPT, 3)
 
 
 def test_without_a_cure_it_abstains_once_when_patience_ends_and_escalates(run):
@@ -160,8 +246,13 @@ def test_historical_evidence_never_proposes(run):
 
 def test_a_picture_that_keeps_changing_is_proposed_a_bounded_number_of_times(run):
     live(run, memory_leak())
-    made = [proposals(run.send(version((memory_leak, pool_exhausted)[i % 2](), 3 + i), T0 + 20_000 + i)) for i in range(20)]
-    assert sum(map(len, made)) == CATALOGUE.proposing.max_proposals - 1
+    made = [out for i in range(20) for out in run.send(version((memory_leak, pool_exhausted)[i % 2](), 3 + i), T0 + 20_000 + i)]
+    *chosen, last = proposals(made)
+    assert len(chosen) == CATALOGUE.proposing.max_proposals - 1
+    assert all(p.chosen is not None for p in chosen)
+    assert (last.reason, last.chosen, last.digests) == (ProposalReason.UNSETTLED, None, None)
+    assert notices(made) == ["escalated"]
+    assert run.ticks(T0 + 30_000, 1000) == []
 
 
 def test_a_closed_suspect_weighs_less_than_an_open_one():

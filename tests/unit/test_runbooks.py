@@ -6,11 +6,13 @@ import networkx as nx
 import pytest
 import yaml
 from incident_world import T0
-from test_ranking_faults import SOURCE, memory_leak, traffic_surge
+from test_ranking_faults import SOURCE, errors, memory_leak, pool_exhausted, traffic_surge
 
 from cli.config import ConfigError, load, validate
+from models.runbooks.digests import digests_of
 from models.runbooks.propose import propose
 from models.runbooks.risk import blast_level, blast_radius, risk, urgency
+from schemas.actions import Preconditions
 from schemas.config.correlate import CorrelateConfig
 from schemas.config.runbooks import RunbookCatalogue
 from schemas.config.topology import TopologyFile
@@ -97,3 +99,31 @@ def test_the_blast_radius_is_heritages_formula():
     assert radius == pytest.approx(0.30 * 3 / 10 + 0.25 * 0 + 0.25 * 2 / 3 + 0.20 * 0.5, abs=1e-4)
     assert [blast_level(r) for r in (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)] == ["minimal", "low", "medium", "high", "critical", "critical"]
     assert (urgency(0.0, Severity.INFO), urgency(1.0, Severity.CRITICAL)) == (1.0, 5.0)
+
+
+def shipped() -> RunbookCatalogue:
+    return load(RunbookCatalogue, CONFIG / "runbooks.yaml")
+
+
+def test_a_rollback_needs_what_the_blamed_deploy_brought_even_where_the_topology_knows_no_release():
+    given = errors()
+    assert propose(given, shipped(), source=SOURCE, at=T0).chosen.preconditions == Preconditions(workers=2, release="v2")
+    blind = given.model_copy(update={"nodes": tuple(node.model_copy(update={"release": None}) for node in given.nodes)})
+    found = propose(blind, shipped(), source=SOURCE, at=T0)
+    assert (found.chosen.spec.params, found.chosen.preconditions.release) == ({"to": "v1"}, "v2")
+    unsaid = blind.model_copy(update={"changes": tuple(change.model_copy(update={"after": ""}) for change in blind.changes)})
+    assert propose(unsaid, shipped(), source=SOURCE, at=T0).chosen is None, "nobody knows what runs there"
+
+
+@pytest.mark.parametrize(("after", "enabled"), [("true", True), ("on", True), ("false", False), ("off", False)])
+def test_a_toggle_needs_the_flag_as_its_change_left_it(after, enabled):
+    given = pool_exhausted()
+    moved = given.model_copy(update={"changes": tuple(change.model_copy(update={"after": after}) for change in given.changes)})
+    chosen = propose(moved, shipped(), source=SOURCE, at=T0).chosen
+    assert (chosen.spec.params["enabled"], chosen.preconditions.flags) == (not enabled, {"slow_report": enabled})
+
+
+def test_the_digest_binds_the_flags():
+    chosen = propose(pool_exhausted(), shipped(), source=SOURCE, at=T0).chosen
+    other = chosen.model_copy(update={"preconditions": chosen.preconditions.model_copy(update={"flags": {}})})
+    assert digests_of(chosen, "inc-1").live != digests_of(other, "inc-1").live

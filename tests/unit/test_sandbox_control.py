@@ -85,6 +85,20 @@ async def test_a_service_is_described(plane: Plane) -> None:
     assert (await plane.ask("GET", "/elsewhere"))[0] == 404
 
 
+async def test_a_service_is_found_by_a_name_with_a_slash(plane: Plane, tmp_path: Path) -> None:
+    plane.targets["team/a"] = target(tmp_path, "team/a")
+    assert (await plane.ask("GET", "/services/team%2Fa"))[1]["name"] == "team/a"
+
+
+@pytest.mark.parametrize("workers", [17, 64])
+async def test_the_largest_service_scales_up_to_four_times_its_workers_and_no_further(plane: Plane, workers: int) -> None:
+    await plane.targets["api"].scale(workers)
+    up = {**SCALE, "params": {"workers": 4 * workers}}
+    assert (await plane.act(up))[0] == 200
+    assert plane.targets["api"].workers == 4 * workers
+    assert (await plane.act({**SCALE, "params": {"workers": 4 * 64 + 1}}, key="k2"))[0] == 400
+
+
 async def test_an_action_is_done_once_under_its_key(plane: Plane) -> None:
     status, body = await plane.act(SCALE)
     assert (status, body["status"], body["before"]["workers"], body["after"]["workers"]) == (200, "done", 2, 4)
@@ -162,7 +176,7 @@ async def test_hooks_are_there_only_when_asked_for(tmp_path: Path) -> None:
         ({**SCALE, "params": {"workers": "4"}}, 400, "params.workers must be int"),
         ({**SCALE, "params": {"workers": True}}, 400, "params.workers must be int"),
         ({**SCALE, "params": {"workers": 1}}, 400, "scale_up goes from 2"),
-        ({**SCALE, "params": {"workers": 999}}, 400, "at most 64"),
+        ({**SCALE, "params": {"workers": 999}}, 400, "at most 256"),
         ({**SCALE, "params": {}}, 400, "params must be {workers}"),
         ({**SCALE, "params": []}, 400, "params is an object"),
         ({**SCALE, "why": "x"}, 400, "the body is {action, service, params}"),
@@ -200,10 +214,10 @@ async def test_flags_and_caches_are_changed_and_the_change_is_told(plane: Plane)
 def test_a_flag_and_a_release_make_the_condition(tmp_path: Path) -> None:
     one = target(tmp_path)
     one.builds["1.0.1"] = Build(error_ratio=0.4)
-    one.slow_query_s, one.slow_queries = 0.4, 2
+    one.slow_hold_s, one.slow_connections = 0.4, 2
     assert one.condition() == Condition()
     one.release, one.flags = "1.0.1", {"beta": True}
-    assert one.condition() == Condition(error_ratio=0.4, slow_query_s=0.4, slow_queries=2)
+    assert one.condition() == Condition(error_ratio=0.4, slow_hold_s=0.4, slow_connections=2)
 
 
 @pytest.mark.parametrize(("release", "following"), [("1.0.9", "1.0.10"), ("7", "8"), ("r31", "r31-next"), ("2026.11", "2026.12")])

@@ -9,10 +9,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from sandbox.scenario import METRIC_NAMES
 from sandbox.service import leak, pool
+from sandbox.service.app import Service
 from sandbox.service.cache import WARM_KEYS, WINDOW_S, Cache
 from sandbox.service.duty import BURST_S, Duty, OverloadedError, Workers, spin
 from sandbox.service.metrics import Metrics
 from sandbox.service.pool import Occupancy, Pool, PoolExhaustedError
+from sandbox.spec import Condition, DatabaseSpec, ServiceSpec
+from sandbox.web.server import Request
 
 
 class Clock:
@@ -160,3 +163,42 @@ def test_metrics_have_the_names_and_labels_that_their_owner_chose() -> None:
     assert samples["process_cpu_seconds_total", ""].value > 0
     assert all((sample.labels["app"], sample.labels["pod"]) == ("a", "p") for sample in samples.values())
     assert not [name for name, _ in samples if "created" in name or name == "http_requests_total"]
+
+
+def test_a_histogram_that_counts_the_requests_is_exposed_once_and_counts_the_refused() -> None:
+    names = {**METRIC_NAMES, "requests": "http_server_requests_seconds_count", "latency": "http_server_requests_seconds"}
+    metrics = Metrics(names, {"app": "a"}, {})
+    metrics.served(0.03, failed=False)
+    metrics.refused()
+    families = text_string_to_metric_families(metrics.text().decode())
+    counts = [sample.value for family in families for sample in family.samples if sample.name == "http_server_requests_seconds_count"]
+    assert counts == [2]
+    assert metrics.text().decode().count("\nhttp_server_requests_seconds_count{") == 1
+
+
+async def test_a_request_with_slow_queries_takes_its_connections_at_once_and_gives_them_all_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "ACQUIRE_S", 0.05)
+    spec = ServiceSpec(
+        name="a",
+        host="127.0.0.1",
+        port=1,
+        seed="1",
+        parent=1,
+        workers=1,
+        worker_cpu=0.5,
+        cpu_s=0.0001,
+        work_s=0.0,
+        calls=(),
+        metric_names=dict(METRIC_NAMES),
+        labels={},
+        condition=Condition(slow_hold_s=0.2, slow_connections=3),
+        database=DatabaseSpec(str(tmp_path / "a.db"), 4, 0.0),
+    )
+    service = Service(spec)
+    statuses = [answer.status for answer in await asyncio.gather(*(service.handle(Request("GET", "/", {})) for _ in range(2)))]
+    assert sorted(statuses) == [200, 503]  # the second one finds one connection free of the three that it needs
+    service.condition = Condition()
+    assert service.pool is not None
+    assert len(service.pool._free) == 4

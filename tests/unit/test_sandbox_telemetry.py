@@ -3,11 +3,14 @@
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sandbox.alerts import REPEAT_MS, STILL_FIRING, Alert, Alertmanager, Rules
+from sandbox.kafka import wire
 from sandbox.load import Rhythm
 from sandbox.scenario import METRIC_NAMES
-from sandbox.scrape import Sample, Scrape, ScrapeTarget, message, messages, number, parse
+from sandbox.scrape import Sample, Scrape, ScrapeTarget, message, messages, number, parse, until_next
 from sandbox.service.metrics import Metrics
 from sandbox.spec import LoadSpec
 
@@ -18,11 +21,33 @@ AT = 1_795_489_200_250
 
 def test_a_sample_is_written_as_the_adapter_writes_it() -> None:
     assert message(Sample("http_requests_total", LABELS, 12.0), AT) == {
-        "timestamp": "2026-11-24T03:00:00.250Z",
+        "timestamp": "2026-11-24T03:00:00Z",
         "value": "12",
         "name": "http_requests_total",
         "labels": {"__name__": "http_requests_total", "app": "api", "pod": "127.0.0.1:7000"},
     }
+
+
+def test_a_time_is_cut_off_to_whole_seconds_and_not_rounded() -> None:
+    assert message(Sample("up", LABELS, 1.0), 1_795_489_200_999)["timestamp"] == "2026-11-24T03:00:00Z"
+
+
+def test_a_message_has_the_bytes_of_the_adapters_json_marshal() -> None:
+    labels = {"service": "a<b>&c", "instance": "127.0.0.1:7000", "zone": "Köln\u2028"}
+    assert wire(message(Sample("http_requests_total", labels, 12.5), AT)).decode() == (
+        '{"labels":{"__name__":"http_requests_total","instance":"127.0.0.1:7000","service":"a\\u003cb\\u003e\\u0026c","zone":"Köln\\u2028"},'
+        '"name":"http_requests_total","timestamp":"2026-11-24T03:00:00Z","value":"12.5"}'
+    )
+
+
+@given(st.floats(0, 2e9), st.floats(-0.04, 0.9))
+def test_each_second_is_scraped_once_in_its_middle(now: float, took: float) -> None:
+    due = now + until_next(now)
+    assert 0 < due - now <= 1.06
+    assert due % 1 == pytest.approx(0.5, abs=1e-5)
+    # Woken a little early, or back late from a scrape that timed out: the next one is still the next second's.
+    again = due + took
+    assert again + until_next(again) == pytest.approx(due + 1, abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -121,6 +146,10 @@ def rhythm(noise: float = 0.0, seed: str = "1") -> Rhythm:
 
 def test_load_goes_up_and_down_in_its_rhythm() -> None:
     assert [round(rhythm().at(second), 3) for second in (0, 30, 60, 90, 120)] == [1.0, 1.3, 1.0, 0.7, 1.0]
+
+
+def test_what_does_not_follow_the_rhythm_is_even() -> None:
+    assert [rhythm().at(second, swing=0.0) for second in (0, 30, 90)] == [1.0, 1.0, 1.0]
 
 
 def test_noise_is_drawn_from_the_seed() -> None:

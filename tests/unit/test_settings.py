@@ -91,3 +91,35 @@ class Outer(Strict):
 def test_a_misspelt_name_in_a_file_is_told_with_its_place() -> None:
     with pytest.raises(ConfigError, match=r"detect\.yaml: parts\.0\.treshold is not known here; did you mean threshold\?"):
         validate(Outer, {"parts": [{"treshold": 2}]}, "detect.yaml")
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"KAFKA_SECURITY_PROTOCOL": "SASL_SSL"}, "SASL_SSL needs AIRRA_KAFKA_SASL_USERNAME and AIRRA_KAFKA_SASL_PASSWORD"),
+        ({"KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT", "KAFKA_SASL_USERNAME": "a"}, "SASL_PLAINTEXT needs"),
+        ({"KAFKA_SECURITY_PROTOCOL": "SSL", "KAFKA_SSL_CAFILE": "/nonexistent"}, "AIRRA_KAFKA_SSL_CAFILE=/nonexistent: No such file"),
+        ({"KAFKA_SECURITY_PROTOCOL": "SSL", "KAFKA_SSL_CAFILE": __file__}, "name a PEM file"),
+        ({"STORE_URL": "nonsense"}, "AIRRA_STORE_URL: must look like"),
+        ({"STORE_URL": "ftp://host/db"}, "AIRRA_STORE_URL: must look like"),
+        ({"STORE_URL": "http://host:eighty/db"}, "AIRRA_STORE_URL: Port could not be cast"),
+        ({"STORE_URL": "http://user:secret@host/db"}, "put it into AIRRA_STORE_PASSWORD"),
+    ],
+)
+def test_what_would_end_in_a_trace_is_refused(given: dict[str, str], says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(f"AIRRA_{name}", value)
+    with pytest.raises(ConfigError) as refused:
+        read_settings()
+    assert says in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
+def test_a_complete_login_and_a_store_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ssl
+
+    file = ssl.get_default_verify_paths().cafile
+    given = {"KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "KAFKA_SASL_USERNAME": "a", "KAFKA_SASL_PASSWORD": "b", "STORE_URL": "https://u@h:1/d"}
+    for name, value in (given | ({"KAFKA_SSL_CAFILE": file} if file else {})).items():
+        monkeypatch.setenv(f"AIRRA_{name}", value)
+    assert read_settings().store_url == "https://u@h:1/d"

@@ -10,6 +10,7 @@ import pytest
 
 from schemas.actions import ActionEvent
 from schemas.approvals import ApprovalEvent
+from schemas.base import canonical
 from schemas.incidents import IncidentEvent
 from schemas.outcomes import NoticeEvent, Outcome
 from schemas.signals import Tick
@@ -112,11 +113,21 @@ def test_an_unreadable_record_becomes_a_dead_letter_with_its_reason_and_stops_no
 
 def test_a_time_that_no_store_can_hold_is_poison() -> None:
     log = Log()
-    far = outcome().model_copy(update={"at": 10**18})
+    far = outcome().model_copy(update={"at": 10**13})  # 2286: a time, but none of the store's
     with pytest.raises(Poison, match="time_out_of_range"):
         rows(log.append(OUTCOMES, far))
     with pytest.raises(Poison, match="version_out_of_range"):
         rows(log.append(OUTCOMES, outcome(version=10**9)))
+
+
+@pytest.mark.parametrize("params", [b'{"x":NaN}', b'{"x":[Infinity]}'])
+def test_what_a_model_lets_through_and_no_row_can_hold_is_a_dead_letter_and_stops_nothing(params: bytes) -> None:
+    log, batch = Log(), Batch()
+    value = canonical(proposal(chosen=candidate(RESTART, 1, 0.35))).replace(b'"params":{}', b'"params":' + params)
+
+    assert batch.add(log.append_bytes(APPROVALS, value)) is Fate.DEAD
+    assert batch.add(log.append(INCIDENTS, incident())) is Fate.STORED
+    assert dict(batch.letters[0].headers)["airra.error.reason"] == b"unstorable_value"
 
 
 def test_a_dead_letter_is_kept_as_coordinates_and_reason_without_its_content() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from schemas.base import digest
 from schemas.incidents import IncidentPhase
 from schemas.kinds import Mode
 from schemas.topics import APPROVALS, INCIDENTS, OUTCOMES
@@ -145,6 +147,17 @@ def test_a_value_that_no_column_holds_costs_its_own_record_only(empty: Store) ->
     assert ask(empty, "SELECT action FROM outcomes FINAL ORDER BY action") == [("act-1",), ("act-3",)]
     assert batch.fates == {(OUTCOMES.name, Fate.STORED): 2, (OUTCOMES.name, Fate.DEAD): 1}
     assert dict(batch.letters[0].headers)["airra.error.reason"] == b"unstorable"
+
+
+def test_every_migration_has_a_number_of_its_own() -> None:
+    assert [each.number for each in shipped()] == list(range(1, len(shipped()) + 1))
+
+
+def test_the_policies_and_withdrawals_of_the_log_are_kept(empty: Store) -> None:
+    keep(empty, whole_loop())
+    ((held, of, content),) = ask(empty, "SELECT id, digest, content FROM policies FINAL")
+    assert (held, of) == ("pol-1", digest(json.loads(content)))
+    assert ask(empty, "SELECT incident, reason, ended_by FROM withdrawals FINAL") == [("inc-1", "resolved", f"{INCIDENTS.name}/0@5")]
 
 
 def test_migrating_again_changes_nothing(store: Store) -> None:

@@ -7,13 +7,15 @@ import random
 import httpx2
 import pytest
 
-from agents.tell import ATTEMPTS, DEAD_AFTER, LONGEST_PAUSE_S, TellEffector, Terminal, Webhook, effector
+from agents import tell
+from agents.tell import AT_ONCE, ATTEMPTS, DEAD_AFTER, EVICTED, LONGEST_PAUSE_S, TellEffector, Terminal, Webhook, effector
 from schemas import topics
 from schemas.base import Position, derive_id
 from schemas.kinds import Severity
 from schemas.outcomes import Delivery, Notice, NoticeKind
 from streams.harness.emit import emit
 from streams.harness.errors import Poison, Retryable
+from streams.harness.pending import Desk
 from streams.harness.stage import Record
 
 URL = "https://hooks.example/services/T0/SECRET"
@@ -37,12 +39,14 @@ class Log:
     def __init__(self, told):
         self.told = told
         self.records = []
+        self.fold_now = True
 
     def put(self, model):
         output = emit(topics.NOTICES, "inc-1", model)
         record = Record(output.topic, 0, len(self.records), 1000, output.key, output.value, output.headers)
         self.records.append(record)
-        self.told.fold(record)
+        if self.fold_now:
+            self.told.fold(record)
         return Position(topic=output.topic, partition=0, offset=record.offset)
 
     async def append(self, outputs):
@@ -88,15 +92,44 @@ def build(hook, clock=None, timeout_s=1.0):
 
 
 async def perform_all(told, log):
-    for intent in told.pending():
+    while intents := told.pending():
+        for intent in intents:
+            await told.perform(intent, log.append)
+
+
+def notices_of(intents):
+    return {intent.value.notice.id for intent in intents}
+
+
+async def run(told, log, until, *, lag=0):
+    """What EffectorRunner does, through the real Desk: begin what is due, side by side; `lag` turns pass before a result is folded."""
+    desk, running = Desk(told.concurrency, random.Random(1)), set()
+    log.fold_now, seen, turn = lag == 0, len(log.records), 0
+
+    async def perform(intent):
         await told.perform(intent, log.append)
+        desk.performed(intent.id)
+
+    async with asyncio.timeout(10):
+        while not until():
+            turn += 1
+            if lag and turn % lag == 0:
+                for record in log.records[seen:]:
+                    told.fold(record)
+                seen = len(log.records)
+            for intent in desk.due(told.pending(), 0.0):
+                running.add(asyncio.create_task(perform(intent)))
+            await asyncio.sleep(0)
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
 
 
 async def test_a_notice_reaches_the_terminal_and_the_webhook_once():
     hook = Hook(200)
     told, log, lines = build(hook)
     log.put(notice())
-    assert [intent.id for intent in told.pending()] == ["ntc-1"]
+    assert [intent.id for intent in told.pending()] == [derive_id("dlv", "ntc-1", name) for name in ("terminal", "webhook")]
     await perform_all(told, log)
     assert lines == [notice()]
     request = hook.requests[0]
@@ -209,16 +242,74 @@ async def test_a_receiver_known_to_be_dead_gets_one_attempt_until_it_answers():
     assert [one.attempts for one in log.deliveries if one.receiver == "webhook"][-2:] == [1, ATTEMPTS]
 
 
-async def test_a_slow_webhook_holds_back_neither_the_terminal_nor_other_notices():
-    told, log, lines = build(Hook("hang"), timeout_s=0.05)
-    for number in range(4):
+@pytest.mark.parametrize("lag", [0, 1, 7])
+async def test_a_dead_webhook_holds_the_terminal_back_by_nothing(lag):
+    many = 30
+    told, log, lines = build(Hook("hang"), timeout_s=3600)
+    for number in range(many):
         log.put(notice(number))
-    tasks = [asyncio.create_task(told.perform(intent, log.append)) for intent in told.pending()]
-    async with asyncio.timeout(2):
-        while len(lines) < 4:
-            await asyncio.sleep(0)
-    assert [one.receiver for one in log.deliveries] == ["terminal"] * 4, "told before any webhook gave up"
-    await asyncio.gather(*tasks)
+    assert many > told.concurrency
+    await run(told, log, lambda: len(lines) == many, lag=lag)
+    assert [line.id for line in lines] == [f"ntc-{number}" for number in range(many)], "oldest first"
+    assert [one.receiver for one in log.deliveries] == ["terminal"] * many, "told before any webhook gave up"
+
+
+async def test_a_receiver_gets_so_many_at_once_and_oldest_first():
+    hook = Hook("hang")
+    told, log, lines = build(hook, timeout_s=3600)
+    for number in range(30):
+        log.put(notice(number))
+    await run(told, log, lambda: len(lines) == 30 and len(hook.requests) >= AT_ONCE)
+    assert [request.headers["idempotency-key"] for request in hook.requests] == [f"ntc-{number}" for number in range(AT_ONCE)]
+
+
+async def test_what_is_appended_and_not_yet_folded_takes_no_place_and_is_still_pending():
+    """The log may be read late: until then nothing above the notice is committed, and the next ones are told all the same."""
+    told, log, lines = build(Hook("hang"), timeout_s=3600)
+    for number in range(30):
+        log.put(notice(number))
+    await run(told, log, lambda: len(lines) == 30, lag=1_000_000)
+    assert min(intent.offset for intent in told.pending()) == 0
+    for record in log.records[30:]:
+        told.fold(record)
+    assert {intent.value.receiver for intent in told.pending()} == {"webhook"}
+
+
+async def test_the_webhook_is_told_everything_however_slowly_the_log_is_read():
+    hook = Hook(200)
+    told, log, lines = build(hook)
+    for number in range(30):
+        log.put(notice(number))
+    await run(told, log, lambda: told.pending() == [], lag=5)
+    assert (len(lines), len(hook.requests), len(log.deliveries)) == (30, 30, 60)
+    assert len({one.id for one in log.deliveries}) == 60
+
+
+def test_what_is_kept_is_bounded_and_counted(monkeypatch):
+    monkeypatch.setattr(tell, "OPEN_KEPT", 5)
+    monkeypatch.setattr(tell, "CLOSED_KEPT", 2)
+    before = {table: EVICTED.labels(table)._value.get() for table in ("open", "closed")}
+    told, log, _ = build(Hook(200))
+    for number in range(7):
+        log.put(notice(number))
+    assert notices_of(told.pending()) <= {f"ntc-{number}" for number in range(2, 7)}
+    for number in range(7):
+        for name in ("terminal", "webhook"):
+            log.put(Delivery(id=f"dlv-{number}{name}", notice=f"ntc-{number}", receiver=name, status="failed", attempts=1, at=1500))
+    assert told.pending() == []
+    after = {table: EVICTED.labels(table)._value.get() - count for table, count in before.items()}
+    assert after == {"open": 2, "closed": 3}
+    assert tell.OPEN._value.get() == 0
+
+
+async def test_a_notice_that_is_dropped_while_it_is_told_leaves_nothing_behind(monkeypatch):
+    monkeypatch.setattr(tell, "OPEN_KEPT", 1)
+    told, log, _ = build(Hook(200))
+    log.put(notice(1))
+    first = told.pending()[0]
+    log.put(notice(2))
+    await told.perform(first, log.append)
+    assert notices_of(told.pending()) == {"ntc-2"}
 
 
 async def test_an_append_that_fails_leaves_the_notice_open():
@@ -230,18 +321,21 @@ async def test_an_append_that_fails_leaves_the_notice_open():
 
     with pytest.raises(Retryable):
         await told.perform(told.pending()[0], fail)
-    assert [intent.id for intent in told.pending()] == ["ntc-1"]
+    assert notices_of(told.pending()) == {"ntc-1"}
+    assert len(told.pending()) == 2
 
 
 def test_the_earliest_open_notice_is_known_by_its_offset_in_any_order_of_results():
     told, log, _ = build(Hook(200))
-    offsets = [log.put(notice(number)).offset for number in range(5)]
-    results = [(number, name) for number in range(5) for name in ("terminal", "webhook")]
+    offsets = [log.put(notice(number)).offset for number in range(9)]
+    results = [(number, name) for number in range(9) for name in ("terminal", "webhook")]
     random.Random(7).shuffle(results)
     for index, (number, name) in enumerate(results):
         log.put(Delivery(id=f"dlv-{index}", notice=f"ntc-{number}", receiver=name, status="delivered", attempts=1, at=1500))
-        open_ones = [one for one in range(5) if {(one, "terminal"), (one, "webhook")} - set(results[: index + 1])]
-        assert [intent.offset for intent in told.pending()] == [offsets[one] for one in open_ones]
+        open_ones = [one for one in range(9) if {(one, "terminal"), (one, "webhook")} - set(results[: index + 1])]
+        found = [intent.offset for intent in told.pending()]
+        assert found == sorted(found)
+        assert found[:1] == [offsets[one] for one in open_ones[:1]]
 
 
 def test_what_is_no_notice_is_poison():

@@ -358,3 +358,93 @@ def test_a_restart_is_named_by_what_was_done() -> None:
     world.after([1.0] * 5, 20)
     (outcome,) = world.outcomes()
     assert (outcome.service, outcome.cause, outcome.confidence, outcome.action_name) == ("orders", Cause.OTHER, 0.0, ActionName.RESTART)
+
+
+def test_a_metric_that_went_missing_is_not_replaced_by_another_instance_that_was_there_all_along() -> None:
+    vanished = evidence([4.0] * 9, T0, series="i1")
+    healthy = evidence([1.0] * 31, LATER, series="i2")
+    assert judged([vanished], [healthy]) is Verdict.INCONCLUSIVE
+    other_opener = evidence([4.0] * 9, T0, series="i2")
+    assert judged([vanished, other_opener], [evidence([1.0] * 5, LATER, series="i2")]) is Verdict.INCONCLUSIVE
+    began_since = evidence([1.0] * 15, LATER, series="i3")
+    assert judged([vanished], [healthy, began_since]) is Verdict.SUCCESS
+
+
+@pytest.mark.parametrize("seen", ["before", "early", "never"])
+def test_an_instance_is_known_from_any_record_that_shows_it_before_the_action(seen: str) -> None:
+    """Records hold the newest points only: the last one does not show how old its series are."""
+    world = World()
+    vanished, i2 = evidence([4.0] * 10, T0, series="i1"), evidence([1.0] * 10, T0, series="i2")
+    world.logs.write(INCIDENTS, incident(1, [vanished], health=[i2] if seen == "before" else []))
+    world.logs.write(INCIDENTS, started())
+    world.logs.write(INCIDENTS, finished(at=T0))
+    world.tick(5)
+    early = evidence([1.0] * 10, T0 + 5000, series="i2")
+    world.logs.write(INCIDENTS, incident(2, [vanished], health=[early] if seen == "early" else []))
+    world.tick(25)
+    late = evidence([1.0] * 10, T0 + 30_000, series="i2")
+    world.logs.write(INCIDENTS, incident(3, [vanished], health=[late]))
+    world.tick(70)
+    (outcome,) = world.logs.events(OUTCOMES)
+    assert outcome.verdict is (Verdict.SUCCESS if seen == "never" else Verdict.INCONCLUSIVE)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ([0.85] * 9, [1.19] * 5, Verdict.SUCCESS),  # 40 % up inside its band: what is ordinary says nothing
+        ([1.0] * 4 + [1.3] + [1.0] * 4, [1.0] * 5, Verdict.SUCCESS),  # its median was back
+        ([1.15] * 9, [1.19, 1.19, 1.19, 1.19, 1.22], Verdict.NONE),  # out again, by less than a tenth
+        ([1.0] * 9, [1.19, 1.19, 1.19, 1.19, 1.22], Verdict.WORSE),  # out again
+        ([1.3] * 9, [1.105] * 5, Verdict.PARTIAL),  # back, but by 15 % only
+        ([1.25] * 9, [1.19] * 5, Verdict.NONE),  # back, by 5 %
+    ],
+)
+def test_an_opener_near_its_band_is_judged_by_the_rules_of_the_adr(before: list[float], after: list[float], expected: Verdict) -> None:
+    healed = evidence([4.0] * 9, T0, name="a"), evidence([1.0] * 5, LATER, name="a")
+    assert judged([healed[0], evidence(before, T0, name="b")], [healed[1], evidence(after, LATER, name="b")]) is expected
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_an_operators_word_makes_no_pair_of_a_dry_run(early: bool) -> None:
+    world = Watched(mode=Mode.DRY_RUN)
+    if early:
+        world.logs.write(INCIDENTS, confirmed(Cause.CPU_SPIKE))
+    world.tick(100)
+    world.logs.write(INCIDENTS, confirmed(Cause.CPU_SPIKE))
+    world.settle()
+    last = world.outcomes()[-1]
+    assert (last.mode, last.correct, last.confirmed_by) == (Mode.DRY_RUN, None, "ann")
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_later_word_on_the_service_alone_takes_back_no_cause(early: bool) -> None:
+    world = Watched()
+    words = [confirmed(Cause.DATABASE), confirmed(None, service="orders", name="2")]
+    if early:
+        for word in words:
+            world.logs.write(INCIDENTS, word)
+    world.tick(100)
+    for word in words:
+        world.logs.write(INCIDENTS, word)
+        world.settle()
+    assert world.outcomes()[-1].correct == 0
+    world.logs.write(INCIDENTS, confirmed(Cause.CPU_SPIKE, name="3"))
+    world.settle()
+    assert world.outcomes()[-1].correct == 1, "a newer word on the cause does"
+
+
+def test_an_outcome_without_its_start_is_neither_right_nor_wrong_whatever_is_confirmed() -> None:
+    world = World()
+    world.logs.write(INCIDENTS, incident(1, [evidence([4.0] * 20, T0)]))
+    world.logs.write(INCIDENTS, finished())
+    world.tick(20)
+    world.logs.write(INCIDENTS, incident(2, [evidence([1.0] * 5, world.logs.now)]))
+    world.settle()
+    (outcome,) = world.logs.events(OUTCOMES)
+    assert (outcome.verdict, outcome.correct, outcome.confidence) == (Verdict.SUCCESS, None, 0.0)
+    world.stages["verify"].save()
+    world.stages["verify"].crash()
+    world.logs.write(INCIDENTS, confirmed(Cause.OTHER))
+    world.settle()
+    assert [one.correct for one in world.logs.events(OUTCOMES)] == [None, None]

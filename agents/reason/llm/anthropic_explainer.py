@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from anthropic import AnthropicError, APIStatusError, AsyncAnthropic
 
-from agents.reason.llm.answer import Answer, Told, Unanswered, asking
+from agents.reason.llm.answer import Answer, Told, Unanswered, asking, counted
 
 DEFAULT_MODEL = "claude-sonnet-5"
 MAX_TOKENS = 1024
@@ -30,4 +30,4 @@ class AnthropicExplainer:
             )
         if message.parsed_output is None:
             raise Unanswered(f"no_answer_{message.stop_reason}")
-        return Told(message.parsed_output, message.usage.input_tokens, message.usage.output_tokens)
+        return Told(message.parsed_output, counted(message.usage, "input_tokens"), counted(message.usage, "output_tokens"))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import structlog
 from prometheus_client import Counter
 
-from agents.reason.llm.answer import Explainer, Told, Unanswered
+from agents.reason.llm.answer import Explainer, Told, Unanswered, acting_goes_on
 from agents.reason.llm.material import INSTRUCTIONS, material
 from schemas import topics
 from schemas.approvals import APPROVAL_EVENTS, Explanation, Proposal
@@ -17,6 +17,9 @@ from streams.harness.stage import Append, Intent, Record
 
 ANSWERS = Counter("airra_llm_answers_total", "Explanations appended", ["provider", "status"])
 TOKENS = Counter("airra_llm_tokens_total", "Tokens that providers counted", ["provider", "direction"])
+EVICTED = Counter("airra_llm_evictions_total", "Proposals that stay unexplained because too many wait", ["table"])
+
+PENDING_KEPT = 1_000  # proposals that wait; at two at a time the oldest of more would have expired
 
 log = structlog.get_logger()
 
@@ -38,8 +41,16 @@ class LlmEffector:
         match parse(APPROVAL_EVENTS, record):
             case Proposal() as proposal:
                 self._pending.setdefault(proposal.id, Intent(proposal.id, record.offset, proposal))
+                self._bound()
             case Explanation() as explanation:
                 self._pending.pop(explanation.proposal, None)
+
+    def _bound(self) -> None:
+        while len(self._pending) > PENDING_KEPT:
+            oldest = next(iter(self._pending))
+            del self._pending[oldest]
+            EVICTED.labels("pending").inc()
+            log.warning("llm_unasked", proposal=oldest, reason="too many wait")
 
     def pending(self) -> Sequence[Intent]:
         return list(self._pending.values())
@@ -62,16 +73,17 @@ class LlmEffector:
         if self._clock() >= proposal.expires_at:
             return self._failed(proposal, "expired")
         try:
-            told = await self._explainer.explain(INSTRUCTIONS, material(proposal))
+            with acting_goes_on():
+                told = await self._explainer.explain(INSTRUCTIONS, material(proposal))
+                return self._explained(proposal, told)
         except Unanswered as error:
             return self._failed(proposal, str(error))
-        return self._explained(proposal, told)
 
     def _explained(self, proposal: Proposal, told: Told) -> Explanation:
         TOKENS.labels(self._explainer.provider, "input").inc(told.input_tokens)
         TOKENS.labels(self._explainer.provider, "output").inc(told.output_tokens)
         if sorted(told.answer.order) != list(range(len(proposal.candidates))):
-            return self._failed(proposal, "order_is_not_of_the_candidates")
+            raise Unanswered("order_is_not_of_the_candidates")
         first = proposal.candidates[told.answer.order[0]]
         return Explanation(
             id=derive_id("exp", proposal.id),
@@ -81,7 +93,7 @@ class LlmEffector:
             status="ok",
             text=told.answer.explanation[:4000],
             order=tuple(told.answer.order),
-            agrees=proposal.chosen is not None and first.spec == proposal.chosen.spec,
+            agrees=first.spec == proposal.chosen.spec if proposal.chosen else None,  # an abstention leaves nothing to agree with
             missing_evidence=tuple(item[:300] for item in told.answer.missing_evidence[:10]),
             input_tokens=told.input_tokens,
             output_tokens=told.output_tokens,

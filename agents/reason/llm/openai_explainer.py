@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from openai import APIStatusError, AsyncOpenAI, OpenAIError
 
-from agents.reason.llm.answer import Answer, Told, Unanswered, asking
+from agents.reason.llm.answer import Answer, Told, Unanswered, asking, counted
 
 DEFAULT_MODEL = "gpt-5.4-mini"
 MAX_TOKENS = 2048  # reasoning models spend some before they answer
@@ -31,5 +31,4 @@ class OpenAIExplainer:
             )
         if response.output_parsed is None:
             raise Unanswered(f"no_answer_{response.status}")
-        usage = response.usage
-        return Told(response.output_parsed, usage.input_tokens if usage else 0, usage.output_tokens if usage else 0)
+        return Told(response.output_parsed, counted(response.usage, "input_tokens"), counted(response.usage, "output_tokens"))

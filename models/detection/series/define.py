@@ -13,22 +13,26 @@ from schemas.samples import SeriesDef
 INFINITE = float("inf")
 
 
-def register(registry: Registry, found: SeriesDef) -> bool:
-    """Take in one definition; one that is known changes nothing. False: a bucket above the cap."""
+def outdated(registry: Registry, found: SeriesDef) -> int:
+    """Return the unit that must be dropped before this definition can be taken in, for it says otherwise; NONE: there is none."""
     row = registry.index.get(found.id)
-    if row is not None:
-        if _same(registry.defs[row], found):
-            return True
-        drop(registry, int(registry.raws.unit[row]))
-    registry.changed()
-    inst = _instance(registry, found)
+    return NONE if row is None or _same(registry.defs[row], found) else int(registry.raws.unit[row])
+
+
+def register(registry: Registry, found: SeriesDef, now: int) -> bool:
+    """Take in one definition at a moment of the active clock; one that is known changes nothing. False: a bucket above the cap."""
+    if found.id in registry.index:
+        return True
     histogram = found.type is MetricType.HISTOGRAM
     unit = registry.groups.get(found.group, NONE) if histogram else NONE
+    if found.part == "bucket" and unit != NONE and not _room(registry, int(registry.units.hist[unit]), found.le):
+        return False
+    registry.changed()
+    inst = _instance(registry, found)
     if unit == NONE:
         unit = _unit(registry, found, inst, histogram=histogram)
+        registry.units.heard[unit] = now  # its silence begins now: it is not the longest silent of all
     hist = int(registry.units.hist[unit])
-    if found.part == "bucket" and registry.hists.buckets[hist] >= registry.config.max_buckets:
-        return False
     row = registry.raws.take()
     registry.raws.id[row], registry.raws.unit[row] = found.id, unit
     registry.raws.type[row] = _type(found)
@@ -60,6 +64,13 @@ def drop(registry: Registry, unit: int) -> None:
         insts.give(inst)
         del registry.places[registry.names.pop(inst)]
     registry.changed()
+
+
+def _room(registry: Registry, hist: int, le: float | None) -> bool:
+    """Tell whether a bucket fits: the last place is kept for +Inf, without which no quantile is right."""
+    count = int(registry.hists.buckets[hist])
+    closed = count > 0 and bool(np.isinf(registry.hists.bounds[hist, count - 1]))
+    return count < registry.config.max_buckets - (0 if closed or le is None or np.isinf(le) else 1)
 
 
 def _same(known: SeriesDef, found: SeriesDef) -> bool:

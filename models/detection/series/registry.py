@@ -27,6 +27,7 @@ class Meta(msgspec.Struct, frozen=True):
     kind: Kind
     unit: str
     direction: Direction
+    floor: str = ""  # the unit whose absolute floor judges it: of a rate that of what is counted
 
 
 @dataclass
@@ -46,8 +47,16 @@ class Registry:
     groups: dict[int, int] = field(default_factory=dict)  # histogram's group → unit
     places: dict[tuple[str, str], int] = field(default_factory=dict)  # service and instance → instance row
     members: dict[int, list[int]] = field(default_factory=dict)  # unit → raw rows
+    dormant: dict[int, list[SeriesDef]] = field(default_factory=dict)  # forgotten units by group or id, the longest forgotten first
+    asleep: dict[int, int] = field(default_factory=dict)  # series id → key in `dormant`
     version: int = 0
     _sorted: tuple[NDArray[np.uint64], Ints] | None = None
+    _services: Ints | None = None
+
+    @property
+    def series(self) -> int:
+        """How many raw series are known, awake or asleep."""
+        return self.raws.count + len(self.asleep)
 
     def find(self, ids: NDArray[np.uint64]) -> Ints:
         """Return the raw row of each id, NONE where it is unknown."""
@@ -61,9 +70,18 @@ class Registry:
         at = np.minimum(np.searchsorted(known, ids), len(known) - 1)
         return np.where(known[at] == ids, rows[at], NONE)
 
+    def services(self) -> Ints:
+        """Return the number of each instance row's service, NONE where the row is free."""
+        if self._services is None:
+            self._services = np.full(self.insts.used, NONE, np.int64)
+            numbers: dict[str, int] = {}
+            for inst, (service, _) in self.names.items():
+                self._services[inst] = numbers.setdefault(service, len(numbers))
+        return self._services
+
     def changed(self) -> None:
         self.version += 1
-        self._sorted = None
+        self._sorted = self._services = None
 
 
 def empty(config: DetectConfig) -> Registry:
@@ -79,13 +97,14 @@ def derived(*parts: object) -> str:
 def add_slot(registry: Registry, meta: Meta, unit: str, *, judged: bool) -> int:
     """Make one derived series."""
     slot = registry.slots.take()
+    registry.slots.inst[slot] = registry.places[meta.service, meta.instance]
     set_slot(registry, slot, meta, unit, judged=judged)
     return slot
 
 
 def set_slot(registry: Registry, slot: int, meta: Meta, unit: str, *, judged: bool) -> None:
-    """Say what a derived series is called and how it is judged."""
-    registry.metas[slot] = meta
+    """Say what a derived series is called and how it is judged; `unit` is the one whose floor does."""
+    registry.metas[slot] = msgspec.structs.replace(meta, floor=unit)
     configure(registry.slots, slot, registry.config.kinds[meta.kind], unit, meta.direction, judged=judged)
 
 

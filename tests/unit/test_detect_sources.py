@@ -1,0 +1,138 @@
+"""Source partitions that lag, run ahead, or have nothing here: what they hold back, and what they do not."""
+
+from __future__ import annotations
+
+import pytest
+
+from models.detection.sources import Sources
+from models.detection.state import restore, snapshot
+from schemas.kinds import Kind
+from schemas.signals import AnomalyReason, Phase
+from streams.detect import EVICTED_SOURCES
+from tests.unit.detect_feed import CONFIG, T0, Log, anomalies, fold, phases, series
+
+A = series("a", Kind.POOL, unit="connections")
+B = series("b", Kind.POOL, unit="connections")
+YEAR_MS = 365 * 86_400_000
+QUIET = CONFIG.model_copy(update={"health_s": 300.0, "health_watched_s": 300.0})
+
+
+def beside(skew_ms: int, since: int = 40, seconds: int = 160) -> Log:
+    """A fault of A after 100 s, beside a source of B's whose clock, and the records it comes in, are off by so much."""
+    log = Log().define(A, B)
+    for i in range(seconds):
+        now = T0 + 1000 * i
+        log.rows([(A, now, 1.0 if i < 100 else 100.0)], 0, now)
+        if i >= since:
+            log.rows([(B, now + skew_ms, 1.0)], 1, now + max(0, skew_ms))
+        if i % 5 == 0:
+            log.tick(now)
+    return log
+
+
+@pytest.mark.parametrize("skew_ms", [0, -60_000, -3_600_000, -YEAR_MS, 60_000, YEAR_MS])
+@pytest.mark.parametrize("since", [0, 41])
+def test_a_source_with_a_wrong_clock_or_a_backlog_does_not_delay_the_alarms_of_others(skew_ms: int, since: int) -> None:
+    opened = [one for one in phases(beside(skew_ms, since, 106), Phase.OPENED, QUIET) if one.evidence.service == "a"]
+    assert [(one.at - T0) // 1000 for one in opened] == [103]
+    state = fold(beside(skew_ms, since), QUIET)
+    assert max(int(rows.window.max()) for rows in state.pending) <= (T0 + 160_000) // 1000
+    assert sum(map(len, state.pending)) < 10
+    assert (state.sources.lagging, state.sources.ahead) == (int(skew_ms < 0), int(skew_ms > 0))
+    heard = state.registry.units.times[:2]
+    assert heard[0] == 158, "every closed second of A was folded"
+    assert heard[1] >= 110, "and those of B"
+    assert snapshot(restore(snapshot(state), QUIET)) == snapshot(state)
+
+
+def test_a_source_that_lags_a_little_is_waited_for() -> None:
+    log = beside(-20_000)
+    assert fold(log, QUIET).sources.lagging == 0
+    assert [one.at - T0 for one in phases(log, Phase.OPENED, QUIET)] == [103_000]
+
+
+def test_where_all_sources_are_beyond_the_tick_it_is_the_tick_that_is_doubted() -> None:
+    log = Log().define(A, B)
+    for i in range(60):
+        log.rows([(A, T0 + 1000 * i, 1.0)], 0).rows([(B, T0 + 1000 * i, 1.0)], 1)
+        if i % 5 == 0:
+            log.tick(T0 - 3_600_000 + 1000 * i)
+    state = fold(log, QUIET)
+    assert (state.sources.ahead, state.sources.lagging) == (0, 0)
+    assert state.closed == (T0 + 58_000) // 1000
+
+
+def test_a_source_whose_clock_was_put_right_is_believed_again() -> None:
+    log = beside(YEAR_MS)
+    for i in range(160, 180):
+        now = T0 + 1000 * i
+        log.rows([(A, now, 100.0)], 0, now).rows([(B, now, 1.0)], 1, now)
+        if i % 5 == 0:
+            log.tick(now)
+    assert fold(log, QUIET).sources.ahead == 0
+
+
+def alone(*, beats: bool, ticks: bool = True) -> Log:
+    """A is alone in its partition and stops after 60 s; other partitions' services go on in the same source, or all stops."""
+    log = Log().define(A)
+    for i in range(200):
+        now = T0 + 1000 * i
+        if i < 60:
+            log.rows([(A, now, 1.0)], 0, now)
+        elif beats and i % 2 == 0:
+            log.heartbeat(now, 0)
+        if ticks and i % 5 == 0:
+            log.tick(now)
+    return log
+
+
+def test_a_service_alone_in_its_partition_is_missed_while_its_source_goes_on() -> None:
+    found = [one for one in anomalies(alone(beats=True), QUIET) if one.phase is not Phase.CONTINUED]
+    assert [(one.phase, one.reason) for one in found] == [(Phase.OPENED, AnomalyReason.SILENCE)]
+    assert (found[0].at - T0) // 1000 <= 70
+    assert found[0].source.topic == "metrics"
+
+
+def test_when_everything_stops_the_service_alone_in_its_partition_is_not_accused() -> None:
+    assert anomalies(alone(beats=False), QUIET) == []
+
+
+def test_a_heartbeat_repeated_changes_nothing() -> None:
+    log = alone(beats=True)
+    before = snapshot(fold(log, QUIET))
+    log._offsets[0] -= 1
+    log.heartbeat(T0 + 500_000, 0)
+    assert snapshot(fold(log, QUIET)) == before
+
+
+def test_a_source_that_has_only_heartbeats_holds_nobody_back() -> None:
+    log = Log().define(A)
+    for i in range(105):
+        log.rows([(A, T0 + 1000 * i, 1.0 if i < 100 else 100.0)], 0)
+        if i % 15 == 0:
+            log.heartbeat(T0 + 1000 * i, 1)
+    assert [(one.at - T0) // 1000 for one in phases(log, Phase.OPENED, QUIET)] == [103]
+
+
+def test_sources_are_bounded_idle_ones_make_room_and_are_counted() -> None:
+    config = QUIET.model_copy(update={"max_sources": 4})
+    before = EVICTED_SOURCES._value.get()
+    log = Log().define(A)
+    for partition in range(4):
+        log.rows([(A, T0 + 1000 * partition, 1.0)], partition)
+    for i in range(4, 40, 5):
+        log.rows([(A, T0 + 1000 * i, 1.0)], 2).tick(T0 + 1000 * i)
+    log.rows([(A, T0 + 41_000, 1.0)], 7).heartbeat(T0 + 41_000, 8)
+    state = fold(log, config)
+    assert [partition for _, partition in state.sources.numbers] == [7, 1, 2, 3]
+    assert EVICTED_SOURCES._value.get() == before + 1
+    assert snapshot(restore(snapshot(state), config)) == snapshot(state)
+
+
+def test_the_names_of_sources_follow_their_numbers() -> None:
+    sources = Sources()
+    for partition in range(3):
+        sources.number("metrics", partition)
+    sources.replace("other", 9)
+    assert sources.name(0) == ("other", 9)
+    assert sources.number("metrics", 2) == 2
