@@ -49,7 +49,7 @@ def _kafka(settings: Settings) -> list[dict[str, Any]]:
     kafka = KafkaSettings.of(settings)
     try:
         found = [finding("kafka", ok=True, detail=f"{kafka.bootstrap}, cluster {cluster_id(kafka)}")]
-        differences = compare_topics(kafka, topics.CATALOGUE)
+        differences = compare_topics(kafka, topics.CATALOGUE, settings.kafka_replication)
         found += [finding("topic", ok=False, detail=str(difference)) for difference in differences]
         if not differences:
             found.append(finding("topics", ok=True, detail="as the catalogue says"))

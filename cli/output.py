@@ -35,7 +35,9 @@ JsonTo = Annotated[
 ]
 
 # No markup and no emoji codes: what is shown is data, and data may hold [brackets] and :colons:.
-out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+# Into a file or a pipe tables are as wide as they need: rich would squeeze them into 80 columns.
+PIPE_COLUMNS = 200
+out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
 err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 

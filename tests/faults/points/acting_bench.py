@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 
@@ -51,6 +51,7 @@ ACTING = (
     "streams.sink.batch",
 )
 ROLE_OF = {"api.decide": "api", "streams.sink.consumer": "sink", "streams.sink.batch": "sink"}
+ARMED_S = 24 * 3600.0
 EVERY_S = 0.5  # the evidence is renewed
 DONE_WITHIN_S = 90.0
 SICK, WELL = 200e6, 40e6
@@ -143,7 +144,14 @@ class ActingBench:
         self._known = 0  # effects in the target's log that belong to earlier incidents
         self._token = secrets.token_urlsafe(24)
 
-    def __enter__(self) -> ActingBench:
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as guard:
+            guard.callback(self._exit.close)  # what has been started, if the rest does not start
+            self._start()
+            guard.pop_all()
+        return self
+
+    def _start(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         settings = {"config_dir": configuration(self._folder), "dry_run_mode": False}
         self.stack = self._exit.enter_context(Stack(self._folder / "run", settings, self._bootstrap, roles=("control", "sink", "api")))
@@ -152,15 +160,14 @@ class ActingBench:
         ready = sandbox.wait_ready()
         self.control_url = ready["control_url"]
         self.stack.start_roles(executor="http", executor_url=self.control_url, executor_token=self._token, topology_file=ready["topology"])
-        watch = Watch(self.stack.kafka.confluent(), lambda event, at: self.seen.take(event, at))
+        watch = Watch(self.stack.kafka.confluent(), self.seen.take)
         watch.start()
         self._exit.callback(watch.stop)
         self.stack.wait_ready(["sink", "api"])
-        self.stack.arm()
+        self.stack.arm(ARMED_S)
         assert self.stack.supervisor is not None
         self._children = self.stack.supervisor.children
         self._plain = {name: dict(child.env) for name, child in self._children.items()}
-        return self
 
     def __exit__(self, *error: object) -> None:
         self._exit.close()
@@ -190,7 +197,7 @@ class ActingBench:
 
     def _live(self, key: str, struck: Any) -> bool:
         """Keep the incident fresh to its end; say whether the struck process fell."""
-        patient = Patient(key, lambda told: self.publish(told))
+        patient = Patient(key, self.publish)
         fell, asked = False, False
         deadline = time.monotonic() + DONE_WITHIN_S
         while key not in self.seen.outcomes and time.monotonic() < deadline:
