@@ -54,11 +54,19 @@ def moved(base: Table, now: Table) -> dict[tuple[str, str], tuple[float, float]]
 
 
 def loudest(base: Table, now: Table) -> tuple[str, str, float] | None:
-    """Return the service and the symptom of its users (errors or latency) that grew by the largest factor, and the factor."""
-    grown = [(now[key] / max(base.get(key, 0.0), LOUD_FLOORS[key[1]]), key) for key in moved(base, now) if key[1] in LOUD_FLOORS]
+    """Return the service, the symptom of its users, and by what factor it grew: failing is louder than slow, then the factor counts.
+
+    A request that fails is lost, one that is slow is not; and a share of failures ends at 1 while a latency knows no end, so that
+    their factors alone cannot be compared.
+    """
+    grown = [
+        (key[1] == "errors", now[key] / max(base.get(key, 0.0), LOUD_FLOORS[key[1]]), key)
+        for key in moved(base, now)
+        if key[1] in LOUD_FLOORS
+    ]
     if not grown:
         return None
-    times, (service, what) = max(grown)
+    _, times, (service, what) = max(grown)
     return service, what, times
 
 
