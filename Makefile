@@ -2,9 +2,10 @@
 PYTHON ?= python3
 DEMO_ARGS ?=
 TEST_ARGS ?=
+FAULTS_ARGS ?=
 AIRRA = .venv/bin/airra
 
-.PHONY: setup demo test demo-all quiet kill-loop campaign check
+.PHONY: setup demo test demo-all quiet kill-loop campaign faults check
 
 setup:
 	@$(PYTHON) deploy/setup_venv.py
@@ -31,6 +32,10 @@ kill-loop: setup
 # The long fault campaign of the harness, on Apache Kafka.
 campaign: setup
 	@exec .venv/bin/python -m tests.faults.campaign --full
+
+# Everything that can go wrong, injected: hours; stop it at any time, it goes on where it was. FAULTS_ARGS="--list" says what there is.
+faults: setup
+	@exec .venv/bin/python -m tests.faults.reliability $(FAULTS_ARGS)
 
 # Style and types, as CI runs them.
 check: setup

@@ -1,0 +1,119 @@
+"""The whole fault campaign on a real Apache Kafka: `make faults`, hours; stop it at any time and it goes on where it was.
+
+make faults                                      everything that is not yet proven with the code as it is; writes docs/reliability.md
+make faults FAULTS_ARGS="--list"                 chapters and cases, what is proven, about how long the rest takes
+make faults FAULTS_ARGS="--only moves network"   these chapters, or chapter/case
+make faults FAULTS_ARGS="--sample --only poison" the short form, as CI runs it; writes nothing
+make faults FAULTS_ARGS="--report"               only write docs/reliability.md from the ledger
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.faults.reliability import ledger
+from tests.faults.reliability.case import Case, Chapter, Finding, Ground
+from tests.faults.reliability.chapters import CHAPTERS
+from tests.faults.reliability.report import REPORT, rendered
+
+
+def chosen(only: list[str] | None) -> list[tuple[Chapter, Case]]:
+    """Return the cases that `--only` names (chapters, or chapter/case); raise ValueError for a name that is none."""
+    every = [(chapter, case) for chapter in CHAPTERS for case in chapter.cases]
+    if not only:
+        return every
+    known = {chapter.name for chapter in CHAPTERS} | {f"{chapter.name}/{case.name}" for chapter, case in every}
+    if unknown := sorted(set(only) - known):
+        raise ValueError(f"no such chapter or case: {', '.join(unknown)}; --list names them")
+    return [(chapter, case) for chapter, case in every if chapter.name in only or f"{chapter.name}/{case.name}" in only]
+
+
+def run_case(chapter: Chapter, case: Case, ground: Ground, done: frozenset[str]) -> Iterator[tuple[Finding, float]]:
+    """Yield each finding with its seconds; what a case raises is a finding too, so that the campaign goes on."""
+    begun = time.monotonic()
+    try:
+        for found in case.run(ground, done):
+            yield found, time.monotonic() - begun
+            begun = time.monotonic()
+    except Exception as error:  # the one boundary: a case that breaks is told and does not end the others
+        ground.say(traceback.format_exc())
+        yield Finding("the case itself", 0, failed=(f"{type(error).__name__}: {error}"[:300],)), time.monotonic() - begun
+
+
+def _list(cases: list[tuple[Chapter, Case]]) -> None:
+    minutes = 0.0
+    for chapter, case in cases:
+        done = ledger.proven(chapter.name, case.name)
+        minutes += 0 if done else case.minutes
+        print(f"{chapter.name}/{case.name:<28} {case.minutes:>5.0f} min  {len(done):>4} proven  {case.shows}")
+    print(f"about {minutes:.0f} minutes for the cases of which nothing is proven with this code")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make faults", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", metavar="CHAPTER[/CASE]")
+    parser.add_argument("--list", action="store_true", help="print the cases and run nothing")
+    parser.add_argument("--report", action="store_true", help="write the report and run nothing")
+    parser.add_argument("--sample", action="store_true", help="the short form of the cases that have one; writes nothing")
+    parser.add_argument("--again", action="store_true", help="also what is proven already")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep logs there (default: a temporary folder, removed at the end)")
+    args = parser.parse_args()
+    try:
+        cases = chosen(args.only)
+    except ValueError as error:
+        parser.error(str(error))
+    if args.list:
+        _list(cases)
+        return 0
+    bad = 0 if args.report else _campaign(cases, args.sample, args.again, args.keep)
+    if not args.sample:
+        entries = ledger.read()
+        if entries:
+            ledger.rewrite(entries.values())
+        REPORT.write_text(rendered(CHAPTERS, entries), encoding="utf-8")
+        print(f"written: {REPORT.relative_to(ledger.REPO)}")
+    return 1 if bad else 0
+
+
+def _campaign(cases: list[tuple[Chapter, Case]], sample: bool, again: bool, keep: Path | None) -> int:
+    """Run the cases; return how many findings do not hold."""
+    folder = keep or Path(tempfile.mkdtemp(prefix="airra-faults-"))
+    _say(f"logs in {folder}")
+    bad = 0
+    todo = [(chapter, case) for chapter, case in cases if case.in_sample or not sample]
+    try:
+        with Ground(folder, _say, sample) as ground:
+            for number, (chapter, case) in enumerate(todo, 1):
+                _say(f"[{number}/{len(todo)}] {chapter.name}/{case.name}, about {case.minutes:.0f} min: {case.shows}")
+                done = frozenset() if again or sample else ledger.proven(chapter.name, case.name)
+                for found, seconds in run_case(chapter, case, ground, done):
+                    bad += not found.passed
+                    _say(f"  {'ok  ' if found.passed else 'FAIL'} {found.item} ({seconds:.0f} s): {_told(found)}")
+                    if not sample:
+                        ledger.append(ledger.entry(chapter.name, case.name, found, seconds))
+    finally:
+        if keep is None and not bad:
+            shutil.rmtree(folder, ignore_errors=True)
+    return bad
+
+
+def _told(found: Finding) -> str:
+    state = "" if found.equal is None else ", state equal" if found.equal else ", state NOT equal"
+    worst = f", recovered within {max(found.recovery_s):.1f} s" if found.recovery_s else ""
+    counts = f"{found.injected} injected, {found.lost} lost, {found.doubled} doubled, {found.wrong} wrong{state}{worst}"
+    return "; ".join([counts, *found.failed, *([found.notes] if found.notes else [])])
+
+
+def _say(line: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

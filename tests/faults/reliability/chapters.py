@@ -1,0 +1,8 @@
+"""The chapters of the campaign, in the order of the report."""
+
+from __future__ import annotations
+
+from tests.faults.reliability.case import Chapter
+from tests.faults.reliability.harness import CHAPTER as HARNESS
+
+CHAPTERS: tuple[Chapter, ...] = (HARNESS,)

@@ -1,0 +1,96 @@
+"""The ledger: one JSON line a finding, the newest of an item counts; what was found with other product code is not taken as proven."""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import hashlib
+import json
+import subprocess
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tests.faults.reliability.case import Finding
+
+REPO = Path(__file__).parents[3]
+LEDGER = REPO / "docs" / "reliability.jsonl"
+PRODUCT = ("schemas", "models", "streams", "agents", "api", "cli", "sandbox", "config")
+
+
+@dataclass(frozen=True)
+class Entry:
+    chapter: str
+    case: str
+    finding: Finding
+    code: str  # digest of the product's code it was found with
+    commit: str
+    on: str  # the day
+    seconds: float
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.chapter, self.case, self.finding.item
+
+
+@functools.cache
+def code_digest() -> str:
+    """Return a digest of the product's code and configuration as they stand in the working folder."""
+    files = sorted(path for folder in PRODUCT for path in (REPO / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    sums = hashlib.sha256()
+    for path in files:
+        sums.update(str(path.relative_to(REPO)).encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return sums.hexdigest()[:16]
+
+
+@functools.cache
+def commit() -> str:
+    said = subprocess.run(["git", "-C", str(REPO), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return said.stdout.strip() or "unknown"
+
+
+def entry(chapter: str, case: str, finding: Finding, seconds: float) -> Entry:
+    return Entry(chapter, case, finding, code_digest(), commit(), time.strftime("%Y-%m-%d", time.gmtime()), round(seconds, 1))
+
+
+def read(path: Path = LEDGER) -> dict[tuple[str, str, str], Entry]:
+    """Return the newest entry of each item."""
+    if not path.exists():
+        return {}
+    entries = (_parsed(line) for line in path.read_text(encoding="utf-8").splitlines() if line)
+    return {found.key: found for found in entries}
+
+
+def append(found: Entry, path: Path = LEDGER) -> None:
+    """Append a line; campaigns that run side by side take turns."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(_line(found))
+
+
+def rewrite(entries: Iterable[Entry], path: Path = LEDGER) -> None:
+    """Keep the newest entry of each item, in order, so that the file does not grow with every campaign."""
+    path.write_text("".join(_line(found) for found in sorted(entries, key=lambda found: found.key)), encoding="utf-8")
+
+
+def proven(chapter: str, case: str, path: Path = LEDGER) -> frozenset[str]:
+    """Return the items of a case that were found to hold with the code as it is."""
+    return frozenset(
+        found.finding.item
+        for found in read(path).values()
+        if (found.chapter, found.case) == (chapter, case) and found.finding.passed and found.code == code_digest()
+    )
+
+
+def _line(found: Entry) -> str:
+    return json.dumps(asdict(found), separators=(",", ":")) + "\n"
+
+
+def _parsed(line: str) -> Entry:
+    fields = json.loads(line)
+    finding = fields.pop("finding")
+    for name in ("recovery_s", "failed"):
+        finding[name] = tuple(finding[name])
+    return Entry(finding=Finding(**finding), **fields)
