@@ -47,10 +47,10 @@ def run_case(chapter: Chapter, case: Case, ground: Ground, done: frozenset[str])
         yield Finding("the case itself", 0, failed=(f"{type(error).__name__}: {error}"[:300],)), time.monotonic() - begun
 
 
-def _list(cases: list[tuple[Chapter, Case]]) -> None:
+def _list(cases: list[tuple[Chapter, Case]], path: Path) -> None:
     minutes = 0.0
     for chapter, case in cases:
-        done = ledger.proven(chapter.name, case.name)
+        done = ledger.proven(chapter.name, case.name, path)
         minutes += 0 if done else case.minutes
         print(f"{chapter.name}/{case.name:<28} {case.minutes:>5.0f} min  {len(done):>4} proven  {case.shows}")
     print(f"about {minutes:.0f} minutes for the cases of which nothing is proven with this code")
@@ -63,6 +63,9 @@ def main() -> int:
     parser.add_argument("--report", action="store_true", help="write the report and run nothing")
     parser.add_argument("--sample", action="store_true", help="the short form of the cases that have one; writes nothing")
     parser.add_argument("--again", action="store_true", help="also what is proven already")
+    parser.add_argument(
+        "--ledger", type=Path, default=ledger.LEDGER, metavar="FILE", help="(default: docs/reliability.jsonl); another file: no report"
+    )
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep logs there (default: a temporary folder, removed at the end)")
     args = parser.parse_args()
     try:
@@ -70,10 +73,10 @@ def main() -> int:
     except ValueError as error:
         parser.error(str(error))
     if args.list:
-        _list(cases)
+        _list(cases, args.ledger)
         return 0
-    bad = 0 if args.report else _campaign(cases, args.sample, args.again, args.keep)
-    if not args.sample:
+    bad = 0 if args.report else _campaign(cases, args)
+    if not args.sample and args.ledger == ledger.LEDGER:
         entries = ledger.read()
         if entries:
             ledger.rewrite(entries.values())
@@ -82,24 +85,24 @@ def main() -> int:
     return 1 if bad else 0
 
 
-def _campaign(cases: list[tuple[Chapter, Case]], sample: bool, again: bool, keep: Path | None) -> int:
+def _campaign(cases: list[tuple[Chapter, Case]], args: argparse.Namespace) -> int:
     """Run the cases; return how many findings do not hold."""
-    folder = keep or Path(tempfile.mkdtemp(prefix="airra-faults-"))
+    folder = args.keep or Path(tempfile.mkdtemp(prefix="airra-faults-"))
     _say(f"logs in {folder}")
     bad = 0
-    todo = [(chapter, case) for chapter, case in cases if case.in_sample or not sample]
+    todo = [(chapter, case) for chapter, case in cases if case.in_sample or not args.sample]
     try:
-        with Ground(folder, _say, sample) as ground:
+        with Ground(folder, _say, args.sample) as ground:
             for number, (chapter, case) in enumerate(todo, 1):
                 _say(f"[{number}/{len(todo)}] {chapter.name}/{case.name}, about {case.minutes:.0f} min: {case.shows}")
-                done = frozenset() if again or sample else ledger.proven(chapter.name, case.name)
+                done = frozenset() if args.again or args.sample else ledger.proven(chapter.name, case.name, args.ledger)
                 for found, seconds in run_case(chapter, case, ground, done):
                     bad += not found.passed
                     _say(f"  {'ok  ' if found.passed else 'FAIL'} {found.item} ({seconds:.0f} s): {_told(found)}")
-                    if not sample:
-                        ledger.append(ledger.entry(chapter.name, case.name, found, seconds))
+                    if not args.sample:
+                        ledger.append(ledger.entry(chapter.name, case.name, found, seconds), args.ledger)
     finally:
-        if keep is None and not bad:
+        if args.keep is None and not bad:
             shutil.rmtree(folder, ignore_errors=True)
     return bad
 
