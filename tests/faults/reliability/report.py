@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def rendered(chapters: Sequence[Chapter], entries: Mapping[tuple[str, str, str],
 def percentile(values: Sequence[float], share: float) -> float:
     """Return the smallest value that at least `share` of the values do not exceed."""
     ordered = sorted(values)
-    return ordered[max(0, -(-int(len(ordered) * share * 1000) // 1000) - 1)]
+    return ordered[max(0, math.ceil(round(len(ordered) * share, 6)) - 1)]
 
 
 def _row(case: Case, found: Sequence[Entry]) -> tuple[str, ...]:
