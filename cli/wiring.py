@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from cli.config import ConfigError, load
@@ -73,13 +74,12 @@ def in_thread(run: Callable[[threading.Event], None]) -> Plain:
 
 
 def normalise(settings: Settings, kafka: KafkaSettings, readiness: Readiness) -> Parts:
-    from streams.normalise.consumer import Normaliser
+    from streams.normalise.lanes import lanes
 
     mapping = load(MetricsMapping, settings.file("metrics"))
-    normaliser = Normaliser(
-        kafka, mapping, settings.metrics_topics, settings.alerts_topics, settings.changes_topics, instance=settings.instance
-    )
-    return Parts(plain=[in_thread(lambda stop: normaliser.run(stop, readiness))])
+    named = (settings.metrics_topics, settings.alerts_topics, settings.changes_topics)
+    readers = lanes(kafka, mapping, *named, instance=settings.instance)
+    return Parts(plain=[in_thread(partial(reader.run, readiness=readiness)) for reader in readers])
 
 
 def detect(settings: Settings, kafka: KafkaSettings, readiness: Readiness) -> Parts:

@@ -26,7 +26,7 @@ from streams.normalise.core import STAGE, Core, Taken
 from streams.normalise.reading import read
 from streams.normalise.sources import Sources
 
-GROUP = "airra-normalise"
+GROUP = "airra-{lane}"
 BATCH_RECORDS = 10_000
 BATCH_WAIT_S = 0.1  # at a low rate this is the delay that a sample suffers here, at a high one the batch fills sooner
 COMMIT_EVERY_S = 1.0  # what a crash repeats is dropped downstream: a commit a batch would only cost
@@ -52,8 +52,12 @@ class Normaliser:
         instance: str = "0",
         check_within_s: float = CHECK_WITHIN_S,
         wall: Callable[[], float] = time.time,
+        lane: str = STAGE,
     ) -> None:
+        """`lane` names the group, and the component that readiness tells of."""
         self._kafka = kafka
+        self._lane = lane
+        self._group = GROUP.format(lane=lane)
         self._mapping = mapping
         self._instance = instance
         self._check_within_s = check_within_s
@@ -82,7 +86,7 @@ class Normaliser:
             self._failed = True
             raise
         finally:
-            readiness.set(STAGE, False, "stopped")
+            readiness.set(self._lane, False, "stopped")
             self._consumer.close()
 
     def _loop(self, stop: threading.Event, readiness: Readiness) -> None:
@@ -127,6 +131,8 @@ class Normaliser:
         if stretch.historical:
             metrics.HISTORICAL.labels(form).inc(len(found.offsets))
         metrics.count_cache(self._core)
+        if form == "metrics":
+            metrics.CACHED.set(len(self._core.cache))
         return taken
 
     def _grouped(self, messages: Sequence[Message]) -> dict[tuple[str, int], list[Message]]:
@@ -150,7 +156,7 @@ class Normaliser:
             there = self._consumer.list_topics(timeout=LOOK_EVERY_S).topics
         except KafkaException as error:
             reason = explain(self._kafka, [*self._errors, error.args[0]])
-            readiness.set(STAGE, False, reason)
+            readiness.set(self._lane, False, reason)
             log.warning("broker_away", reason=reason)
             return
         if self._errors:
@@ -161,8 +167,8 @@ class Normaliser:
                 self._consumer.subscribe(self._sources.present, on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lose)
             if self._sources.missing:
                 log.warning("raw_topic_missing", topics=self._sources.missing, broker=self._kafka.bootstrap, hint=self._sources.hint)
-        metrics.MISSING_TOPICS.set(len(self._sources.missing))
-        readiness.set(STAGE, bool(self._sources.present), self._sources.reason(self._kafka.bootstrap))
+        metrics.MISSING_TOPICS.labels(self._lane).set(len(self._sources.missing))
+        readiness.set(self._lane, bool(self._sources.present), self._sources.reason(self._kafka.bootstrap))
 
     def _assign(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._assigned.update((one.topic, one.partition) for one in partitions)
@@ -220,8 +226,8 @@ class Normaliser:
     def _config(self) -> dict[str, object]:
         return {
             **self._kafka.confluent(),
-            "group.id": GROUP,
-            "group.instance.id": f"{GROUP}-{self._instance}",
+            "group.id": self._group,
+            "group.instance.id": f"{self._group}-{self._instance}",
             "partition.assignment.strategy": "cooperative-sticky",
             "session.timeout.ms": SESSION_MS,
             "heartbeat.interval.ms": HEARTBEAT_MS,

@@ -22,7 +22,7 @@ EVICTED = Counter("airra_normalise_cache_evictions_total", "entries forgotten fo
 UNTOLD = Counter("airra_normalise_untold_metrics_total", "label texts of unmapped metrics beyond the number that the doctor is told of")
 HISTORICAL = Counter("airra_normalise_historical_records_total", "raw records that their producer marked as a backfill", ["format"])
 CACHED = Gauge("airra_normalise_cached_series", "label texts remembered")
-MISSING_TOPICS = Gauge("airra_normalise_missing_topics", "raw topics that the settings name and the broker has not")
+MISSING_TOPICS = Gauge("airra_normalise_missing_topics", "raw topics that the settings name and the broker has not", ["lane"])
 
 
 def count(form: str, taken: Taken) -> None:
@@ -41,7 +41,6 @@ def count(form: str, taken: Taken) -> None:
 
 def count_cache(core: Core) -> None:
     """Bring the caches' own counts up to date."""
-    CACHED.set(len(core.cache))
     for name, counter, total in (
         ("series", EVICTED.labels("series"), core.cache.evicted),
         ("timestamps", EVICTED.labels("timestamps"), core.samples.times_evicted),

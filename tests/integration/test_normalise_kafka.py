@@ -24,6 +24,7 @@ from streams.harness.fold import BACKFILL_HEADER
 from streams.harness.kafka import KafkaSettings
 from streams.harness.readiness import Readiness
 from streams.normalise.consumer import Normaliser
+from streams.normalise.lanes import lanes
 
 MAPPING = MetricsMapping.model_validate({"metrics": [{"match": "requests_total", "kind": "requests", "type": "counter"}]})
 WITHIN_S = 40.0
@@ -84,28 +85,28 @@ class Reader:
 
 
 @contextmanager
-def running(bootstrap: str, instance: str = "0") -> Iterator[tuple[threading.Thread, Readiness]]:
-    """Run normalise in a thread as a role does."""
+def running(bootstrap: str, instance: str = "0") -> Iterator[Readiness]:
+    """Run normalise in threads as a role does."""
     stop, readiness = threading.Event(), Readiness()
     failures: list[BaseException] = []
 
-    def work() -> None:
-        normaliser = Normaliser(
-            KafkaSettings(bootstrap), MAPPING, [RAW_METRICS.name], [RAW_ALERTS.name], [RAW_CHANGES.name], instance=instance
-        )
+    def work(normaliser: Normaliser) -> None:
         try:
             normaliser.run(stop, readiness)
         except BaseException as error:
             failures.append(error)
 
-    thread = threading.Thread(target=work)
-    thread.start()
+    made = lanes(KafkaSettings(bootstrap), MAPPING, [RAW_METRICS.name], [RAW_ALERTS.name], [RAW_CHANGES.name], instance)
+    threads = [threading.Thread(target=work, args=(normaliser,)) for normaliser in made]
+    for thread in threads:
+        thread.start()
     try:
-        yield thread, readiness
+        yield readiness
     finally:
         stop.set()
-        thread.join(WITHIN_S)
-        assert not thread.is_alive()
+        for thread in threads:
+            thread.join(WITHIN_S)
+        assert not any(thread.is_alive() for thread in threads)
     assert failures == []
 
 
@@ -124,9 +125,9 @@ def test_all_three_formats_flow_bad_records_are_dead_lettered_and_a_missing_topi
     reader = Reader(broker.bootstrap)
     produce(broker.bootstrap, RAW_METRICS.name, [sample(number) for number in range(500)] + [b"broken", sample(1, "shoe_size")])
     produce(broker.bootstrap, RAW_METRICS.name, [b"x" * 10_000_000])
-    with running(broker.bootstrap) as (_, readiness):
+    with running(broker.bootstrap) as readiness:
         until(lambda: len(reader.rows()) == 500)
-        assert "has no raw topic changes" in readiness.report()[1]["normalise"]
+        assert "has no raw topic changes" in readiness.report()[1]["normalise-events"]
         assert readiness.report()[0]
         produce(broker.bootstrap, RAW_ALERTS.name, [alert()])
         until(lambda: len(reader.of(ALERTS.name)) == 1)
@@ -134,7 +135,7 @@ def test_all_three_formats_flow_bad_records_are_dead_lettered_and_a_missing_topi
         topics(broker.bootstrap).create(RAW_CHANGES)
         produce(broker.bootstrap, RAW_CHANGES.name, [change()])
         until(lambda: len(reader.of(SIGNALS.name)) == 1)
-        until(lambda: readiness.report() == (True, {"normalise": "ready"}))
+        until(lambda: readiness.report() == (True, {"normalise": "ready", "normalise-events": "ready"}))
     until(lambda: len(reader.of(DLQ.name)) == 2)
 
     rows = reader.rows()

@@ -1,0 +1,26 @@
+"""Two consumers in one process: an hour of samples that waits to be read must not keep an alert waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from schemas.config.metrics import MetricsMapping
+from streams.harness.kafka import KafkaSettings
+from streams.normalise.consumer import Normaliser
+from streams.normalise.core import STAGE
+from streams.normalise.sources import Sources
+
+EVENTS = f"{STAGE}-events"
+
+
+def lanes(
+    kafka: KafkaSettings, mapping: MetricsMapping, metrics: Sequence[str], alerts: Sequence[str], changes: Sequence[str], instance: str
+) -> list[Normaliser]:
+    """Return the consumer of samples and that of alerts and changes; each has its own group, queue and producer.
+
+    Raises Fatal for settings that name no topic, or one topic twice.
+    """
+    Sources(metrics, alerts, changes)  # what both lanes name twice, neither sees
+    samples = [Normaliser(kafka, mapping, metrics, instance=instance)] if metrics else []
+    events = [Normaliser(kafka, mapping, (), alerts, changes, instance, lane=EVENTS)] if alerts or changes else []
+    return samples + events
