@@ -15,6 +15,7 @@ SYMPTOMS = (Kind.LATENCY, Kind.ERRORS)  # what travels from callee to caller
 SLOW_TO_FAILED = 0.8  # a slow callee makes a caller's time-outs
 FAILED_TO_SLOW = 0.5  # a failing callee makes a caller's retries
 LOCAL_TO_ANY = 0.6  # a callee with trouble of its own (memory, pool, …) may answer nobody, so that its own latency is unknown
+ABSENT_BY_HOP = 0.8  # a service that comes and goes fails callers of callers; one in between may have been read at a good moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ def share(graph: nx.DiGraph, readings: Readings, local: Mapping[str, float], abs
     walk.add_nodes_from(readings)
     order, depth = _outermost_first(walk)
     top = {kind: max((d.excess for d in _all(readings, kind)), default=0.0) for kind in SYMPTOMS}
-    trouble = _Trouble(local, absent, top)
+    trouble = _Trouble(local, _absent_below(walk, order, depth, absent), top)
     received = dict.fromkeys(walk, 0.0)
     blame: dict[str, Blame] = {}
     for service in order:
@@ -51,11 +52,14 @@ def share(graph: nx.DiGraph, readings: Readings, local: Mapping[str, float], abs
         }
         symptoms = math.fsum(strengths.values())
         passed = {callee: math.fsum(strengths[kind] * link for kind, link in kinds.items()) for callee, kinds in links.items()}
-        total = math.fsum(passed.values())
         explained = 0.0
         if symptoms > 0:
             parts = (strengths[kind] * min(1.0, math.fsum(kinds[kind] for kinds in links.values())) for kind in strengths)
             explained = min(1.0, math.fsum(parts) / symptoms)
+        elif received[service] > 0:  # blamed for what lies behind it
+            passed = {callee: trouble.absent.get(callee, 0.0) for callee in links}
+            explained = min(1.0, max(passed.values(), default=0.0))
+        total = math.fsum(passed.values())
         mass = max(symptoms, received[service])
         for callee, part in passed.items():
             if total > 0:
@@ -80,6 +84,15 @@ def _outermost_first(graph: nx.DiGraph) -> tuple[list[str], dict[str, int]]:
     return sorted(of, key=lambda service: (of[service], service)), of
 
 
+def _absent_below(graph: nx.DiGraph, order: list[str], depth: Mapping[str, int], absent: Mapping[str, float]) -> dict[str, float]:
+    """Return how far each service, or one that it needs, was not there to be called: less by every call in between."""
+    found: dict[str, float] = {}
+    for service in reversed(order):
+        callees = (found[callee] for callee in graph.successors(service) if depth[callee] > depth[service])
+        found[service] = max(absent.get(service, 0.0), ABSENT_BY_HOP * max(callees, default=0.0))
+    return found
+
+
 def _all(readings: Readings, kind: Kind) -> list[Departure]:
     return [found for service in readings if (found := departed(readings, service, kind))]
 
@@ -94,7 +107,7 @@ class _Trouble:
     """What a callee may have that answers for its caller's symptoms."""
 
     local: Mapping[str, float]
-    absent: Mapping[str, float]
+    absent: Mapping[str, float]  # of it, or of what it needs
     top: Mapping[Kind, float]  # the largest departure in the incident
 
 

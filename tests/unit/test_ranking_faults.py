@@ -186,3 +186,9 @@ def test_a_saturated_entry_keeps_the_blame_although_its_callees_are_steadier_and
     small = [slow(name, 0.07, 40) for name in ("orders", "catalog", "inventory", "payments")]
     found = proposed(incident(slow("gateway", 0.9, 30), failing("gateway", 60, 30), *small, health=loaded))
     assert (found.hypotheses[0].service, found.chosen.spec.action) == ("gateway", ActionName.SCALE_UP)
+
+
+def test_a_crash_loop_is_named_though_the_service_between_it_and_its_failing_caller_was_read_at_a_good_moment():
+    restarts = suspect(reading("payments", Kind.RESTARTS, 4.0, z=4.8))
+    found = proposed(incident(restarts, health=[reading("gateway", Kind.ERRORS, 10.0, z=80)]))
+    assert (found.hypotheses[0].service, found.hypotheses[0].cause) == ("payments", Cause.CRASH_LOOP)

@@ -64,3 +64,18 @@ def test_a_callee_that_was_not_there_explains_its_callers_errors():
     found = share(nx.DiGraph([("orders", "payments")]), given, {}, {"payments": 0.9})
     assert found["orders"].own == pytest.approx(0.1)
     assert found["payments"].score > found["orders"].score
+
+
+def test_a_service_that_comes_and_goes_explains_callers_of_its_callers_though_the_one_between_was_read_at_a_good_moment():
+    given = readings(gateway=(Kind.ERRORS, 11.0, 100), payments=(Kind.RESTARTS, 4.0, 4.8))
+    graph = nx.DiGraph([("gateway", "orders"), ("orders", "payments")])
+    found = share(graph, given, {"payments": 1.76}, {"payments": 1.0})
+    assert found["gateway"].own == pytest.approx(0.2)
+    assert found["orders"].score == pytest.approx(0.0)
+    assert found["payments"].score == pytest.approx(1.76 + 0.8 * math.log1p(100))
+
+
+def test_what_lies_behind_a_healthy_service_is_not_blamed_for_being_there():
+    given = readings(gateway=(Kind.ERRORS, 11.0, 100))
+    found = share(nx.DiGraph([("gateway", "orders"), ("orders", "payments")]), given, {}, {})
+    assert (found["gateway"].own, found["payments"].score) == (1.0, 0.0)
