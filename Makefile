@@ -14,7 +14,7 @@ demo: setup
 	@if [ -t 0 ]; then exec $(AIRRA) demo $(DEMO_ARGS); else exec $(AIRRA) demo --yes $(DEMO_ARGS); fi
 
 test: setup
-	@exec .venv/bin/python -m pytest $(TEST_ARGS)
+	@exec .venv/bin/python -m pytest -n auto --dist worksteal $(TEST_ARGS)
 
 # Every fault of the shop with three seeds, a table at the end (about an hour). A file of your own, two runs at a time:
 # make demo-all DEMO_ARGS="--scenario sandbox/scenarios/clinic.yaml --seeds 1 --jobs 2"; --keep DIR keeps the logs of what was not met.

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 REPO = Path(__file__).parent.parent
 sys.path[:0] = [str(REPO), str(REPO / "tests" / "kafka")]
@@ -21,6 +22,10 @@ from streams.harness.embedded import EmbeddedBroker  # noqa: E402
 from streams.harness.kafka import KafkaSettings  # noqa: E402
 from streams.harness.topics import NewLog, create_topics  # noqa: E402
 from tests.kafka.broker import KafkaBroker, Missing, fetch_jars, missing  # noqa: E402
+
+# A busy machine is slow, not wrong: no property is a matter of time.
+settings.register_profile("airra", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("airra")
 
 _SKIPPED = "no Apache Kafka here"
 _counter = itertools.count()
