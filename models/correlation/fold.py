@@ -173,6 +173,7 @@ def _anomaly(state: CorrelateState, signal: Anomaly, source: Position, config: C
     near = members.nearest(state, signal.evidence.service, config)
     if near is not None and signal.anomaly in state.waiting:
         members.join(state, near, before, config)
+        members.gather(state, near, config)  # it may bring near what waits: not only once that is told again
 
 
 def _health(state: CorrelateState, signal: Health, source: Position, config: CorrelateConfig) -> None:

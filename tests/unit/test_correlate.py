@@ -285,3 +285,15 @@ def test_a_critical_alert_that_fires_again_within_its_window_makes_another_incid
     again = incidents(run.ticks(T0 + 210_000, 3))
     assert again[0].phase is IncidentPhase.OPENED
     assert again[0].incident != opened[0].incident
+
+
+def test_what_waits_joins_as_soon_as_a_newcomer_brings_it_near_and_opens_no_incident_of_its_own():
+    run = Run(stage(CorrelateConfig(max_hops=1)))
+    run.send(topology(CHAIN, CHAIN_CALLS), T0 - 1000)
+    run.send(anomaly("a", Kind.LATENCY, Phase.OPENED, T0), T0)
+    run.ticks(T0, 2)
+    run.send(anomaly("c", Kind.LATENCY, Phase.OPENED, T0 + 2000), T0 + 2000)
+    run.send(anomaly("b", Kind.LATENCY, Phase.OPENED, T0 + 2000), T0 + 2000)
+    made = incidents(run.ticks(T0 + 2000, 3))
+    assert {incident.incident for incident in made} == {incidents(run.outputs)[0].incident}
+    assert set(made[0].services) == {"a", "b", "c"}
