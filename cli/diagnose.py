@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import httpx2
 
 from cli import runfile
 from cli.config import ConfigError
+from cli.conserve.account import Account
+from cli.conserve.check import conserved
+from cli.conserve.logs import LiveLogs
+from cli.conserve.recording import Recording
 from cli.reading import read
 from cli.roles import ROLES
 from cli.settings import described, read_settings
-from cli.wiring import configuration
+from cli.wiring import configuration, store_client
 from schemas import topics
 from schemas.base import digest
 from schemas.samples import decode_series
 from schemas.settings import Settings
-from streams.harness.errors import Fatal
+from streams.harness.errors import Fatal, Retryable
 from streams.harness.kafka import KafkaSettings, cluster_id
 from streams.harness.topics import compare_topics
 
@@ -27,11 +32,35 @@ def finding(what: str, ok: bool, detail: str) -> dict[str, Any]:
     return {"what": what, "ok": ok, "detail": detail}
 
 
-def diagnose() -> dict[str, Any]:
-    """Look at everything; a part that cannot be read is a finding, never an end."""
+def diagnose(recent: int | None) -> dict[str, Any]:
+    """Look at everything; a part that cannot be read is a finding, never an end. `recent`: records of each log, None for all."""
     settings = read_settings()
     findings = [*_files(settings), *_kafka(settings), *_roles(settings)]
+    if recent != 0 and all(finding["ok"] for finding in findings if finding["what"] in {"kafka", "topics"}):
+        findings += _conservation(settings, recent)
     return {"settings": described(settings), "findings": findings}
+
+
+def diagnose_recording(folder: Path) -> dict[str, Any]:
+    """Look at a recording with the configuration that it holds; raises ConfigError where it is none."""
+    recording = Recording(folder)
+    settings = read_settings(**recording.overrides)
+    return {"settings": described(settings), "findings": _accounts(conserved(recording, settings, None, None))}
+
+
+def _conservation(settings: Settings, recent: int | None) -> list[dict[str, Any]]:
+    try:
+        try:
+            client = store_client(settings)
+        except (Fatal, Retryable):
+            client = None  # told where the roles are
+        return _accounts(conserved(LiveLogs(KafkaSettings.of(settings)), settings, client, recent))
+    except (Fatal, ConfigError) as error:
+        return [finding("conservation", ok=False, detail=str(error))]
+
+
+def _accounts(accounts: list[Account]) -> list[dict[str, Any]]:
+    return [{**finding(f"conservation: {one.name}", ok=one.holds, detail=str(one)), "fates": dict(one.fates)} for one in accounts]
 
 
 def _files(settings: Settings) -> list[dict[str, Any]]:

@@ -10,11 +10,12 @@ from confluent_kafka import KafkaException
 from cli.arming import act
 from cli.config import ConfigError
 from cli.demo.command import demo
-from cli.operate import dlq, doctor, sql, topics
+from cli.dlq.command import dlq
+from cli.operate import doctor, sql, topics
 from cli.output import err, optional_file, say, takes_arguments
 from cli.people import approvals, incident
 from cli.run import api, up, worker
-from streams.harness.errors import Fatal, Retryable
+from streams.harness.errors import Fatal, Retryable, Unfit
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
 EXIT_CODES = "Exit codes: 0 done, 1 the work failed, 2 wrong usage or configuration."
@@ -49,7 +50,7 @@ def main() -> None:
     words = sys.argv[1:]
     try:
         app(args=optional_file(words, any_word=not takes_arguments(typer.main.get_command(app), words)))
-    except ConfigError as error:
+    except (ConfigError, Unfit) as error:
         say(f"airra: {error}", err)
         sys.exit(WRONG_USAGE)
     except (Fatal, Retryable, KafkaException) as error:

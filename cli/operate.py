@@ -1,27 +1,28 @@
-"""Operate: topics, the dead-letter topic, the doctor, SQL."""
+"""Operate: topics, the doctor, SQL."""
 
 from __future__ import annotations
 
 import logging
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated
 
 import typer
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from cli import runfile
-from cli.config import ConfigError
-from cli.diagnose import diagnose
-from cli.output import JsonTo, rows, say, show
-from cli.reading import read
+from cli import logs
+from cli.conserve.check import RECENT, groups
+from cli.conserve.logs import LiveLogs
+from cli.conserve.recording import record
+from cli.diagnose import diagnose, diagnose_recording
+from cli.output import JsonTo, err, rows, say, show
 from cli.settings import read_settings
+from cli.wiring import store_client
 from schemas import topics as catalogue
 from streams.harness.errors import Fatal, Retryable
 from streams.harness.kafka import KafkaSettings
 from streams.harness.topics import compare_topics, create_topics
-from streams.sink.store import connect
 
 topics = typer.Typer(no_args_is_help=True, help="The catalogue of topics against the broker.")
-dlq = typer.Typer(no_args_is_help=True, help="What could not be read, with the reason.")
 
 
 @topics.command("create")
@@ -47,47 +48,35 @@ def check(json_to: JsonTo = None) -> None:
     raise typer.Exit(1 if differences else 0)
 
 
-def _dead_letters(limit: int) -> list[dict[str, Any]]:
-    found = []
-    for record in read(KafkaSettings.of(read_settings()), catalogue.DLQ.name, newest=limit):
-        told = {
-            name.removeprefix("airra.error."): value.decode(errors="replace")
-            for name, value in record.headers
-            if name.startswith("airra.error.")
-        }
-        found.append({"number": record.offset, **told, "at": record.timestamp, "value": record.value})
-    return found
+@topics.command("record")
+def record_topics(
+    folder: Annotated[Path, typer.Argument(help="An empty or new folder.")],
+    json_to: JsonTo = None,
+) -> None:
+    """Record every topic, how far each stage has come, and the configuration into a folder: what airra doctor --recording looks at.
 
-
-@dlq.command("ls")
-def dlq_ls(limit: Annotated[int, typer.Option(help="The newest this many.")] = 50, json_to: JsonTo = None) -> None:
-    """List dead letters: where each came from and why it could not be read.
-
-    Example:  airra dlq ls --limit 10
+    Example:  airra topics record ./recording
     """
-    letters = [{**letter, "bytes": len(letter["value"]), "value": None} for letter in _dead_letters(limit)]
-    rows(json_to, "dead letters", ["number", "stage", "reason", "detail", "topic", "partition", "offset", "bytes"], letters)
+    settings = read_settings()
+    written = record(LiveLogs(KafkaSettings.of(settings)), settings, groups(settings), folder, lambda line: say(line, err))
+    show(json_to, {"folder": str(folder), "records": written}, [f"{written} records in {folder}"])
 
 
-@dlq.command("show")
-def dlq_show(number: Annotated[int, typer.Argument(help="As listed by airra dlq ls.")], json_to: JsonTo = None) -> None:
-    """Show one dead letter with its original bytes.
+def doctor(
+    recording: Annotated[Path | None, typer.Option(help="Look at a recording (airra topics record) instead of the live system.")] = None,
+    recent: Annotated[int, typer.Option(help="Records of each log, the newest, that are accounted for; 0: none.", min=0)] = RECENT,
+    whole: Annotated[bool, typer.Option("--whole", help="Account for all of every log, however long that takes.")] = False,
+    json_to: JsonTo = None,
+) -> None:
+    """Say what is well and what is not: settings and where each came from, files, broker, topics, roles, unmapped series, conservation.
 
-    Example:  airra dlq show 3
+    Conservation: every record that a stage took in has exactly one fate, and each stage says again what stands in its outputs.
+    Exit 1 where something needs a hand.
+
+    Examples:  airra doctor  ·  airra doctor --whole  ·  airra doctor --recording ./recording --json
     """
-    letter = next((letter for letter in _dead_letters(1_000_000) if letter["number"] == number), None)
-    if letter is None:
-        raise ConfigError(f"no dead letter {number}; airra dlq ls lists them")
-    letter["value"] = letter["value"].decode(errors="backslashreplace")
-    show(json_to, letter, [f"{name}: {value}" for name, value in letter.items()])
-
-
-def doctor(json_to: JsonTo = None) -> None:
-    """Say what is well and what is not: settings and where each came from, files, broker, topics, roles, unmapped series.
-
-    Exit 1 where something needs a hand.  Example:  airra doctor
-    """
-    report = diagnose()
+    logs.configure("error", "doctor")  # stages are folded again: what they log is old news
+    report = diagnose(None if whole else recent) if recording is None else diagnose_recording(recording)
     if json_to is not None:
         show(json_to, report)
     if json_to != "-":
@@ -107,13 +96,8 @@ def sql(
     """
     # The error that is raised says it; the client would print it a second time.
     logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())
-    settings = read_settings()
-    url, password = settings.store_url, settings.store_password.get_secret_value()
-    if not url:
-        running = runfile.read(settings.data_dir, "sink")
-        url, password = f"http://127.0.0.1:{running['store_port'] if running else settings.store_port}", ""
     try:
-        client = connect(url, password)
+        client = store_client(read_settings())
         result = client.query(query)
     except Retryable as error:
         raise Fatal(f"{error}; airra doctor tells whether the sink runs") from error

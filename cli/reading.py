@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from streams.harness.errors import Fatal
 from streams.harness.kafka import KafkaSettings, check, explain
 from streams.harness.stage import Record
 
 ANSWER_S = 15.0  # longest wait for one answer of the broker
+_CONFIG = {"group.id": "airra-cli", "enable.auto.commit": False, "enable.partition.eof": True, "log_level": 0}
 
 
-def read(kafka: KafkaSettings, topic: str, partition: int = 0, newest: int | None = None, since: int | None = None) -> Iterator[Record]:
-    """Yield the partition's records, its newest so many, or those since then (ms), oldest first; Fatal: the broker does not answer."""
+def read(
+    kafka: KafkaSettings, topic: str, partition: int = 0, newest: int | None = None, since: int | None = None, begin: int = 0
+) -> Iterator[Record]:
+    """Yield the partition's records, its newest so many, or those since then (ms), oldest first, from `begin` on.
+
+    Fatal: the broker does not answer.
+    """
     check(kafka, [topic])  # says what is wrong: no broker, no login, no topic
-    consumer = Consumer({**kafka.confluent(), "group.id": "airra-cli", "enable.auto.commit": False, "log_level": 0})
+    consumer = Consumer({**kafka.confluent(), **_CONFIG})
     try:
         low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=ANSWER_S)
-        position = low if newest is None else max(low, high - newest)
+        position = max(low, begin) if newest is None else max(low, begin, high - newest)
         if since is not None:
             (found,) = consumer.offsets_for_times([TopicPartition(topic, partition, since)], timeout=ANSWER_S)
             position = found.offset if found.offset >= 0 else high
@@ -29,6 +35,8 @@ def read(kafka: KafkaSettings, topic: str, partition: int = 0, newest: int | Non
             if message is None:
                 raise Fatal(f"{topic} on {kafka.bootstrap}: no answer within {ANSWER_S:.0f} s")
             if (error := message.error()) is not None:
+                if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's constants are spelt so
+                    return  # the last offsets are no records: the marker of a transaction
                 raise KafkaException(error)
             offset = message.offset()
             position = offset + 1

@@ -43,6 +43,11 @@ def now_ms() -> int:
     return int(time.time() * 1000)
 
 
+def elapsed_ms() -> int:
+    """Return a clock that goes on evenly, whoever sets the host's."""
+    return int(time.monotonic() * 1000)
+
+
 def configuration(settings: Settings, name: str) -> Strict:
     """Read and validate one of the configuration files; raise ConfigError."""
     from schemas.config.detect import DetectConfig
@@ -84,11 +89,15 @@ def normalise(settings: Settings, kafka: KafkaSettings, readiness: Readiness) ->
 
 def detect(settings: Settings, kafka: KafkaSettings, readiness: Readiness) -> Parts:
     del kafka, readiness
+    return Parts(stages=[_detect(settings)])
+
+
+def _detect(settings: Settings) -> Stage[Any]:
     from schemas.config.detect import DetectConfig
     from streams.detect import stage
 
     config = load(DetectConfig, settings.file("detect"))
-    return Parts(stages=[stage(config.model_copy(update={"sigma": settings.anomaly_threshold_sigma}))])
+    return stage(config.model_copy(update={"sigma": settings.anomaly_threshold_sigma}))
 
 
 def dedup(settings: Settings, kafka: KafkaSettings, readiness: Readiness) -> Parts:
@@ -100,27 +109,39 @@ def dedup(settings: Settings, kafka: KafkaSettings, readiness: Readiness) -> Par
 
 def control(settings: Settings, kafka: KafkaSettings, readiness: Readiness) -> Parts:
     """Build the narrow plane: correlate, reason, approve, admit, verify as folds; execute, tell and the LLM as effectors."""
-    from agents import admit, approve, reason, tell, verify
-    from agents.execute import report
-    from streams import correlate
+    from agents import tell
 
     policy = _policy(settings)
-    runbooks = load(RunbookCatalogue, settings.file("runbooks"))
     topology = load(TopologyFile, settings.file("topology"))
     llm = _llm(settings)
     return Parts(
-        stages=[
-            correlate.stage(load(CorrelateConfig, settings.file("correlate"))),
-            reason.stage(runbooks),
-            approve.stage(policy),
-            admit.stage(policy),
-            report(),
-            verify.stage(policy),
-        ],
+        stages=_control(settings, policy),
         effectors=[_execute(settings, kafka, policy), tell.effector(settings.webhook_url, settings.webhook_timeout_s), *llm],
         snapshot_every_s=1.0,  # small states: a restart folds at most a second of the log again
         plain=[lambda stop: _publish_topology(kafka, topology, readiness, stop)],
     )
+
+
+def _control(settings: Settings, policy: Policy) -> list[Stage[Any]]:
+    from agents import admit, approve, reason, verify
+    from agents.execute import report
+    from streams import correlate
+
+    return [
+        correlate.stage(load(CorrelateConfig, settings.file("correlate"))),
+        reason.stage(load(RunbookCatalogue, settings.file("runbooks"))),
+        approve.stage(policy),
+        admit.stage(policy),
+        report(),
+        verify.stage(policy),
+    ]
+
+
+def folds(settings: Settings) -> list[Stage[Any]]:
+    """Build every stage without the process round it: to fold a log again."""
+    from streams import dedup
+
+    return [_detect(settings), dedup.stage(), *_control(settings, _policy(settings))]
 
 
 def sink(settings: Settings, kafka: KafkaSettings, readiness: Readiness) -> Parts:
@@ -138,6 +159,17 @@ def sink(settings: Settings, kafka: KafkaSettings, readiness: Readiness) -> Part
         parts.closing.append(server.stop)
     parts.closing.append(store.close)
     return parts
+
+
+def store_client(settings: Settings) -> Any:
+    """Connect to the store for reading: the server of the settings, else what the sink of this machine serves. Fatal, Retryable."""
+    from cli import runfile
+    from streams.sink.store import connect
+
+    if settings.store_url:
+        return connect(settings.store_url, settings.store_password.get_secret_value())
+    running = runfile.read(settings.data_dir, "sink")
+    return connect(f"http://127.0.0.1:{running['store_port'] if running else settings.store_port}")
 
 
 def api(settings: Settings, kafka: KafkaSettings, readiness: Readiness) -> Parts:
@@ -191,7 +223,7 @@ def _execute(settings: Settings, kafka: KafkaSettings, policy: Policy) -> Effect
         dry_run_mode=settings.dry_run_mode,
         call_timeout_s=settings.executor_timeout_s,
     )
-    return Execute(sides, live_views(kafka, sides), {Mode.LIVE: live, Mode.DRY_RUN: DryRunExecutor(live)}, standing, now_ms)
+    return Execute(sides, live_views(kafka, sides), {Mode.LIVE: live, Mode.DRY_RUN: DryRunExecutor(live)}, standing, now_ms, elapsed_ms)
 
 
 def _llm(settings: Settings) -> list[Effector]:

@@ -22,7 +22,8 @@ from schemas.base import derive_id
 from schemas.signals import Alert, AlertReason, Tick
 from schemas.topics import ALERTS, SIGNALS
 from streams.harness.emit import emit, parse, position
-from streams.harness.stage import Output, Record, Stage
+from streams.harness.fold import BACKFILL_HEADER
+from streams.harness.stage import AnotherLog, Output, Record, Stage
 
 NAME = "dedup"
 TICK_EVERY_S = 5.0
@@ -76,13 +77,24 @@ def apply(state: DedupState, record: Record, now: int, capacity: int = CAPACITY)
 
 
 def stage() -> Stage[DedupState]:
-    return Stage(name=NAME, topic=ALERTS.name, restore=restore, apply=apply, snapshot=snapshot, tick_every_s=TICK_EVERY_S)
+    return Stage(
+        name=NAME,
+        topic=ALERTS.name,
+        restore=restore,
+        apply=apply,
+        snapshot=snapshot,
+        tick_every_s=TICK_EVERY_S,
+        another_log=AnotherLog.GO_ON,  # marks and windows are about the sources and their alerts
+    )
 
 
 def _take(state: DedupState, event: AlertEvent, record: Record, now: int, capacity: int) -> list[Word]:
     if _is_repeat(state, event):
         EVENTS.labels("duplicate").inc()
         return []
+    if record.header(BACKFILL_HEADER) is not None:  # told by itself: what it opened would be closed by a record without a mark
+        EVENTS.labels("historical").inc()
+        return [alone(event, position(record))]
     state.heard_at = max(state.heard_at, now)
     said, event = event, _no_later(event, now)
     if event.at + WINDOW_MS <= state.watermark:

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from models.detection.close import Told
 from models.detection.fold import Detector
-from models.detection.state import DetectState, restore, snapshot
+from models.detection.state import FORMAT, DetectState, restore, snapshot
 from schemas.config.detect import DetectConfig
 from schemas.samples import (
     BATCH_HEADER,
@@ -27,9 +27,10 @@ from schemas.samples import (
 )
 from schemas.signals import Anomaly, Tick
 from schemas.topics import SAMPLES, SIGNALS
-from streams.harness.emit import emit, position
+from streams.harness.emit import emit, position, refuse_unknown
 from streams.harness.errors import Poison
-from streams.harness.stage import Output, Record, Stage
+from streams.harness.fold import BACKFILL_HEADER
+from streams.harness.stage import AnotherLog, Output, Record, Stage
 
 NAME = "detect"
 TICK_EVERY_S = 5.0
@@ -41,6 +42,7 @@ EVICTED = Counter("airra_detect_evicted_series_total", "series given up for want
 SERIES = Gauge("airra_detect_series", "raw series known", ["partition"])
 PENDING = Gauge("airra_detect_pending_rows", "rows whose window is open", ["partition"])
 EVICTED_SOURCES = Counter("airra_detect_evicted_sources_total", "source partitions whose mark was given up for want of room")
+RESTARTED_SOURCES = Counter("airra_detect_restarted_sources_total", "raw topics that began anew under the same name")
 SOURCES = Gauge("airra_detect_sources", "source partitions known", ["partition"])
 LAGGING = Gauge("airra_detect_lagging_sources", "source partitions too far behind the others to be waited for", ["partition"])
 AHEAD = Gauge("airra_detect_ahead_sources", "source partitions whose clock is wrong: their rows count at the others' time", ["partition"])
@@ -65,18 +67,26 @@ def stage(config: DetectConfig) -> Stage[DetectState]:
         apply=apply,
         snapshot=snapshot,
         tick_every_s=TICK_EVERY_S,
+        format=FORMAT,
+        another_log=AnotherLog.GO_ON,  # marks, baselines and windows are about the sources
+        reads={1: lambda data: data},  # saved before formats were told beside the snapshot: the image itself says
     )
 
 
 def _read(record: Record, now: int) -> Callable[[Detector], Told]:
     """Decode a record, before anything changes; what is none of the topic's four types is poison."""
+    refuse_unknown(record)
     kind = record.header(TYPE_HEADER)
     try:
         if kind == b"samples":
             batch, source = _checked(decode_batch(record.value), decode_source(record.header(BATCH_HEADER)))
+            if record.header(BACKFILL_HEADER) is not None:
+                return lambda detector: detector.recall(batch, source, now)
             return lambda detector: detector.take(batch, source, now)
         if kind == b"heartbeat":
             heartbeat = decode_heartbeat(record.value)
+            if record.header(BACKFILL_HEADER) is not None:
+                return lambda _: Told()  # that history goes on says nothing of any other source
             return lambda detector: detector.hear(heartbeat, now)
         if kind == b"series":
             definitions = decode_series(record.value)
@@ -107,6 +117,7 @@ def _measure(state: DetectState, partition: int, told: Told, config: DetectConfi
             HEALTH.inc()
     EVICTED.inc(told.evicted)
     EVICTED_SOURCES.inc(told.evicted_sources)
+    RESTARTED_SOURCES.inc(told.restarted_sources)
     SOURCES.labels(partition).set(len(state.sources.all))
     LAGGING.labels(partition).set(state.sources.lagging)
     AHEAD.labels(partition).set(state.sources.ahead)

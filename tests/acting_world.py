@@ -179,6 +179,7 @@ def incident(
         services=("orders",),
         suspects=suspects,
         health=tuple(health),
+        sources=(Position(topic=topics.SIGNALS.name, partition=0, offset=version),),
     )
 
 
@@ -363,6 +364,7 @@ class World:
             {Mode.LIVE: self.executor, Mode.DRY_RUN: DryRunExecutor(self.executor)},
             Standing(owner=f"life-{self.lives}", cluster=CLUSTER, dry_run_mode=self.dry_run_mode, call_timeout_s=1.0),
             lambda: self.logs.now + self.skew,
+            lambda: self.logs.now,
         )
         self.folded = self.committed
         self.fold_execute()

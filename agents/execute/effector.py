@@ -40,7 +40,7 @@ class Standing:
 
 
 class Execute:
-    """The one effector that touches targets. `clock` is the host's, in milliseconds."""
+    """The one effector that touches targets. `clock` is the host's, in milliseconds; `elapsed` goes on evenly, however that is set."""
 
     name = "execute"
     topic = topics.ACTIONS.name
@@ -54,16 +54,20 @@ class Execute:
         executors: Mapping[Mode, Executor | None],
         standing: Standing,
         clock: Callable[[], Millis],
+        elapsed: Callable[[], Millis],
     ) -> None:
         self._sides = sides
         self._views = views
         self._executors = executors
         self._standing = standing
         self._clock = clock
+        self._elapsed = elapsed
         self._bounds: Acting = sides.policy.acting
         self._log = ActionLog()  # what the harness has folded; the truth before acting is the view's
         self._epoch: int | None = None
-        self._since: dict[str, Millis] = {}  # first attempt at an action in this run: what patience is counted from
+        # By action, as `elapsed` tells: the first attempt in this run, what patience is counted from, and its newest call of the target.
+        self._since: dict[str, Millis] = {}
+        self._called: dict[str, Millis] = {}
 
     def fold(self, record: Record) -> None:
         with counted("intents", self._log):
@@ -80,6 +84,7 @@ class Execute:
         (position,) = await append([emit(topics.ACTIONS, epoch.id, epoch)])
         self._epoch = position.offset
         self._since.clear()
+        self._called.clear()
         log.info("execute_began", epoch=self._epoch, owner=self._standing.owner)
 
     async def end(self) -> None:
@@ -89,13 +94,14 @@ class Execute:
         grant = intent.value
         if not isinstance(grant, Grant) or self._epoch is None:
             raise Fatal("execute was handed what is no grant, or before it began")
-        task = _Task(grant, self._epoch, append, self._since.setdefault(grant.id, self._clock()))
+        task = _Task(grant, self._epoch, append, self._since.setdefault(grant.id, self._elapsed()))
         try:
             await self._perform(task)
         except Retryable as error:
             WAITS.labels(type(error).__name__).inc()
             raise
         self._since.pop(grant.id, None)
+        self._called.pop(grant.id, None)
 
     async def _perform(self, task: _Task) -> None:
         try:
@@ -120,7 +126,7 @@ class Execute:
         if answer.status is Status.NOT_DONE:
             return True
         if answer.status is Status.IN_PROGRESS or answer.status is Status.FENCED:
-            if self._clock() - task.since < self._bounds.look_up_s * 1000:
+            if self._elapsed() - task.since < self._bounds.look_up_s * 1000:
                 raise Retryable(f"{task.grant.id} was begun and is looked up: {answer.detail or answer.status}")
             unknown = f"begun at {started.at}; no definite word within {self._bounds.look_up_s:g} s: {answer.detail}"
             await self._finish(task, FinishStatus.UNKNOWN, Answer(answer.status, detail=unknown), looked_up=True)
@@ -134,13 +140,15 @@ class Execute:
         if checked.reason is not None or executor is None:
             await self._refuse(task, started, checked)
             return
-        at = self._clock()
+        at, checked_at = self._clock(), self._elapsed()
         await task.append([emit(topics.ACTIONS, task.grant.id, started_of(task.grant, task.epoch, checked.seen, at))])
         log.info("started", incident=task.grant.incident, action=task.grant.id, mode=task.grant.mode, epoch=task.epoch)
         await self._views.actions.barrier(self._bounds.barrier_s)
         self._own(task)
-        if self._clock() - at > self._bounds.skew_s * 1000:  # stopped in between: what was checked may no longer hold
+        passed = self._elapsed() - checked_at
+        if max(passed, abs(self._clock() - at)) > self._bounds.skew_s * 1000:  # stopped in between, or the clock was set
             raise Retryable(f"{task.grant.id}: too long from the check to the act")
+        self._called[task.grant.id] = self._elapsed()
         answer = await executor.act(task.grant.id, task.epoch, task.grant.spec)
         if answer.status is Status.FENCED:
             await self._fenced(task)
@@ -188,12 +196,12 @@ class Execute:
 
     async def _refuse(self, task: _Task, started: Started | None, checked: Checked) -> None:
         reason = checked.reason or RefusalReason.NO_EXECUTOR
-        now = self._clock()
+        now = self._elapsed()
         if reason in PASSING and now - task.since < self._bounds.patience_s * 1000:
             raise Retryable(f"{task.grant.id} waits: {reason.value}: {checked.detail}")
-        if started is not None and now - started.at <= self._standing.call_timeout_s * 1000:
+        if started is not None and now - self._called.get(task.grant.id, task.since) <= self._standing.call_timeout_s * 1000:
             raise Retryable(f"{task.grant.id} is refused once no earlier call can be under way: {reason.value}")
-        record = refused_of(task.grant, task.epoch, reason, checked.detail, checked.seen, now)
+        record = refused_of(task.grant, task.epoch, reason, checked.detail, checked.seen, self._clock())
         await task.append([emit(topics.ACTIONS, task.grant.id, record)])
         RESULTS.labels(task.grant.mode, reason).inc()
         log.warning("refused", incident=task.grant.incident, action=task.grant.id, reason=reason, detail=checked.detail)

@@ -28,6 +28,7 @@ class Told:
     fates: Counter[str] = field(default_factory=Counter)
     evicted: int = 0  # series
     evicted_sources: int = 0
+    restarted_sources: int = 0
 
 
 class Closer:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.detection.close import Closer, Told
+from models.detection.history import give_up_history, is_live
 from models.detection.packed import Bools, Ints
 from models.detection.room import make_room
 from models.detection.series.define import outdated, register
@@ -19,6 +20,7 @@ from models.detection.series.increase import Rows
 from models.detection.series.tables import NONE
 from models.detection.sources import Source
 from models.detection.state import DetectState
+from models.marks import begins_anew
 from schemas.base import Position
 from schemas.config.detect import DetectConfig
 from schemas.samples import BatchSource, Heartbeat, SampleBatch, SeriesDef
@@ -62,14 +64,32 @@ class Detector:
 
     def take(self, batch: SampleBatch, source: BatchSource, now: int) -> Told:
         """Take the rows of one source partition; `now` is the record's own time, 0 where it has none."""
+        self._live()
+        return self._take(batch, source, now)
+
+    def recall(self, batch: SampleBatch, source: BatchSource, now: int) -> Told:
+        """Take rows that are marked as history, where nothing but history was taken; else they are only counted."""
+        if is_live(self.state):
+            told = self._begin()
+            told.fates["historical"] += len(batch.offset)
+            return told
+        self.state.history = True
+        return self._take(batch, source, now)
+
+    def _live(self) -> None:
+        give_up_history(self.state, self.config)
+        self._registry = self.state.registry
+
+    def _take(self, batch: SampleBatch, source: BatchSource, now: int) -> Told:
         told = self._begin()
         number = self._number(source.topic, source.partition)
         known = self.state.sources.all[number]
-        fresh = batch.offset > known.mark
+        fresh = self._fresh(batch, known)
         told.fates["duplicate"] += len(fresh) - int(fresh.sum())
         if not fresh.any():
             return told
         known.mark = int(batch.offset[fresh].max())
+        known.latest = max(known.latest, int(batch.time[fresh].max()))
         raw = self._registry.find(batch.series)
         defined = (raw != NONE) | sleeping(self._registry, batch.series, raw)
         finite = np.isfinite(batch.value)
@@ -92,6 +112,7 @@ class Detector:
 
     def hear(self, heartbeat: Heartbeat, now: int) -> Told:
         """Take note that a source partition goes on which has no rows here; `now` is the record's own time."""
+        self._live()
         told = self._begin()
         sources = self.state.sources
         if (heartbeat.topic, heartbeat.partition) not in sources.numbers and len(sources.all) >= self.config.max_sources:
@@ -111,6 +132,8 @@ class Detector:
         """Take a tick: sources that have been silent for long, or whose times are far from the others', are not waited for."""
         told = self._begin()
         sources = self.state.sources
+        if self.state.history:
+            return told  # no time passes for it
         if ahead := sources.compare(at, round(self.config.max_lag_s * 1000)):
             self._pull_back(ahead)
         watermark = sources.pass_time(at, round(self.config.idle_s * 1000), self._lateness_ms, self._window_ms)
@@ -129,6 +152,15 @@ class Detector:
             sources.replace(topic, partition)
             self._told.evicted_sources += 1
         return sources.number(topic, partition)
+
+    def _fresh(self, batch: SampleBatch, source: Source) -> Bools:
+        """Tell the rows that were not taken before. A source that was deleted and made again counts from 0: its mark begins again too."""
+        fresh: Bools = batch.offset > source.mark
+        if (first := begins_anew(source.mark, source.latest, batch.offset, batch.time)) is not None:
+            self._told.restarted_sources += 1
+            source.latest = 0
+            fresh[first:] = True
+        return fresh
 
     def _clamp(self, at: Ints, source: Source, now: int) -> Ints:
         """Take rows of clocks that run ahead at their record's time, or at that of the other sources."""

@@ -23,6 +23,7 @@ from models.detection.packed import Ints
 
 class Source(msgspec.Struct):
     mark: int = -1  # highest offset taken
+    latest: int = 0  # newest event time of what was taken, as its rows have it; 0: not known
     newest: int = 0  # event time
     fed: bool = False  # it has had rows here
     heard: int = 0  # the first tick after its newest row; 0: none has come since

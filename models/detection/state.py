@@ -33,6 +33,7 @@ class DetectState:
     closed: int | None = None  # windows below this number are closed
     told: int = 0  # event time of the last health
     pending: list[Rows] = field(default_factory=list)  # rows whose window is open
+    history: bool = False  # what was taken so far is history
     directory: Directory = field(default_factory=Directory, compare=False)  # an index; no part of the snapshot
 
 
@@ -53,6 +54,7 @@ class _Image(msgspec.Struct):
     told: int
     pending: dict[str, bytes]
     dormant: list[list[SeriesDef]] = []
+    history: bool = False
     format: int = 1  # of the columns; an image that does not say is of the first
 
 
@@ -82,6 +84,7 @@ def snapshot(state: DetectState) -> bytes:
                 for name in _COLUMNS
             },
             dormant=list(registry.dormant.values()),
+            history=state.history,
             format=FORMAT,
         )
     )
@@ -111,7 +114,8 @@ def restore(data: bytes | None, config: DetectConfig) -> DetectState:
     _reconfigure(registry)
     columns: dict[str, Any] = {name: np.frombuffer(image.pending[name], _DTYPES.get(name, np.int64)).copy() for name in _COLUMNS}
     pending = Rows(**columns)
-    return DetectState(registry, sources, ActiveClock(*image.clock), image.closed, image.told, [pending] if len(pending) else [])
+    clock = ActiveClock(*image.clock)
+    return DetectState(registry, sources, clock, image.closed, image.told, [pending] if len(pending) else [], image.history)
 
 
 def _shape(config: DetectConfig) -> tuple[int, int, float]:

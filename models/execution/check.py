@@ -14,6 +14,7 @@ from schemas.actions import FinishStatus, Grant, RefusalReason, Seen
 from schemas.approvals import DecisionOutcome
 from schemas.base import Millis
 from schemas.config.policy import Acting
+from schemas.incidents import Incident
 from schemas.kinds import Mode
 
 # What may pass by itself: execute waits for it within its patience, and refuses only then.
@@ -26,6 +27,10 @@ PASSING = frozenset(
         RefusalReason.LEASE_HELD,
     }
 )
+
+
+# In their own time the newest readings may be this old: a scrape a minute, and the way here. What is older was a backlog, or a wrong clock.
+LAG_MS = 120_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,7 @@ def seen_by(grant: Grant, sight: Sight) -> Seen:
     arming = armed(sight.approvals, sight.cluster, _later(sight)) if grant.mode is Mode.LIVE else None
     return Seen(
         incident_version=page.incident.version if page else None,
-        evidence_at=page.appended_at if page else None,
+        evidence_at=page.evidence_at if page else None,
         approvals_end=sight.approvals_end,
         incidents_end=sight.incidents_end,
         decision=case.decision.id if case and case.decision else None,
@@ -213,9 +218,16 @@ def _evidence_fresh(grant: Grant, sight: Sight, bounds: Acting) -> Finding | Non
     if grant.undo_of is not None:
         return None
     page = sight.incidents.get(grant.incident)
-    if page is None or _later(sight) - page.appended_at > bounds.evidence_s * 1000:
-        return RefusalReason.EVIDENCE_STALE, f"no record of the incident within {bounds.evidence_s:g} s"
+    if page is None or _later(sight) - page.evidence_at > bounds.evidence_s * 1000:
+        return RefusalReason.EVIDENCE_STALE, f"no signal of the incident within {bounds.evidence_s:g} s"
+    if (behind := _later(sight) - _read_at(page.incident)) > LAG_MS:
+        return RefusalReason.EVIDENCE_STALE, f"the newest reading is of {behind // 1000} s ago: telemetry lags"
     return None
+
+
+def _read_at(incident: Incident) -> Millis:
+    """Return the event time of the newest reading, of what is wrong or of anything: what fell silent is no lag."""
+    return max([incident.at, *(suspect.evidence.points[-1][0] for suspect in incident.suspects if suspect.evidence.points)])
 
 
 def _later(sight: Sight) -> Millis:

@@ -23,6 +23,7 @@ class Page:
     appended_at: int  # ms, broker time of the newest record
     first_appended_at: int  # ms, broker time of the first
     source: Position  # of the newest
+    evidence_at: int = 0  # ms, broker time of the newest record that signals made: correlate tells again without any, too
     feedback: list[Feedback] = field(default_factory=list)
     actions: list[Started | Refused | Finished] = field(default_factory=list)
 
@@ -78,12 +79,14 @@ class IncidentBook:
     def _incident(self, event: Incident, source: Position, appended_at: int) -> bool:
         page = self.pages.get(event.incident)
         if page is None:
-            self.pages[event.incident] = Page(event, appended_at, appended_at, source)
+            self.pages[event.incident] = Page(event, appended_at, appended_at, source, evidence_at=appended_at)
             self._bound()
             return True
         if event.version <= page.incident.version or not page.is_open:
             return False
         page.incident, page.appended_at, page.source = event, appended_at, source
+        if event.sources:
+            page.evidence_at = appended_at
         return True
 
     def _bound(self) -> None:

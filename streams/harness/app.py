@@ -12,8 +12,10 @@ from streams.harness.consumer import Owner, PromptTables, use_corrected_consumer
 from streams.harness.kafka import MAX_REQUEST_BYTES, NEVER_POLLED_MS, KafkaSettings
 from streams.harness.stage import Stage
 
-SESSION_TIMEOUT_S = 10.0  # a member that is silent for so long loses its partitions
-HEARTBEAT_S = 2.0
+SESSION_TIMEOUT_S = (
+    6.0  # a member that is silent for so long loses its partitions: the least that brokers allow by default; a standby acts soon after
+)
+HEARTBEAT_S = 1.5
 COMMIT_EVERY_S = 0.5
 BUFFERED_RECORDS = 500  # batches of 100 kB: 50 MB
 RECOVERY_BUFFER = 5  # at Faust's 1000, chunks of 500 kB held 542 MB
@@ -38,6 +40,7 @@ def build_app(
     owner: Owner,
     agent: Callable[[Any], Any],
     revoked: Callable[..., Any],
+    assigned: Callable[..., Any],
 ) -> tuple[faust.App, Any]:
     """Return the app, not started, and its table."""
     folder = data_dir / "faust" / stage.name  # Faust insists on one; memory tables put nothing into it
@@ -72,4 +75,5 @@ def build_app(
     table = app.Table(TABLE, key_type=bytes, value_type=bytes, partitions=partitions, recovery_buffer_size=RECOVERY_BUFFER)
     app.agent(app.topic(stage.topic, partitions=partitions, **raw), name=group_of(stage.name), concurrency=1)(agent)
     app.on_partitions_revoked.connect(revoked)
+    app.on_partitions_assigned.connect(assigned)
     return app, table

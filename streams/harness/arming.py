@@ -5,13 +5,19 @@ from __future__ import annotations
 import asyncio
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from pydantic import ValidationError
+from pydantic import TypeAdapter
 
 from schemas.approvals import Arming
 from schemas.samples import TYPE_HEADER
 from schemas.topics import APPROVALS
 from streams.harness.closing import close
+from streams.harness.emit import parse
+from streams.harness.errors import Poison
 from streams.harness.kafka import FETCH_WAIT_MS, KafkaSettings, check
+from streams.harness.stage import Record
+from streams.harness.view import to_record
+
+_ARMING = TypeAdapter(Arming)
 
 
 async def armed_after(kafka: KafkaSettings) -> Arming:
@@ -30,7 +36,7 @@ async def armed_after(kafka: KafkaSettings) -> Arming:
         consumer.assign([tp])
         consumer.seek(tp, (await consumer.end_offsets([tp]))[tp])
         async for message in consumer:
-            arming = _arming(dict(message.headers).get(TYPE_HEADER), message.value)
+            arming = _arming(to_record(message))
             if arming is not None and arming.armed:
                 return arming
         raise asyncio.CancelledError  # the consumer was stopped under us
@@ -38,10 +44,10 @@ async def armed_after(kafka: KafkaSettings) -> Arming:
         await close(consumer)
 
 
-def _arming(kind: bytes | None, value: bytes | None) -> Arming | None:
-    if kind != b"arming" or value is None:
+def _arming(record: Record) -> Arming | None:
+    if record.header(TYPE_HEADER) != b"arming":
         return None
     try:
-        return Arming.model_validate_json(value)
-    except ValidationError:
+        return parse(_ARMING, record)
+    except Poison:
         return None

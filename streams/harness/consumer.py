@@ -1,9 +1,10 @@
 """Faust's consumer, corrected: the one file that touches Faust's private parts (facts: docs/adr/0002-harness.md).
 
 What it changes, on the source topic of a stage only:
-- Records are delivered to the agent in an unbroken run of offsets that starts where the stage's state ends. What a rebalance
-  drops, what was fetched before a seek and arrives after it, what comes twice: all of it is told by its offset. A hole is closed
-  by seeking back, here, between two fetches, where nothing waits for anything.
+- Records are delivered to the agent in an unbroken run of offsets that starts where the stage's state ends. What was fetched before a
+  seek and arrives after it is told by how often its partition had been sought, and dropped; of a changelog too, where it would make the
+  recovery pass over what the seek asked for. What a rebalance drops, what comes twice: told by its offset. A hole is closed by seeking
+  back, here, between two fetches, where nothing waits for anything.
 - The offset to commit is the stage's word (its last durable snapshot), never a count of acknowledgements.
 - A partition without a committed offset starts at the beginning of the log.
 """
@@ -11,14 +12,16 @@ What it changes, on the source topic of a stage only:
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import faust
 from faust.tables.manager import TableManager
 from faust.transport.drivers import aiokafka as driver
 
+from streams.harness.errors import Unfit
 from streams.harness.kafka import FETCH_WAIT_MS
 
 POLL_S = 0.5  # one fetch waits at most so long for records
@@ -34,13 +37,28 @@ class Bounds:
     end: int
 
 
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Records by partition, and how often each partition had been sought when they were handed out."""
+
+    records: Mapping[Any, Any]
+    sought: Mapping[Any, int]
+
+    def current(self, sought: Mapping[Any, int]) -> dict[Any, Any]:
+        """Return what no later seek has made a thing of the past."""
+        return {tp: records for tp, records in self.records.items() if self.sought[tp] == sought[tp]}
+
+
 class Owner(Protocol):
     """The stage's side of the consumer."""
 
     source: str
 
     def opened(self, partition: int, bounds: Bounds) -> int:
-        """Load the partition's state and return the offset to read from. Tables are recovered."""
+        """Load the partition's state and return the offset to read from. Tables are recovered. Unfit: the state cannot be read."""
+
+    async def unfit(self, reason: str) -> NoReturn:
+        """Hear that a partition cannot be opened by this release: end for good."""
 
     def ceiling(self, partition: int) -> int | None:
         """Return the offset that may be committed: what a durable snapshot covers."""
@@ -79,7 +97,11 @@ class Contiguous:
 
 
 class CorrectedThread(driver.AIOKafkaConsumerThread):
-    """The consumer's own thread: short fetches, and the calls that Faust does not have."""
+    """The consumer's own thread: short fetches, fetches that know their seek, and the calls that Faust does not have."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.sought: Counter[Any] = Counter()  # how often each partition was; written in this thread alone
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
@@ -88,6 +110,16 @@ class CorrectedThread(driver.AIOKafkaConsumerThread):
         # Faust reads uncommitted unless it runs transactions itself: what a producer has aborted is nobody's record.
         consumer._isolation_level = "read_committed"  # noqa: SLF001
         return consumer
+
+    async def _fetch_records(self, *args: Any, **kwargs: Any) -> Fetched:
+        records = await super()._fetch_records(*args, **kwargs)
+        return Fetched(records, {tp: self.sought[tp] for tp in records})  # nothing was awaited since they were handed out
+
+    async def _seek_wait(self, consumer: Any, partitions: Mapping[Any, int | None]) -> None:
+        # An offset that is none comes from a recovery that a second rebalance has just ended: Faust would crash on it.
+        known = {tp: offset for tp, offset in partitions.items() if offset is not None and offset >= 0}
+        self.sought.update(known.keys())
+        await super()._seek_wait(consumer, known)
 
     async def bounds(self, tps: list[Any]) -> dict[Any, Bounds]:
         return await self.call_thread(self._bounds, tps)
@@ -107,6 +139,7 @@ class CorrectedThread(driver.AIOKafkaConsumerThread):
         kafka = self._ensure_consumer()
         for tp, offset in offsets.items():
             if tp in kafka.assignment():
+                self.sought[tp] += 1
                 kafka.seek(tp, offset)
 
     async def _leave(self) -> None:
@@ -142,7 +175,10 @@ class CorrectedConsumer(driver.Consumer):
         self._moved += 1
         self.run.close()
         bounds = await self._thread.bounds(self._sources())
-        offsets = {tp: self._owner.opened(tp.partition, limits) for tp, limits in bounds.items()}
+        try:
+            offsets = {tp: self._owner.opened(tp.partition, limits) for tp, limits in bounds.items()}
+        except Unfit as error:
+            await self._owner.unfit(str(error))
         await self._thread.seek_all(offsets)
         for tp, limits in bounds.items():
             self._committed_offset[tp] = limits.committed
@@ -155,7 +191,7 @@ class CorrectedConsumer(driver.Consumer):
                 await asyncio.sleep(0)
                 if not self.flow_active:
                     await self.wait(self.can_resume_flow)
-                elif active := set(self._get_active_partitions()):
+                elif active := self._wanted():
                     await self._deliver(await self._getmany(active, POLL_S))
                 else:
                     await self.sleep(PAUSED_POLL_S)
@@ -163,8 +199,14 @@ class CorrectedConsumer(driver.Consumer):
             if not self.app.should_stop:
                 raise
 
-    async def _deliver(self, records: Mapping[Any, Any]) -> None:
+    def _wanted(self) -> set[Any]:
+        """Return what to fetch now: of the source only what is opened. What is handed out between seek and opening would be lost."""
+        active = self._get_active_partitions()
+        return {tp for tp in active if tp.topic != self._owner.source or self.run.expected(tp.partition) is not None}
+
+    async def _deliver(self, fetched: Fetched) -> None:
         """Hand records to the agent (or, of a changelog, to the recovery)."""
+        records = fetched.current(self._thread.sought)
         if not records or not self.flow_active:
             return
         moved = self._moved

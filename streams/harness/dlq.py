@@ -15,6 +15,16 @@ HEADERS_KEPT = 32_768  # bytes of the original's headers, the first ones
 HEADERS_BYTES = 65_536  # room kept for key and headers, ours among them, below the topic's limit
 DETAIL_CHARS = 1000
 
+# Named once: a flood of poison must not slow down what is sound.
+_OURS = ("id", "stage", "reason", "detail", "topic", "partition", "offset", "timestamp", "length", "sha256", "truncated", "truncated.parts")
+_CONNECT = ("topic", "partition", "offset", "connector.name", "task.id", "stage", "class.name")
+_EXCEPTION = ("class.name", "message", "stacktrace")
+_NAMES = (
+    *(f"airra.error.{name}" for name in _OURS),
+    *(f"__connect.errors.{name}" for name in _CONNECT),
+    *(f"__connect.errors.exception.{name}" for name in _EXCEPTION),
+)
+
 
 def dead_letter(record: Record, stage: str, poison: Poison, limit: int = DLQ.max_message_bytes) -> Output:
     """Return what the dead-letter topic gets for this record.
@@ -28,43 +38,32 @@ def dead_letter(record: Record, stage: str, poison: Poison, limit: int = DLQ.max
     kept = _kept(record.headers)
     cut = {"value": length + HEADERS_BYTES > limit, "key": key != record.key, "headers": kept != record.headers}
     parts = ",".join(name for name, is_cut in cut.items() if is_cut)
-    detail = poison.detail.encode(errors="replace").decode()[:DETAIL_CHARS]
-    ours = {
-        "id": derive_id("dlq", stage, record.topic, record.partition, record.offset),
-        "stage": stage,
-        "reason": poison.reason,
-        "detail": detail,
-        "topic": record.topic,
-        "partition": str(record.partition),
-        "offset": str(record.offset),
-        "timestamp": str(record.timestamp),
-        "length": str(length),
-        "sha256": hashlib.sha256(record.value).hexdigest(),
-        "truncated": "true" if parts else "false",
-        "truncated.parts": parts,
-    }
-    connect = {
-        "topic": record.topic,
-        "partition": str(record.partition),
-        "offset": str(record.offset),
-        "connector.name": f"airra-{stage}",
-        "task.id": "0",
-        "stage": "VALUE_CONVERTER",
-        "class.name": stage,
-        "exception.class.name": poison.reason,
-        "exception.message": detail,
-        "exception.stacktrace": "",
-    }
-    headers = [
-        *kept,
-        *((f"airra.error.{name}", value.encode()) for name, value in ours.items()),
-        *((f"__connect.errors.{name}", value.encode()) for name, value in connect.items()),
-    ]
-    return Output(DLQ.name, key, record.value[:HEAD_BYTES] if cut["value"] else record.value, tuple(headers))
+    detail = poison.detail.encode(errors="replace")
+    if len(detail) > DETAIL_CHARS:
+        detail = poison.detail.encode(errors="replace").decode()[:DETAIL_CHARS].encode()
+    place = (record.topic.encode(), b"%d" % record.partition, b"%d" % record.offset)
+    name, reason = stage.encode(), poison.reason.encode()
+    ours = (
+        derive_id("dlq", stage, record.topic, record.partition, record.offset).encode(),
+        name,
+        reason,
+        detail,
+        *place,
+        b"%d" % record.timestamp,
+        b"%d" % length,
+        hashlib.sha256(record.value).hexdigest().encode(),
+        b"true" if parts else b"false",
+        parts.encode(),
+    )
+    connect = (*place, b"airra-" + name, b"0", b"VALUE_CONVERTER", name, reason, detail, b"")
+    headers = (*kept, *zip(_NAMES, ours + connect, strict=True))
+    return Output(DLQ.name, key, record.value[:HEAD_BYTES] if cut["value"] else record.value, headers)
 
 
 def _kept(headers: Headers) -> Headers:
     """Return the first headers that fit, whole: a half of one would mislead whoever reads it."""
+    if not headers:
+        return headers
     left = HEADERS_KEPT
     kept: list[tuple[str, bytes]] = []
     for name, value in headers:

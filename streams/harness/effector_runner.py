@@ -17,9 +17,9 @@ from streams.harness import metrics
 from streams.harness.arming import armed_after
 from streams.harness.closing import close
 from streams.harness.dlq import dead_letter
-from streams.harness.errors import Poison, Retryable
+from streams.harness.errors import Fatal, Poison, Retryable
 from streams.harness.exits import boundary
-from streams.harness.kafka import FETCH_WAIT_MS, MAX_REQUEST_BYTES, NEVER_POLLED_MS, KafkaSettings
+from streams.harness.kafka import FETCH_WAIT_MS, MAX_REQUEST_BYTES, NEVER_POLLED_MS, KafkaSettings, first_at
 from streams.harness.pending import Desk
 from streams.harness.producer import KafkaAppender
 from streams.harness.readiness import Readiness
@@ -28,8 +28,8 @@ from streams.harness.view import to_record
 
 log = structlog.get_logger()
 
-SESSION_TIMEOUT_MS = 10_000
-HEARTBEAT_MS = 2_000
+SESSION_TIMEOUT_MS = 6_000  # as of a stage
+HEARTBEAT_MS = 1_500
 POLL_MS = 200  # how late a back-off that is over is noticed
 COMMIT_EVERY_S = 1.0
 FINISH_WITHIN_S = 2.0  # on a stop; what is cut off is looked up by the next start
@@ -150,7 +150,7 @@ class EffectorRunner:
         """Return where to start: the committed offset; without one the beginning, or, where arming is asked for, the end as of now."""
         committed = await consumer.committed(self._tp)
         beginning = (await consumer.beginning_offsets([self._tp]))[self._tp]
-        if committed is not None and committed >= beginning:
+        if committed is not None and committed >= beginning and not await self._beyond(consumer, committed):
             self._committed = committed
             return committed
         if not self.effector.armed_start:
@@ -163,8 +163,20 @@ class EffectorRunner:
         self._committed = noticed
         return noticed
 
+    async def _beyond(self, consumer: AIOKafkaConsumer, following: int) -> bool:
+        """Say whether the log ends before this offset, which follows one that was read: it is another log, and the offset none of it."""
+        end = (await consumer.end_offsets([self._tp]))[self._tp]
+        if following <= end:
+            return False
+        last = await asyncio.to_thread(first_at, self._kafka, self.effector.topic, 0, following - 1)
+        return last != following - 1  # the embedded broker's ends stop at the first record of the last batch
+
     async def _fold(self, consumer: AIOKafkaConsumer, wait_ms: int) -> None:
         batch = await consumer.getmany(self._tp, timeout_ms=wait_ms)
+        if self._next is not None and self._owned.is_set() and await consumer.position(self._tp) < self._next:
+            if await self._beyond(consumer, self._next):  # aiokafka begins anew where the log has become shorter
+                raise Fatal(f"{self.effector.topic} was read to {self._next} and is shorter now: was it deleted?")
+            consumer.seek(self._tp, self._next)  # it was lost and came back meanwhile
         for message in batch.get(self._tp, ()):
             record = to_record(message)
             if self._next is not None and record.offset < self._next:
@@ -229,12 +241,3 @@ class _Listener(ConsumerRebalanceListener):
 
     async def on_partitions_assigned(self, assigned: Any) -> None:
         self._runner.resume(list(assigned))
-
-
-async def run_effectors(effectors: Sequence[Effector], kafka: KafkaSettings, instance: str, readiness: Readiness) -> None:
-    """Run effectors alone, until the process is told to stop."""
-    from pathlib import Path  # noqa: PLC0415
-
-    from streams.harness.runner import serve  # noqa: PLC0415 - it runs effectors through this file
-
-    await serve((), effectors, (), kafka, instance, Path(), readiness)

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from schemas.base import Position, canonical
+from schemas.base import SCHEMA, SCHEMA_HEADER, SCHEMA_MAJORS, Position, canonical
 from schemas.samples import TYPE_HEADER
 from schemas.topics import TopicSpec
 from streams.harness.errors import Poison
@@ -20,7 +20,7 @@ Event = TypeVar("Event")
 def emit(topic: TopicSpec, key: str, model: BaseModel, source: Position | None = None) -> Output:
     """Encode a model with a `type` field as a record of this topic."""
     kind: Any = getattr(model, "type")  # noqa: B009 - the base model has none
-    headers: tuple[tuple[str, bytes], ...] = ((TYPE_HEADER, str(kind).encode()),)
+    headers: tuple[tuple[str, bytes], ...] = ((TYPE_HEADER, str(kind).encode()), SCHEMA)
     if source is not None:
         headers = (*headers, (SOURCE_HEADER, str(source).encode()))
     return Output(topic.name, key.encode(), canonical(model), headers)
@@ -30,8 +30,17 @@ def position(record: Record) -> Position:
     return Position(topic=record.topic, partition=record.partition, offset=record.offset)
 
 
+def refuse_unknown(record: Record) -> None:
+    """Raise Poison for a record of a major version that this release does not read; one that does not say is of the first."""
+    told = record.header(SCHEMA_HEADER)
+    if told is not None and told.partition(b".")[0] not in SCHEMA_MAJORS:
+        ours = b", ".join(sorted(SCHEMA_MAJORS)).decode()
+        raise Poison("unknown_schema", f"version {told.decode(errors='replace')[:20]}, and this release reads {ours}: a newer one wrote it")
+
+
 def parse(adapter: TypeAdapter[Event], record: Record) -> Event:
-    """Decode a record of a control topic; what is none of the topic's types is poison."""
+    """Decode a record of a control topic; what is none of the topic's types, or of a version not known, is poison."""
+    refuse_unknown(record)
     try:
         return adapter.validate_json(record.value)
     except ValidationError as error:

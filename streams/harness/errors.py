@@ -18,3 +18,7 @@ class Retryable(Exception):
 
 class Fatal(Exception):
     """Stop the process uncommitted; the supervisor restarts it."""
+
+
+class Unfit(Fatal):
+    """What this release finds is not what it can work on (a format, a number of partitions): a person must do something first."""

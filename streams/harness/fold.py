@@ -8,7 +8,7 @@ from typing import Any
 
 from streams.harness import metrics
 from streams.harness.dlq import dead_letter
-from streams.harness.errors import Poison
+from streams.harness.errors import Poison, Unfit
 from streams.harness.snapshots import Snapshot
 from streams.harness.stage import Output, Record, Stage
 
@@ -28,6 +28,7 @@ class Part:
     offset: int  # the last record that the state holds
     saved: int  # the last record that the durable snapshot holds
     generation: int = 0  # of the last snapshot
+    log: str = ""  # id of the log that `offset` counts in; "": the broker does not tell
     backfill: bool = False  # the last record was historical
     tick: int | None = None  # offset of the last tick written and not yet folded
     unacked: list[Awaitable[Any]] = field(default_factory=list)
@@ -39,10 +40,22 @@ class Part:
 
 
 def restore(stage: Stage[Any], partition: int, snapshot: Snapshot | None, beginning: int) -> Part:
-    """Return the fold as of the snapshot, or an empty one that stands before the log's first record."""
+    """Return the fold as of the snapshot, or an empty one that stands before the log's first record. Unfit: its format is not read."""
     if snapshot is None:
         return Part(partition, stage.restore(None), beginning - 1, beginning - 1)
-    return Part(partition, stage.restore(snapshot.data), snapshot.offset, snapshot.offset, snapshot.generation)
+    return Part(partition, stage.restore(_in_our_format(stage, snapshot)), snapshot.offset, snapshot.offset, snapshot.generation)
+
+
+def _in_our_format(stage: Stage[Any], snapshot: Snapshot) -> bytes:
+    if snapshot.format == stage.format:
+        return snapshot.data
+    if (convert := stage.reads.get(snapshot.format)) is None:
+        ours = ", ".join(map(str, sorted({stage.format, *stage.reads})))
+        raise Unfit(
+            f"the state of {stage.name} was saved in format {snapshot.format}, and this release reads {ours}: run the release that saved "
+            "it, and go from one release to another one step at a time (docs/adr/0007-versions.md). Nothing was changed"
+        )
+    return convert(snapshot.data)
 
 
 def fold(stage: Stage[Any], part: Part, record: Record) -> Sequence[Output]:

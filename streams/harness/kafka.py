@@ -91,14 +91,19 @@ class KafkaSettings:
 
 def check(kafka: KafkaSettings, topics: Sequence[str] = (), within_s: float = CHECK_WITHIN_S) -> dict[str, int]:
     """Return the partitions of each topic, or raise Fatal that says what is wrong, where, and what to do."""
-    found = _metadata(kafka, within_s).topics
-    partitions = {topic: len(found[topic].partitions) if topic in found else 0 for topic in topics}
+    partitions = partition_counts(kafka, topics, within_s)
     absent = sorted(topic for topic, count in partitions.items() if count == 0)
     if absent:
         raise Fatal(
             f"Kafka at {kafka.bootstrap} has no topic {', '.join(absent)}: run `airra topics create`, or correct the setting that names it"
         )
     return partitions
+
+
+def partition_counts(kafka: KafkaSettings, topics: Sequence[str], within_s: float = CHECK_WITHIN_S) -> dict[str, int]:
+    """Return the partitions of each topic, 0 where there is none of that name; raise Fatal where Kafka cannot be used."""
+    found = _metadata(kafka, within_s).topics
+    return {topic: len(found[topic].partitions) if topic in found else 0 for topic in topics}
 
 
 def explain(kafka: KafkaSettings, errors: Sequence[KafkaError]) -> str:
@@ -156,3 +161,9 @@ def first_at(kafka: KafkaSettings, topic: str, partition: int, offset: int, with
         return None if message is None or message.error() else message.offset()
     finally:
         consumer.close()
+
+
+def present(kafka: KafkaSettings, topic: str, within_s: float = CHECK_WITHIN_S) -> int:
+    """Return how many partitions a topic has, 0 where it is not there; Fatal as `check`."""
+    found = _metadata(kafka, within_s).topics.get(topic)
+    return 0 if found is None or found.error is not None else len(found.partitions)

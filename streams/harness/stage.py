@@ -6,8 +6,9 @@ same outputs, live and in a replay.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
 
 from schemas.base import Position
@@ -45,12 +46,22 @@ class Output:
     partition: int | None = None
 
 
+class AnotherLog(StrEnum):
+    """What a stage does that finds its topic made anew, or restored from elsewhere: its offsets count in the old log only."""
+
+    STOP = "stop"  # its decisions stand on that very log: a person must say how to go on
+    GO_ON = "go_on"  # its state is about what the log tells of, not about the log: it is kept, and the new log read from its beginning
+
+
 @dataclass(frozen=True, slots=True)
 class Stage(Generic[State]):
     """A fold over one topic, a state a partition.
 
     `apply` may change `state` in place and returns what it emits; it raises `Poison` for a record that never will be readable,
     *before* it changes anything. `restore(None)` is the empty state; `restore(snapshot(s))` equals `s`.
+
+    `format` numbers what `snapshot` gives, and `reads` makes that of other formats: of the one before and, a release ahead of its
+    first writer, of the next. A snapshot of any other is refused. When to count up: docs/adr/0007-versions.md.
     """
 
     name: str  # consumer group, snapshots and metrics are named airra-<name>
@@ -59,6 +70,9 @@ class Stage(Generic[State]):
     apply: Callable[[State, Record, int], Sequence[Output]]  # (state, record, now in ms)
     snapshot: Callable[[State], bytes]
     tick_every_s: float | None = None  # this stage writes the ticks of its topic (one writer a topic)
+    format: int = 1
+    reads: Mapping[int, Callable[[bytes], bytes]] = field(default_factory=dict)
+    another_log: AnotherLog = AnotherLog.STOP
 
 
 @dataclass(frozen=True, slots=True)

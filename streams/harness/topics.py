@@ -66,6 +66,8 @@ def create_topics(kafka: KafkaSettings, specs: Sequence[TopicSpec | NewLog], rep
             cause = error.args[0]
             if cause.code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise Fatal(f"topic {name} cannot be created: {explain(kafka, [cause])}") from error
+        except TimeoutError as error:
+            raise Fatal(f"topic {name} cannot be created: Kafka at {kafka.bootstrap} does not answer") from error
     return created
 
 

@@ -133,7 +133,7 @@ class LogView:
                             await asyncio.sleep(0)
                 for tp in consumer.assignment():
                     # The position, not the last record: markers of transactions take offsets too.
-                    self._next[tp.partition] = await consumer.position(tp)
+                    self._move(tp.partition, await consumer.position(tp))
                     metrics.VIEW_OFFSET.labels(self._topic, str(tp.partition)).set(self._next[tp.partition])
                 async with self._progress:
                     self._progress.notify_all()
@@ -143,6 +143,11 @@ class LogView:
             self._broken = error
             async with self._progress:
                 self._progress.notify_all()
+
+    def _move(self, partition: int, position: int) -> None:
+        if position < self._next[partition]:  # aiokafka begins anew where the log has become shorter
+            raise Fatal(f"{self._topic}/{partition} was read to {self._next[partition]} and is shorter now: was it deleted?")
+        self._next[partition] = position
 
     def _take(self, record: Record) -> None:
         try:

@@ -148,7 +148,12 @@ async def _look(worker: Watched) -> Look:
 
 async def _leave(worker: Watched, reason: str) -> NoReturn:
     """Leave the group, then exit: a static member that only came back would get the same assignment again."""
+    await leave(worker)
+    die(f"{worker.stage.name}: {reason}", EXIT_STUCK)
+
+
+async def leave(worker: Watched) -> None:
+    """Leave the group where the broker answers, so that its partitions go to others at once."""
     with contextlib.suppress(KafkaError, TimeoutError):
         async with asyncio.timeout(LOOK_EVERY_S):
             await worker.app.consumer.leave_group()
-    die(f"{worker.stage.name}: {reason}", EXIT_STUCK)

@@ -7,27 +7,29 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 from aiokafka.errors import MessageSizeTooLargeError
 
-from schemas.base import canonical
+from schemas.base import SCHEMA, canonical
 from schemas.samples import TYPE_HEADER
 from schemas.signals import Tick
 from streams.harness import metrics
-from streams.harness.app import build_app
+from streams.harness.app import build_app, changelog_of, group_of
 from streams.harness.consumer import Bounds, crashed
 from streams.harness.dlq import dead_letter
-from streams.harness.errors import Poison, Retryable
-from streams.harness.exits import EXIT_HOLE, boundary, die
+from streams.harness.errors import Poison, Retryable, Unfit
+from streams.harness.exits import EXIT_HOLE, boundary, die, refuse
 from streams.harness.fold import HoleError, Part, fold, restore
 from streams.harness.kafka import KafkaSettings, first_at
+from streams.harness.lineage import unfit
 from streams.harness.producer import KafkaAppender
 from streams.harness.readiness import Readiness
 from streams.harness.saver import Saver
-from streams.harness.stage import Output, Record, Stage
-from streams.harness.watchdog import guard
+from streams.harness.snapshots import Snapshot
+from streams.harness.stage import AnotherLog, Output, Record, Stage
+from streams.harness.watchdog import guard, leave
 
 log = structlog.get_logger()
 
@@ -55,6 +57,7 @@ class StageWorker:
         partitions: int,
         readiness: Readiness,
         snapshot_every_s: float,
+        log_id: str = "",
         now_ms: Callable[[], int] = wall_ms,
     ) -> None:
         self.stage = stage
@@ -62,8 +65,10 @@ class StageWorker:
         self.parts: dict[int, Part] = {}
         self.partitions = partitions
         self.readiness = readiness
-        self.app, self.table = build_app(stage, kafka, instance, data_dir, partitions, owner=self, agent=self._agent, revoked=self._revoked)
+        hooks: Any = {"agent": self._agent, "revoked": self._revoked, "assigned": self._assigned}
+        self.app, self.table = build_app(stage, kafka, instance, data_dir, partitions, owner=self, **hooks)
         self._kafka = kafka
+        self._log_id = log_id  # "": the broker does not tell
         self._appender = appender
         self._now_ms = now_ms
         self._folding = asyncio.Lock()
@@ -111,9 +116,12 @@ class StageWorker:
 
     def opened(self, partition: int, bounds: Bounds) -> int:
         """Load the state and check it against what the group committed: state and position are from one moment or not at all."""
-        with boundary(self.stage.name, partition=partition):
-            snapshot = self._saver.load(partition)
+        with boundary(self.stage.name, (Unfit,), partition=partition):
+            snapshot = self._saver.load(partition, self._log_id)
             part = restore(self.stage, partition, snapshot, bounds.beginning)
+            part.log = self._log_id
+            if snapshot is not None and snapshot.log and self._log_id and snapshot.log != self._log_id:
+                bounds = self._anew(part, snapshot, bounds)
         following = part.offset + 1
         committed = bounds.committed or 0
         where = f"{self.source}/{partition}"
@@ -131,6 +139,20 @@ class StageWorker:
         self.readiness.set(self.stage.name, True, "")
         log.info("partition_opened", stage=self.stage.name, partition=partition, offset=following, end=bounds.end)
         return following
+
+    def _anew(self, part: Part, snapshot: Snapshot, bounds: Bounds) -> Bounds:
+        """Put a state that another log led to before the first record of this one, or raise Unfit; what is committed is not of this log."""
+        name = self.stage.name
+        if self.stage.another_log is AnotherLog.STOP:
+            raise unfit(name, self.source, group_of(name), changelog_of(name))
+        metrics.ANEW.labels(name).inc()
+        log.error("log_made_anew", stage=name, partition=part.partition, stood_at=snapshot.offset, beginning=bounds.beginning)
+        part.offset = part.saved = bounds.beginning - 1
+        return replace(bounds, committed=None)
+
+    async def unfit(self, reason: str) -> NoReturn:
+        await leave(self)
+        refuse(f"{self.stage.name}: {reason}")
 
     def _owned(self, part: Part) -> bool:
         return self.parts.get(part.partition) is part
@@ -226,6 +248,11 @@ class StageWorker:
                 if self._saver.due(part, time.monotonic()):
                     await self._saver.save(part)
 
+    async def _assigned(self, _app: Any, tps: Any, **_: Any) -> None:
+        """Say what is ours once its state is recovered: between this and `partition_opened` the stage stands still."""
+        mine = sorted(tp.partition for tp in tps if tp.topic == self.source)
+        log.info("partitions_assigned", stage=self.stage.name, partitions=mine)
+
     async def _revoked(self, *_: Any, **__: Any) -> None:
         """Save what is ours and forget it: the next owner, we or another, starts from the changelog."""
         with boundary(self.stage.name):
@@ -241,7 +268,7 @@ class StageWorker:
                 if part.backfill or part.tick is not None:
                     continue
                 at = self._now_ms()
-                output = Output(self.source, None, canonical(Tick(at=at)), ((TYPE_HEADER, b"tick"),), partition=part.partition)
+                output = Output(self.source, None, canonical(Tick(at=at)), ((TYPE_HEADER, b"tick"), SCHEMA), partition=part.partition)
                 (position,) = await self._appender([output])
                 metrics.TICKS.labels(self.stage.name).inc()
                 part.tick = position.offset if position.offset > part.offset else None

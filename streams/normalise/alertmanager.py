@@ -16,6 +16,7 @@ from models.alerts.fingerprint import fingerprint
 from schemas.alerts import AlertEvent
 from schemas.base import Position, derive_id
 from schemas.kinds import Severity
+from streams.harness.redelivery import ranges, skipped
 from streams.harness.stage import Record
 from streams.normalise.fates import Reason, Rejected, Rejection
 from streams.normalise.jsons import decode
@@ -53,6 +54,7 @@ class Webhook:
 
     events: tuple[AlertEvent, ...]
     rejection: Rejection | None = None
+    taken: str = ""  # where some are refused: which of its alerts have been forwarded, now or before, as ranges
 
 
 def decode_webhook(record: Record, resolver: Resolver, reach: Reach) -> Webhook:
@@ -63,13 +65,17 @@ def decode_webhook(record: Record, resolver: Resolver, reach: Reach) -> Webhook:
         return Webhook((), refused.rejection)
     events: list[AlertEvent] = []
     bad: Rejection | None = None
+    before = skipped(record.headers)  # a replayed letter: these were forwarded when the others were refused
     for index, raw in enumerate(alerts):
+        if index in before:
+            continue
         try:
             events.append(_event(decode(_ALERT, raw, MAX_WEBHOOK_BYTES), record, index, resolver, reach))
         except Rejected as refused:
             found = refused.rejection
             bad = bad or Rejection(found.reason, f"alert {index + 1} of {len(alerts)}: {found.detail}")
-    return Webhook(tuple(events), bad)
+    forwarded = before.union(event.index for event in events) if bad is not None else ()
+    return Webhook(tuple(events), bad, ranges(sorted(forwarded)))
 
 
 def severity_of(labels: dict[str, str]) -> Severity:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from schemas.config.metrics import MetricsMapping
 from streams.harness.dlq import dead_letter
 from streams.harness.errors import Poison
+from streams.harness.redelivery import FORWARDED
 from streams.harness.stage import Output, Record
 from streams.normalise.alertmanager import decode_webhook
 from streams.normalise.cache import CAPACITY, SeriesCache
@@ -30,9 +31,13 @@ class Taken:
     unmapped: int = 0
     refused: list[Reason] = field(default_factory=list)
 
-    def refuse(self, record: Record, rejection: Rejection) -> None:
+    def refuse(self, record: Record, rejection: Rejection, forwarded: str = "") -> None:
+        """Dead-letter a record; `forwarded` are those of its parts that were taken all the same, for a replay to leave out."""
         self.refused.append(rejection.reason)
-        self.outputs.append(dead_letter(record, STAGE, Poison(rejection.reason, rejection.detail)))
+        letter = dead_letter(record, STAGE, Poison(rejection.reason, rejection.detail))
+        if forwarded:
+            letter = replace(letter, headers=(*letter.headers, (FORWARDED, forwarded.encode())))
+        self.outputs.append(letter)
 
 
 class Core:
@@ -75,7 +80,7 @@ class Core:
             if webhook.rejection is None:
                 taken.accepted += 1
             else:
-                taken.refuse(record, webhook.rejection)
+                taken.refuse(record, webhook.rejection, webhook.taken)
         return taken
 
     def take_changes(self, records: Sequence[Record], reach: Reach) -> Taken:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.alerts import AlertEvent
+from schemas.base import SCHEMA
 from schemas.samples import (
     BATCH_HEADER,
     TYPE_HEADER,
@@ -40,8 +41,8 @@ UNKNOWN_METRICS = 5_000  # metric names that no rule names and the doctor is tol
 
 NEVER = -(2**62)
 
-_SERIES_HEADERS: Headers = ((TYPE_HEADER, b"series"),)
-_HEARTBEAT_HEADERS: Headers = ((TYPE_HEADER, b"heartbeat"),)
+_SERIES_HEADERS: Headers = ((TYPE_HEADER, b"series"), SCHEMA)
+_HEARTBEAT_HEADERS: Headers = ((TYPE_HEADER, b"heartbeat"), SCHEMA)
 
 
 def sample_outputs(topic: str, partition: int, decoded: Decoded, cache: SeriesCache, now: int) -> Iterator[Output]:
@@ -62,7 +63,7 @@ def sample_outputs(topic: str, partition: int, decoded: Decoded, cache: SeriesCa
             cache.again[due] = now + AGAIN_MS // 2 + (cache.ids[due] % np.uint64(AGAIN_MS // 2)).astype(np.int64)
         part = SampleBatch(batch.series[rows], batch.time[rows], batch.value[rows], batch.offset[rows])
         source = BatchSource(topic, partition, int(part.offset[0]), int(part.offset[-1]))
-        headers = ((TYPE_HEADER, b"samples"), (BATCH_HEADER, encode_source(source)))
+        headers = ((TYPE_HEADER, b"samples"), (BATCH_HEADER, encode_source(source)), SCHEMA)
         yield Output(SAMPLES.name, None, encode_batch(part), headers, destination)
 
 

@@ -31,6 +31,7 @@ from schemas.signals import Tick
 from schemas.topics import ACTIONS, APPROVALS, DLQ, INCIDENTS, NOTICES, OUTCOMES
 from streams.harness.emit import parse
 from streams.harness.errors import Poison
+from streams.harness.redelivery import marked
 from streams.harness.stage import Record
 from streams.sink import dead
 from streams.sink.proposals import proposal_row
@@ -60,6 +61,7 @@ class Fate(StrEnum):
     STORED = "stored"
     TICK = "tick"  # time: nothing to keep
     COPY = "copy"  # the original stands on another topic that is read too
+    REPLAYED = "replayed"  # the mark that a dead letter was brought in: its letter is stored
     UNKNOWN = "unknown"  # of a newer writer
     DEAD = "dead"  # unreadable: sent to the dead-letter topic
 
@@ -97,6 +99,8 @@ def row_version(model_version: int, offset: int) -> int:
 
 def fold(record: Record) -> Folded:
     """Turn one record into its fate and rows; raise Poison for what never will be readable."""
+    if record.topic == DLQ.name and marked(record) is not None:
+        return Folded(Fate.REPLAYED)
     if record.topic == DLQ.name:
         return Folded(Fate.STORED, (_shaped("dead_letters", record, 0, dead.values, record),))
     adapter = _ADAPTERS.get(record.topic)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
+import signal
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -55,28 +57,43 @@ def replay(stage: Stage[Counts], records: Iterable[Record]) -> tuple[dict[int, C
     return states, outputs
 
 
+def stop_here() -> None:
+    """Load what takes long, then stop: whoever sends SIGCONT has a worker that joins at once."""
+    import streams.harness.worker  # noqa: F401
+
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
 def main() -> None:
     from streams.harness.kafka import KafkaSettings
     from streams.harness.readiness import Readiness
     from streams.harness.runner import serve
+    from tests.faults.releases import released
 
     cli = argparse.ArgumentParser()
     cli.add_argument("--bootstrap", required=True)
     cli.add_argument("--instance", required=True)
     cli.add_argument("--data", type=Path, required=True)
     cli.add_argument("--stage", action="append", default=[], help="name:source:target[:tick_every_s[:ballast]]")
+    cli.add_argument("--replication", type=int, default=1)
+    cli.add_argument("--snapshot-every", type=float, default=1.0, help="seconds")
+    cli.add_argument("--stopped", action="store_true", help="stop before joining, until SIGCONT")
+    cli.add_argument("--release", type=int, default=0, help="of the stages: see tests/faults/releases.py")
     cli.add_argument("--effector", action="append", default=[], help="name:topic:folder of the recording target")
     args = cli.parse_args()
     stages: list[Stage[Any]] = []
     for text in args.stage:
         name, source, target, tick, ballast = [*text.split(":"), "", ""][:5]
-        stages.append(counting(name, source, target, float(tick) if tick else None, int(ballast or 0)))
+        stages.append(released(counting(name, source, target, float(tick) if tick else None, int(ballast or 0)), args.release))
     effectors = []
     for text in args.effector:
         from tests.faults.acting import Recording
 
         effectors.append(Recording(*text.split(":", 2)))
-    asyncio.run(serve(stages, effectors, (), KafkaSettings(args.bootstrap), args.instance, args.data, Readiness(), snapshot_every_s=1.0))
+    if args.stopped:
+        stop_here()
+    kafka, more = KafkaSettings(args.bootstrap), {"snapshot_every_s": args.snapshot_every, "replication": args.replication}
+    asyncio.run(serve(stages, effectors, (), kafka, args.instance, args.data, Readiness(), **more))
 
 
 if __name__ == "__main__":

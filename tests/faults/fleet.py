@@ -21,22 +21,27 @@ PR_SET_PDEATHSIG = 1
 class Fleet:
     """Workers by number; their number is their instance, so that they come back as the same static member."""
 
-    def __init__(self, bootstrap: str, folder: Path, arguments: list[str]) -> None:
+    def __init__(self, bootstrap: str, folder: Path, arguments: list[str], module: str = "tests.faults.counting") -> None:
+        """`module` is what a worker runs; it takes --bootstrap, --instance, --data, --stopped, and these arguments."""
         self._bootstrap = bootstrap
         self._folder = folder
         self._arguments = arguments
+        self._module = module
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self.exits: collections.Counter[int] = collections.Counter()  # codes of workers that stopped by themselves
         folder.mkdir(parents=True, exist_ok=True)
 
-    def start(self, number: int, strike: Mapping[str, str] | None = None) -> None:
-        """Start a worker; `strike` is the environment that tests/faults/points reads in it."""
+    def start(self, number: int, strike: Mapping[str, str] | None = None, *more: str) -> None:
+        """Start a worker; `strike` is the environment that tests/faults/points reads in it.
+
+        With --stopped among `more` it stops itself before it joins; once `stopped` says so, `resume` lets it join at once.
+        """
         env = {**os.environ, **strike, "PYTHONPATH": f"{STRIKE_HOOK}:{REPO}"} if strike else None
         libc = ctypes.CDLL(None)
-        command = [sys.executable, "-m", "tests.faults.counting", "--bootstrap", self._bootstrap, "--instance", str(number)]
+        command = [sys.executable, "-m", self._module, "--bootstrap", self._bootstrap, "--instance", str(number)]
         with (self._folder / f"worker-{number}.log").open("ab") as log:
             self._processes[number] = subprocess.Popen(
-                [*command, "--data", str(self._folder / f"data-{number}"), *self._arguments],
+                [*command, "--data", str(self._folder / f"data-{number}"), *self._arguments, *more],
                 cwd=REPO,
                 env=env,
                 stdout=log,
@@ -59,6 +64,17 @@ class Fleet:
             stat = Path(f"/proc/{self._processes[number].pid}/stat").read_text()
             return stat.rsplit(")", 1)[1].split()[0] == "T"
         return False
+
+    def code(self, number: int) -> int | None:
+        return self._processes[number].poll()
+
+    def freeze(self, number: int) -> None:
+        self._processes[number].send_signal(signal.SIGSTOP)
+
+    def said(self, number: int) -> str:
+        """Return all that a worker has logged in its lives."""
+        log = self._folder / f"worker-{number}.log"
+        return log.read_text(errors="replace") if log.exists() else ""
 
     def resume(self, number: int) -> None:
         self._processes[number].send_signal(signal.SIGCONT)

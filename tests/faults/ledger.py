@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from streams.harness.snapshots import decode
 from streams.harness.stage import Output, Record
 from tests.faults.counting import Counts, counting, replay
+from tests.faults.releases import in_first_format
 
 KEYS = 100
 BATCH = 100
@@ -79,6 +80,9 @@ class Pump:
                 self._producer.poll(0)
                 self._meanwhile()
                 time.sleep(max(0.0, begun + index / per_second - time.monotonic()))
+        self._producer.poll(0)
+        self._meanwhile()
+        time.sleep(max(0.0, begun + count / per_second - time.monotonic()))  # a call for a few records takes its time too
 
     def during(self, seconds: float, per_second: float) -> None:
         self.send(int(seconds * per_second), per_second)
@@ -115,4 +119,6 @@ def saved_states(bootstrap: str, changelog: str, partitions: Iterable[int]) -> d
         if record.key is not None:
             table[record.key] = record.value
     found = {partition: decode(table, partition) for partition in partitions}
-    return {partition: (snapshot.offset, Counts(snapshot.data)) for partition, snapshot in found.items() if snapshot is not None}
+    return {
+        partition: (snapshot.offset, Counts(in_first_format(snapshot))) for partition, snapshot in found.items() if snapshot is not None
+    }

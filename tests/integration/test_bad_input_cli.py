@@ -33,7 +33,16 @@ def config(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "command", [("topics", "check"), ("act", "status"), ("dlq", "ls"), ("worker", "detect"), ("worker", "control"), ("up",)]
+    "command",
+    [
+        ("topics", "check"),
+        ("act", "status"),
+        ("dlq", "ls"),
+        ("dlq", "replay", "--all"),
+        ("worker", "detect"),
+        ("worker", "control"),
+        ("up",),
+    ],
 )
 def test_a_broker_that_is_not_there(command: tuple[str, ...], tmp_path: Path) -> None:
     answer = airra(*command, kafka_bootstrap="127.0.0.1:9", data_dir=tmp_path)
@@ -101,6 +110,10 @@ def test_a_mistake_in_a_file_is_named_with_its_place(name: str, text: str, says:
         (("demo", "--yes", "--json", "/nowhere/x.json"), "--json /nowhere/x.json: No such file"),
         (("act", "arm", "--for", "soon"), "write 90s, 15m or 8h"),
         (("approvals", "ls"), "no API runs"),
+        (("dlq", "replay"), "say which letters"),
+        (("dlq", "replay", "3", "--all"), "say which letters"),
+        (("dlq", "replay", "3", "--history-after", "soon"), "write 90s, 15m or 8h"),
+        (("doctor", "--recording", "/nowhere"), "/nowhere is no recording"),
     ],
 )
 def test_wrong_usage_is_exit_2(command: tuple[str, ...], says: str, tmp_path: Path) -> None:
@@ -159,7 +172,8 @@ def test_what_a_worker_has_started_is_one_line_of_json(tmp_path: Path) -> None:
 
 
 def test_every_command_says_its_example_and_exit_codes_in_its_help() -> None:
-    for command in (("demo",), ("up",), ("worker",), ("api",), ("sql",), ("topics", "create"), ("dlq", "ls"), ("act", "arm")):
+    operate = (("doctor",), ("topics", "create"), ("topics", "record"), ("dlq", "ls"), ("dlq", "show"), ("dlq", "replay"))
+    for command in (("demo",), ("up",), ("worker",), ("api",), ("sql",), ("act", "arm"), *operate):
         answer = airra(*command, "--help")
         assert answer.returncode == 0
         assert "Example" in answer.stdout, command

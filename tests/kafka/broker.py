@@ -75,10 +75,21 @@ def free_port() -> int:
 class KafkaBroker:
     """Start, stop, kill and restart one broker on the same folder and ports."""
 
-    def __init__(self, folder: Path, users: dict[str, str] | None = None) -> None:
-        """With `users` (name → password) clients must log in with SASL_PLAINTEXT, mechanism PLAIN."""
+    def __init__(
+        self, folder: Path, users: dict[str, str] | None = None, far_port: int | None = None, properties: dict[str, str] | None = None
+    ) -> None:
+        """With `users` (name → password) clients must log in with SASL_PLAINTEXT, mechanism PLAIN. `properties` are the broker's own.
+
+        With `far_port` there is a second listener on `near_port`, whose clients are told to come to `far_port`: a proxy between the two
+        has all of their traffic, for a client goes to the address that the broker tells, not to the one it began with.
+        """
         self.folder = folder
         self.users = users
+        self.cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        self.heap_mb = 512
+        self.far_port = far_port
+        self.properties = properties or {}
+        self.near_port = free_port()
         self.port = free_port()
         self.inner_port = free_port()
         self.controller_port = free_port()
@@ -86,19 +97,24 @@ class KafkaBroker:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> KafkaBroker:
-        """Format the folder on the first start; return once the broker answers."""
+        """Return once the broker answers."""
+        self.launch()
+        self.wait_until_serving()
+        return self
+
+    def launch(self) -> None:
+        """Start the process; format the folder on the first start."""
         jars = fetch_jars()
         self.folder.mkdir(parents=True, exist_ok=True)
         properties = self.folder / "server.properties"
         log4j = self.folder / "log4j2.yaml"
-        command = ["java", "-Xmx512m", "-Xms128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*"]
+        command = ["java", f"-Xmx{self.heap_mb}m", "-Xms128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*"]
         command.append(f"-Dlog4j2.configurationFile={log4j}")
         if not properties.exists():
             properties.write_text(self._properties())
             log4j.write_text(_LOG4J)
-            cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
             formatted = subprocess.run(
-                [*command, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(properties)],
+                [*command, "kafka.tools.StorageTool", "format", f"--cluster-id={self.cluster_id}", "-c", str(properties)],
                 capture_output=True,
                 text=True,
                 check=False,
@@ -115,8 +131,6 @@ class KafkaBroker:
                 start_new_session=True,
                 preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL),  # noqa: PLW1509 - one system call
             )
-        self._wait_until_serving()
-        return self
 
     def stop(self) -> None:
         """End it in order."""
@@ -155,13 +169,16 @@ class KafkaBroker:
         if secured:
             listeners.append(f"INNER://127.0.0.1:{self.inner_port}")
             advertised.append(f"INNER://127.0.0.1:{self.inner_port}")
+        if self.far_port is not None:
+            listeners.append(f"FAR://127.0.0.1:{self.near_port}")
+            advertised.append(f"FAR://127.0.0.1:{self.far_port}")
         lines = {
             "process.roles": "broker,controller",
             "node.id": "1",
             "controller.quorum.voters": f"1@127.0.0.1:{self.controller_port}",
             "listeners": ",".join(listeners),
             "advertised.listeners": ",".join(advertised),
-            "listener.security.protocol.map": f"CLIENT:{'SASL_PLAINTEXT' if secured else 'PLAINTEXT'},CONTROLLER:PLAINTEXT,INNER:PLAINTEXT",
+            "listener.security.protocol.map": f"CLIENT:{'SASL_PLAINTEXT' if secured else 'PLAINTEXT'},CONTROLLER:PLAINTEXT,INNER:PLAINTEXT,FAR:PLAINTEXT",
             "controller.listener.names": "CONTROLLER",
             "inter.broker.listener.name": inner,
             "log.dirs": str(self.folder / "logs"),
@@ -185,9 +202,11 @@ class KafkaBroker:
             jaas = f"org.apache.kafka.common.security.plain.PlainLoginModule required {entries};"
             lines["listener.name.client.sasl.enabled.mechanisms"] = "PLAIN"
             lines["listener.name.client.plain.sasl.jaas.config"] = jaas
+        lines |= self.properties
         return "".join(f"{name}={value}\n" for name, value in lines.items())
 
-    def _wait_until_serving(self) -> None:
+    def wait_until_serving(self) -> None:
+        """Return once it answers, and creates topics."""
         from confluent_kafka.admin import AdminClient
 
         port = self.inner_port if self.users is not None else self.port

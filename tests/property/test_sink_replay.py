@@ -35,6 +35,8 @@ def the_log() -> list[Record]:
     log.append(OUTCOMES, outcome())
     log.append(OUTCOMES, outcome(version=2, correct=0, metrics=1))
     log.append(OUTCOMES, outcome("act-9", confidence=0.4, correct=0))
+    for number in range(12):  # thirds and sevenths: added in another order they give another last digit
+        log.append(OUTCOMES, outcome(f"act-r{number}", confidence=0.8 + (number % 7) / 70 + (number % 3) / 300, correct=number % 2))
     log.append(APPROVALS, proposal(services=("a", "b", "c")))
     log.append(INCIDENTS, incident(2))
     log.append_bytes(INCIDENTS, b"nonsense")
@@ -127,7 +129,7 @@ def test_merging_in_the_background_changes_nothing(store: Store, truth: dict[str
     for table in tables(store):
         store.client.command(f"OPTIMIZE TABLE {table} FINAL")
     assert read(store) == truth
-    assert len(truth["outcomes"]) == 2
+    assert len(truth["outcomes"]) == 14
 
 
 def test_closing_and_opening_the_store_changes_nothing(

@@ -276,3 +276,37 @@ def test_a_dry_run_that_execute_never_saw_is_not_kept_as_under_way() -> None:
     approve(world, "inc-1", mode=Mode.DRY_RUN)
     world.tick(LAPSE_S + 1)
     assert [known.status for known in world.stages["admit"].state.known.values()] == ["lapsed"]
+
+
+def test_what_waited_for_its_target_is_counted_against_the_budget_when_it_gets_it() -> None:
+    """Given a budget of two, when two more wait for the target of the first, then the second of them finds the budget spent."""
+    world = World(Policy(budget=Budget(live_per_hour=2), lease=Lease(wait_s=600)))
+    for name in ("inc-1", "inc-2", "inc-3"):
+        approve(world, name)
+    for number in range(2):
+        begin(world, grants(world)[number])
+        end(world, grants(world)[number])
+        world.settle()
+    assert [grant.incident for grant in grants(world)] == ["inc-1", "inc-2"]
+    assert refusals(world) == [("inc-3", RefusalReason.BUDGET_EXHAUSTED)]
+
+
+def test_an_announcement_that_contradicts_the_log_grants_nothing() -> None:
+    world = World()
+    del world.stages["approve"]  # the one that announces has not come so far
+    of = proposal()
+    world.logs.write(APPROVALS, of)
+    world.logs.write(APPROVALS, command(of))
+    zombies = Decision(
+        id=derive_id("dec", of.id),
+        proposal=of.id,
+        incident=of.incident,
+        outcome="approved",
+        mode=Mode.DRY_RUN,
+        digest="d",
+        subject="eve",
+        at=1,
+    )
+    world.logs.write(APPROVALS, zombies)
+    world.settle()
+    assert grants(world) == []

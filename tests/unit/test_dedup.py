@@ -13,10 +13,12 @@ from streams import dedup
 from streams.dedup import DedupState, apply, restore, snapshot
 from streams.harness.emit import parse
 from streams.harness.errors import Poison
+from streams.harness.fold import BACKFILL_HEADER
 from streams.harness.stage import Output, Record
 
 T0 = 1_795_489_200_000
 S = 1000
+DAY = 86_400 * S
 
 
 def notification(at: int, offset: int, name: str = "A", partition: int = 0, index: int = 0, **change: object) -> AlertEvent:
@@ -155,6 +157,15 @@ def test_a_late_notification_is_told_alone_unless_a_newer_word_stands() -> None:
     late = log.feed(notification(0, 0), notification(S, 1))
     assert told(late) == [(AlertReason.LATE, 1, True), (AlertReason.LATE, 1, True)]
     assert log.feed(notification(2 * S, 2, name="B", firing=False)) == []
+
+
+def test_a_notification_of_history_is_told_alone_and_leaves_nothing_behind() -> None:
+    log = Log()
+    record = Record("airra.alerts.v1", 1, 0, T0, None, canonical(notification(-DAY, 0)), ((BACKFILL_HEADER, b"1"),))
+    assert told(decoded(apply(log.state, record, T0))) == [(AlertReason.LATE, 1, True)]
+    assert (log.state.tracked, log.state.watermark, log.state.heard_at) == ({}, 0, 0)
+    assert decoded(apply(log.state, record, T0)) == [], "a repeat is one for history too"
+    assert log.add(Tick(at=T0 + 3600 * S), T0 + 3600 * S) == []
 
 
 def test_the_newest_word_decides_whether_it_fires_in_whatever_order_it_comes() -> None:

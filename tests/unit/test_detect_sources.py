@@ -8,7 +8,7 @@ from models.detection.sources import Sources
 from models.detection.state import restore, snapshot
 from schemas.kinds import Kind
 from schemas.signals import AnomalyReason, Phase
-from streams.detect import EVICTED_SOURCES
+from streams.detect import EVICTED_SOURCES, RESTARTED_SOURCES
 from tests.unit.detect_feed import CONFIG, T0, Log, anomalies, fold, phases, series
 
 A = series("a", Kind.POOL, unit="connections")
@@ -136,3 +136,33 @@ def test_the_names_of_sources_follow_their_numbers() -> None:
     sources.replace("other", 9)
     assert sources.name(0) == ("other", 9)
     assert sources.number("metrics", 2) == 2
+
+
+def remade(cut: int) -> Log:
+    """A raw topic is deleted after 60 s and made again: it counts from 0, and a fault falls into what it holds; batches of `cut` rows."""
+    log = Log().define(A)
+    rows = [(A, T0 + 1000 * i, 1.0 if i < 100 else 100.0, i if i < 60 else i - 60) for i in range(150)]
+    for part in (rows[:60], rows[60:]):
+        for start in range(0, len(part), cut):
+            log.batch(part[start : start + cut])
+    return log
+
+
+@pytest.mark.parametrize("cut", [1, 7, 60])
+def test_a_raw_topic_that_was_deleted_and_made_again_is_read_from_its_beginning(cut: int) -> None:
+    """Given a mark of 59, when offsets 0 to 89 come with newer times, then none is a repeat, and the fault in them is told."""
+    restarted = RESTARTED_SOURCES._value.get()
+    log = remade(cut)
+    (opened,) = phases(log, Phase.OPENED, QUIET)
+    assert opened.at - T0 == 103_000
+    assert RESTARTED_SOURCES._value.get() == restarted + 1
+    (source,) = fold(log, QUIET).sources.all
+    assert (source.mark, source.latest) == (89, T0 + 149_000)
+
+
+def test_what_a_crash_repeats_after_a_topic_was_made_again_is_still_a_repeat() -> None:
+    log = remade(1)
+    whole = anomalies(log, QUIET)
+    log.batch([(A, T0 + 1000 * i, 100.0, i - 60) for i in range(120, 150)])
+    assert anomalies(log, QUIET) == whole
+    assert fold(log, QUIET).sources.all[0].mark == 89

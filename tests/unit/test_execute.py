@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
@@ -14,6 +15,7 @@ from schemas.approvals import UndoRequest
 from schemas.base import Position
 from schemas.incidents import IncidentPhase
 from schemas.kinds import ActionName, Mode
+from schemas.signals import SeriesEvidence
 from streams.harness.emit import SOURCE_HEADER
 from streams.harness.errors import Fatal, Retryable
 from streams.harness.stage import Output
@@ -194,6 +196,97 @@ def test_a_clock_that_is_apart_refuses_in_the_end(skew: int) -> None:
         world.tick(10)
         world.open_incident(version)
     assert reasons(world) == [RefusalReason.CLOCK_SKEW]
+
+
+def test_a_clock_set_back_does_not_prolong_the_wait() -> None:
+    world = World()
+    world.skew = -6000
+    world.start_execute()
+    world.approved()
+    world.tick(1)
+    world.skew = -3_600_000
+    for version in range(2, 7):
+        world.open_incident(version)
+        world.tick(10)
+    assert reasons(world) == [RefusalReason.CLOCK_SKEW]
+    assert world.target.effects == []
+
+
+def test_a_clock_set_forward_does_not_cut_the_look_up_short() -> None:
+    world = World()
+    world.start_execute()
+    world.target.lost, world.target.down_when_lost = 1, True
+    world.approved()
+    world.tick(1)
+    world.skew = 3_600_000
+    world.tick(5)
+    assert world.finished() == [], "it is still being looked up"
+    world.target.down = False
+    world.tick(1)
+    (finished,) = world.finished()
+    assert (finished.status, finished.looked_up) == (FinishStatus.SUCCEEDED, True)
+    assert len(world.target.effects) == 1
+
+
+@pytest.mark.parametrize("step", [-3_600_000, 3_600_000])
+def test_a_clock_set_between_the_check_and_the_act_holds_it_back(step: int) -> None:
+    world = World()
+    world.start_execute()
+    world.approved()
+    assert world.views is not None
+    barrier, calls = world.views.actions.barrier, 0
+
+    async def stepping(timeout_s: float) -> Any:
+        nonlocal calls
+        calls += 1
+        world.skew = step if calls == 2 else world.skew  # the barrier after the write-ahead
+        return await barrier(timeout_s)
+
+    world.views.actions.barrier = stepping  # type: ignore[method-assign]
+    world.tick(1)
+    assert any("too long from the check to the act" in said for said in world.slept)
+    assert world.target.effects == []
+
+
+def test_an_incident_that_no_signal_renews_is_stale_however_often_it_is_told() -> None:
+    world = World()
+    world.approved()
+    for version in range(2, 6):
+        world.tick(10)
+        told = incident(version, [evidence([4.0] * 20, world.logs.now)]).model_copy(update={"sources": ()})
+        world.logs.write(INCIDENTS, told)
+    world.start_execute()
+    world.tick(46)
+    assert reasons(world) == [RefusalReason.EVIDENCE_STALE]
+    assert world.target.effects == []
+
+
+def test_a_backlog_of_readings_is_no_evidence_of_now() -> None:
+    world = World()
+    world.start_execute()
+    world.approved()
+    world.skew = -6000  # held back, until only old readings come
+    for version in range(2, 6):
+        world.tick(10)
+        world.logs.write(INCIDENTS, incident(version, [evidence([4.0] * 20, T0 - 600_000)], at=T0 - 600_000))
+    world.skew = 0
+    world.tick(10)
+    assert reasons(world) == [RefusalReason.EVIDENCE_STALE]
+    assert world.target.effects == []
+
+
+@pytest.mark.parametrize("openers", [[evidence([4.0] * 20, T0 - 600_000)], []])
+def test_what_fell_silent_is_no_backlog_while_others_are_heard(openers: list[SeriesEvidence]) -> None:
+    world = World()
+    world.start_execute()
+    world.approved()
+    world.skew = -6000
+    for version in range(2, 6):
+        world.tick(10)
+        world.logs.write(INCIDENTS, incident(version, openers, at=world.logs.now))
+    world.skew = 0
+    world.tick(1)
+    assert len(world.target.effects) == 1
 
 
 def test_an_unreadable_view_refuses_in_the_end() -> None:
@@ -450,9 +543,10 @@ def test_a_begun_action_that_never_arrived_is_refused_only_when_no_call_can_be_u
     with pytest.raises(Killed):
         asyncio.run(world.execute.perform(intent, killed))
     world.logs.write(INCIDENTS, incident(2, [evidence([1.0], T0)], phase=IncidentPhase.RESOLVED))
-    world.logs.now += 1000  # the time-out of one call
+    world.logs.now += 1000
     world.start_execute()
     world.settle()
+    world.tick(1)  # the time-out of one call, counted since this run looked: no clock of an earlier one is trusted
     assert reasons(world) == []
     world.tick(1)
     assert reasons(world) == [RefusalReason.INCIDENT_CLOSED]

@@ -31,6 +31,15 @@ def test_the_fetcher_still_drains_through_the_overridden_method() -> None:
     assert list(inspect.signature(base.Consumer._getmany).parameters) == ["self", "active_partitions", "timeout"]
 
 
+def test_every_fetch_and_every_seek_of_the_recovery_still_passes_through_the_overridden_calls() -> None:
+    thread = driver.AIOKafkaConsumerThread
+    assert "self._fetch_records," in source(thread.getmany)
+    assert "return await fetcher.fetched_records(" in source(thread._fetch_records), "nothing is awaited once records are handed out"
+    assert "self.call_thread(self._seek_wait, consumer, partitions)" in source(thread.seek_wait)
+    assert source(thread._seek_wait).index("consumer.seek(") < source(thread._seek_wait).index("await ")
+    assert "consumer.seek_wait(" in source(Recovery._seek_offsets)
+
+
 def test_recovery_still_seeks_through_perform_seek_after_the_tables_are_read() -> None:
     completed = source(Recovery.on_recovery_completed)
     assert "consumer.perform_seek()" in completed

@@ -1,8 +1,15 @@
 """When the watchdog gives a stage up, and when it waits."""
 
 from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
+
+from streams.harness import watchdog
+from streams.harness.exits import EXIT_STUCK
 from streams.harness.watchdog import OPENING_S, STALLED_S, UNASSIGNED_S, Look, Watch
+from tests.unit.harness_parts import Ended, end_as_exception
 
 
 def look(at_s: float, assigned: set[int], following: Mapping[int, int], ends: Mapping[int, int] | None) -> Look:
@@ -49,3 +56,19 @@ def test_without_partitions_the_group_is_asked_only_after_a_while() -> None:
     assert watch.unassigned(look(UNASSIGNED_S, set(), {}, None))
     assert not watch.unassigned(look(UNASSIGNED_S + 1, {0}, {}, None))
     assert not watch.unassigned(look(UNASSIGNED_S + 2, set(), {}, None))
+
+
+async def test_a_stage_that_is_stuck_leaves_its_group_before_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A static member that merely came back would get the same assignment again."""
+    end_as_exception(monkeypatch)
+    left: list[str] = []
+
+    async def leave_group() -> None:
+        left.append("left")
+
+    worker: Any = SimpleNamespace(
+        stage=SimpleNamespace(name="detect"), app=SimpleNamespace(consumer=SimpleNamespace(leave_group=leave_group))
+    )
+    with pytest.raises(Ended) as ended:
+        await watchdog._leave(worker, "no partitions")
+    assert (ended.value.code, left) == (EXIT_STUCK, ["left"])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hypothesis.strategies as st
+import numpy as np
 from hypothesis import given
 
-from models.marks import Mark, Standing, judge
+from models.marks import Mark, Standing, begins_anew, judge
 
 T0 = 1_795_489_200_000
 
@@ -43,3 +44,21 @@ def test_a_repeated_stretch_is_never_taken_for_a_new_log(times: list[int], patie
 
     found = run(*taken, patience=patience)
     assert found == [Standing.NEW] * cut + [Standing.REPEAT] * (cut - back) + [Standing.NEW] * (len(times) - cut)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), min_size=1, max_size=20, unique_by=lambda row: row[0]),
+    st.integers(0, 30),
+    st.integers(1, 30),
+)
+def test_of_a_batch_the_same_record_begins_the_log_anew_as_one_by_one(rows: list[tuple[int, int]], place: int, newest: int) -> None:
+    rows.sort(key=lambda row: row[0])  # a batch is in source order
+    mark, expected = Mark((place, 0), T0 + newest), None
+    for index, (offset, at) in enumerate(rows):
+        mark, standing = judge(mark, (offset, 0), T0 + at)
+        if standing is Standing.RESTARTED:
+            expected = index
+            break
+    offsets, times = (np.array(column, np.int64) for column in zip(*rows, strict=True))
+    assert begins_anew(place, T0 + newest, offsets, T0 + times) == expected
+    assert begins_anew(place, 0, offsets, T0 + times) is None

@@ -10,7 +10,7 @@ import pytest
 
 from tests.faults.reliability import ledger
 from tests.faults.reliability.__main__ import chosen, run_case
-from tests.faults.reliability.case import Case, Chapter, Finding, Ground, single
+from tests.faults.reliability.case import Case, Chapter, Finding, Ground, NotRun, single
 from tests.faults.reliability.chapters import CHAPTERS
 from tests.faults.reliability.report import percentile, rendered
 
@@ -51,6 +51,17 @@ def test_what_was_found_with_other_code_is_not_proven(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
     ledger.append(replace(ledger.entry("harness", "kills", GOOD, 1.0), code="another"), path)
     assert ledger.proven("harness", "kills", path) == frozenset()
+
+
+def test_what_the_machine_lacks_is_said_and_is_no_finding(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    def lacking(_: Ground) -> Finding:
+        raise NotRun("go is not installed")
+
+    chapter = Chapter("network", "Network", (Case("cut", "cut", single("all", lacking), 1),))
+    assert list(run_case(chapter, chapter.cases[0], Ground(tmp_path, said.append), frozenset())) == []
+    assert said == ["  NOT RUN network/cut: go is not installed"]
 
 
 def test_a_case_that_raises_is_a_finding_that_does_not_hold(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def test_each_record_of_a_loop_ends_in_one_fate_and_the_counts_add_up() -> None:
         batch.add(record)
     assert sum(batch.fates.values()) == len(log.records)
     by_fate = {fate: sum(count for (_, each), count in batch.fates.items() if each is fate) for fate in Fate}
-    assert by_fate == {Fate.STORED: len(log.records) - 5, Fate.TICK: 1, Fate.COPY: 4, Fate.UNKNOWN: 0, Fate.DEAD: 0}
+    assert by_fate == {Fate.STORED: len(log.records) - 5, Fate.TICK: 1, Fate.COPY: 4, Fate.REPLAYED: 0, Fate.UNKNOWN: 0, Fate.DEAD: 0}
 
 
 def test_the_same_record_always_gives_the_same_rows() -> None:

@@ -26,7 +26,7 @@ from schemas.incidents import Incident, IncidentPhase
 from schemas.kinds import Mode
 from schemas.signals import Alert
 from streams.harness.emit import emit
-from tests.faults.points.acting_bench import SICK, Patient
+from tests.faults.points.patient import SICK, Patient
 
 ALERT_EVERY_S = 0.25
 STEP_S = 0.25
@@ -59,7 +59,8 @@ class Probe:
         self._stack = stack
         self.alerts, self.approvals, self.proposals = Times(), Times(), Times()
         self._known: dict[str, Proposal] = {}  # by incident
-        self._decided: set[str] = set()
+        self._decided: dict[str, float] = {}  # by proposal: when, by the broker's clock
+        self.ended: list[tuple[float, float]] = []  # of each incident: when it began, when it was decided
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._alerts, self._incidents)]
         self._watch = Watch(stack.kafka.confluent(), self._take, (topics.SIGNALS.name, topics.APPROVALS.name))
@@ -84,7 +85,7 @@ class Probe:
                 self._known.setdefault(event.incident, event)
                 self.proposals.answered(event.incident, at_ms)
             case Decision():
-                self._decided.add(event.proposal)
+                self._decided.setdefault(event.proposal, at_ms / 1000)
                 self.approvals.answered(event.proposal, at_ms)
 
     def _alerts(self) -> None:
@@ -117,7 +118,8 @@ class Probe:
         self.approvals.send(proposal)
         with contextlib.suppress(ApiError, OSError, RuntimeError), ApiClient(url, self._stack.operator_token) as api:
             api.approve(proposal, "demo-operator", Mode.DRY_RUN, key=f"probe-{proposal}")
-        self._until(lambda: proposal in self._decided, patient)
+        if self._until(lambda: proposal in self._decided, patient):
+            self.ended.append((self.proposals.sent[key], self._decided[proposal]))
         patient.step(SICK, IncidentPhase.RESOLVED)
 
     def _until(self, reached: Callable[[], bool], patient: Patient) -> bool:

@@ -1,4 +1,8 @@
-"""Strike at crash points on Apache Kafka: `python -m tests.faults.points harness|acting [--most N] [--how kill|stop]`; a line a strike."""
+"""Strike by hand: `python -m tests.faults.points --only TEXT … [--how kill|stop] [--note]`, at every point whose name holds a text.
+
+--note writes what a point stood to proven.txt, as the campaign does (`make faults FAULTS_ARGS="--only points"`: every point, resumable).
+`python -m tests.faults.points --family NAME --scenes SCENE …` strikes at nothing and says which points these scenes of a bench pass.
+"""
 
 from __future__ import annotations
 
@@ -6,55 +10,63 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from tests.faults.points import acting_bench, harness_bench
-from tests.faults.points.harness_bench import Strike
-from tests.kafka.broker import KafkaBroker
-
-SIDES = ("before", "after")
-
-
-def harness(broker: KafkaBroker, folder: Path, how: str, most: int) -> bool:
-    """Strike the harness; say whether nothing was lost."""
-    phases = harness_bench.discover(broker, folder)
-    print(f"{len(phases)} of {len(harness_bench.harness_points())} points are passed")
-    todo = [Strike(point, side, how, phase) for point, phase in phases.items() for side in SIDES][:most]
-    good = True
-    for told in harness_bench.rounds(broker, folder, todo, say):
-        print(told.result.line(), flush=True)
-        good = good and told.result.passed
-    return good
-
-
-def acting(broker: KafkaBroker, folder: Path, how: str, most: int) -> bool:
-    """Strike the role that acts; say whether every incident had one effect and one outcome."""
-    seen = folder / "seen"
-    with acting_bench.ActingBench(broker.bootstrap, folder / "bench") as bench:
-        wrong = bench.run(None, {"FAULT_SEEN": str(seen)})
-        passed = set(seen.read_text().splitlines())
-        points = [point.name for point in acting_bench.acting_points() if point.name in passed]
-        print(f"{len(points)} of {len(acting_bench.acting_points())} points are passed")
-        todo = [Strike(point, side, how, "work") for point in points for side in SIDES][:most]
-        found = [reason for _, reasons in acting_bench.strikes(bench, todo, say) for reason in reasons if reason != "did not fall"]
-    return not wrong + found
+from tests.faults.points import driving, proven
+from tests.faults.points.driving import SIDES, Family, Note, findings, owner
+from tests.faults.points.families import FAMILIES
+from tests.faults.reliability.case import Ground
 
 
 def say(line: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')}  {line}", flush=True)
+    print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
+
+
+def show(family: Family, points: Sequence[str], scenes: Sequence[str], ground: Ground) -> None:
+    plan = driving.discover(replace(family, scenes=tuple(scenes)), None, ground)
+    for name in points:
+        print(f"{' '.join(side for side in SIDES if (name, side) in plan):13} {name}")
+
+
+def strike(family: Family, points: Sequence[str], how: str, ground: Ground, note: Note) -> int:
+    """Strike and say what was found; return how many points did not hold."""
+    bad = 0
+    for one in findings(family, list(points), how, ground, note):
+        bad += not one.passed
+        say(
+            f"{'ok  ' if one.passed else 'FAIL'} {one.item}: {one.lost} lost, {one.doubled} doubled, {one.wrong} wrong {'; '.join(one.failed)}"
+        )
+    say(f"{family.name}, {how}: {len(points)} points, {bad} do not hold")
+    return bad
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("bench", choices=["harness", "acting"])
-    parser.add_argument("--most", type=int, default=1_000_000, help="strikes; default: both sides of every point that is passed")
-    parser.add_argument("--how", choices=["kill", "stop"], default="kill")
-    arguments = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="airra-points-"))
-    print(f"logs in {folder}", flush=True)
-    with KafkaBroker(folder / "kafka") as broker:
-        bench = harness if arguments.bench == "harness" else acting
-        return 0 if bench(broker, folder, arguments.how, arguments.most) else 1
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--family", choices=[family.name for family in FAMILIES], help="only points of this bench")
+    parser.add_argument("--only", nargs="+", default=[""], metavar="TEXT", help="only points whose name holds one of these")
+    parser.add_argument("--how", choices=["kill", "stop"], help="(default: both)")
+    parser.add_argument("--note", action="store_true", help=f"write what is proven to {proven.FILE.name}")
+    parser.add_argument("--scenes", nargs="+", metavar="SCENE", help="strike at nothing, say what these scenes pass")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep logs there")
+    args = parser.parse_args()
+    if args.scenes and not args.family:
+        parser.error("--scenes needs --family")
+    names = [name for name in proven.names() if any(text in name for text in args.only)]
+    families = [family for family in FAMILIES if args.family in (None, family.name)]
+    folder = args.keep or Path(tempfile.mkdtemp(prefix="airra-points-"))
+    say(f"logs in {folder}")
+    note: Note = proven.note if args.note else lambda *_: None
+    bad = 0
+    with Ground(folder, say) as ground:
+        for family in families:
+            points = [name for name in names if owner(name, FAMILIES) == family.name]
+            if args.scenes:
+                show(family, points, args.scenes, ground)
+            elif points:
+                bad += sum(strike(family, points, how, ground, note) for how in ([args.how] if args.how else ["kill", "stop"]))
+    return int(bad > 0)
 
 
 if __name__ == "__main__":

@@ -1,277 +1,245 @@
-"""Strike the role that acts at every crash point it passes, over a live target; what counts is the target's own log.
+"""The effects of the control role under strikes (execute, tell, the LLM), over a live target; what counts is the target's own log.
 
-The control role and the sink run as they do in production, on Apache Kafka, beside a small live sandbox. The bench plays correlate: it
-writes an incident whose evidence names a memory leak and keeps it fresh, approves what is proposed, and shows a recovery once the
-action is done. Each strike falls in the course of one such incident; the supervisor starts the role again.
+The folds run beside it and are not struck (the harness's bench is theirs). The bench plays correlate and a person: it writes incidents
+whose evidence names a memory leak, approves what is proposed, and shows a recovery once the action is done.
 """
 
 from __future__ import annotations
 
-import contextlib
+import itertools
 import json
 import os
-import secrets
-import shutil
 import signal
+import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Self
 
-import yaml
-
-from api.client import ApiClient, ApiError
-from cli.demo.command import ROOT
-from cli.demo.sandbox import Sandbox
-from cli.demo.stack import Stack
-from cli.watch import Watch
+from cli.acting import append, arm
+from cli.reading import read
+from models.execution import log as actions_log
+from models.execution.log import ActionLog
 from schemas import topics
-from schemas.actions import Finished
-from schemas.approvals import Proposal
+from schemas.actions import ACTION_EVENTS, FinishStatus
+from schemas.approvals import Command, CommandVerb, Proposal
 from schemas.base import derive_id
 from schemas.incidents import Incident, IncidentPhase
-from schemas.kinds import Kind, Mode
-from schemas.outcomes import Outcome
-from streams.harness.emit import emit
-from tests.faults.campaign import BEYOND_S
-from tests.faults.fleet import REPO, STRIKE_HOOK
-from tests.faults.points.code import Point, all_points
-from tests.faults.points.harness_bench import Strike
-from tests.unit.incident_world import SERVICES, incident, reading, suspect
+from schemas.kinds import Mode
+from streams.harness.emit import emit, parse
+from tests.faults.points.acting_world import World
+from tests.faults.points.code import SOCKET, SOCKET_WRITE
+from tests.faults.points.driving import SESSION_S, Family, Spot, Verdict
+from tests.faults.points.groups import MOVED_WITHIN_S, Groups, until
+from tests.faults.points.patient import SICK, WELL, Patient
+from tests.faults.points.proven import SOCKET_POINTS
+from tests.kafka.broker import KafkaBroker
+from tests.unit.incident_world import SERVICES
 
-ACTING = (
-    "agents.execute.effector",
-    "agents.execute.sides",
-    "agents.execute.executors.http_control",
-    "streams.harness.effector_runner",
-    "agents.tell",
-    "api.decide",
-    "streams.sink.consumer",
-    "streams.sink.batch",
-)
-ROLE_OF = {"api.decide": "api", "streams.sink.consumer": "sink", "streams.sink.batch": "sink"}
-ARMED_S = 24 * 3600.0
-EVERY_S = 0.5  # the evidence is renewed
-DONE_WITHIN_S = 90.0
-SICK, WELL = 200e6, 40e6
-
-
-def role_of(point: str) -> str:
-    return ROLE_OF.get(point.split(":", 1)[0], "control")
-
-
-def acting_points() -> list[Point]:
-    return [point for point in all_points() if point.module in ACTING]
-
-
-def scenario(folder: Path) -> Path:
-    """Write a quiet shop whose services are those of the invented incidents."""
-    path = folder / "quiet.yaml"
-    services = [{"name": name, "entry": name == "gateway", "workers": 2, "release": "v1"} for name in SERVICES]
-    path.write_text(yaml.safe_dump({"name": "quiet", "load": {"rps": 1}, "services": services}))
-    return path
-
-
-def configuration(folder: Path) -> Path:
-    """Copy the shipped configuration and take the waiting out of it: what is decided is the same."""
-    shutil.copytree(ROOT / "config", folder / "config")
-    for name, section, change in (
-        ("runbooks", "proposing", {"settle_s": 0.2}),
-        ("policy", "verification", {"settle_s": 0.5}),
-        ("policy", "budget", {"live_per_hour": 100_000}),
-    ):
-        path = folder / "config" / f"{name}.yaml"
-        content = yaml.safe_load(path.read_text())
-        content.setdefault(section, {}).update(change)
-        path.write_text(yaml.safe_dump(content))
-    return folder / "config"
-
-
-@dataclass
-class Seen:
-    """What stands on the logs so far."""
-
-    proposals: dict[str, Proposal] = field(default_factory=dict)  # by incident: the newest with an action
-    finished: dict[str, Finished] = field(default_factory=dict)  # by incident
-    outcomes: dict[str, Outcome] = field(default_factory=dict)  # by incident
-
-    def take(self, event: object, _at: int) -> None:
-        match event:
-            case Proposal() if event.chosen is not None:
-                self.proposals[event.incident] = event
-            case Finished():
-                self.finished[event.incident] = event
-            case Outcome():
-                self.outcomes[event.incident] = event
-
-
-class Patient:
-    """One invented incident, kept fresh until its outcome is there."""
-
-    def __init__(self, key: str, publish: Callable[[Any], None]) -> None:
-        self.key = key
-        self._publish = publish
-        self._version = 0
-        self._began = int(time.time() * 1000)
-        self._points: list[tuple[int, float]] = []
-
-    def step(self, value: float, phase: IncidentPhase = IncidentPhase.UPDATED) -> None:
-        now = int(time.time() * 1000)
-        self._version += 1
-        self._points = [*self._points, (now, value)][-8:]
-        found = reading("inventory", Kind.MEMORY, value, baseline=WELL, z=9.0 if value == SICK else 0.0, at=now)
-        found = found.model_copy(update={"points": tuple(self._points)})
-        told = incident(
-            suspect(found, opened_at=self._began),
-            key=self.key,
-            version=self._version,
-            phase=IncidentPhase.OPENED if self._version == 1 else phase,
-        )
-        told = told.model_copy(update={"opened_at": self._began, "at": now, "id": derive_id("ire", self.key, self._version)})
-        self._publish(told)
+ACT = "agents.execute.effector:Execute._act:executor.act"
+EVERY_S = 0.4  # the evidence is renewed
+WITHIN_S = 45.0  # of one scene
+ENDED_WITHIN_S = 90.0
+DELAY_S = 30.0  # the target is still at it when the next process asks
+LATE_S = 10.0  # a zombie sleeps on until the next process has been at the target, if it gets there in time
+CONSTANTS = {
+    "streams.harness.effector_runner:SESSION_TIMEOUT_MS": int(SESSION_S * 1000),
+    "streams.harness.effector_runner:HEARTBEAT_MS": 800,
+}
+PLAIN = {"FAULT_SET": json.dumps(CONSTANTS)}  # of whoever is killed at the end of a scene: the next does not wait for its session
+# A crash that comes before the strike, so that there is something to look up.
+CRASH: dict[str, dict[str, str]] = {
+    "look_up": {"FAULT_POINT": ACT, "FAULT_SIDE": "before"},
+    "looked": {"FAULT_POINT": ACT, "FAULT_SIDE": "after"},
+    "unknown": {"FAULT_POINT": SOCKET_WRITE, "FAULT_FROM": ACT, "FAULT_NTH": "1", "FAULT_SIDE": "after"},
+}
+SETTINGS: dict[str, dict[str, str]] = {
+    "refused": {"AIRRA_DRY_RUN_MODE": "true"},
+    "openai": {"AIRRA_LLM_PROVIDER": "openai"},
+}
+_counter = itertools.count()
 
 
 class ActingBench:
-    """Use as a context: broker given, everything else started and stopped here."""
-
-    def __init__(self, bootstrap: str, folder: Path) -> None:
+    def __init__(self, broker: KafkaBroker, folder: Path) -> None:
+        self._world = World(broker, folder).__enter__()
         self._folder = folder
-        self._bootstrap = bootstrap
-        self._exit = contextlib.ExitStack()
-        self.seen = Seen()
-        self._number = 0
-        self._known = 0  # effects in the target's log that belong to earlier incidents
-        self._token = secrets.token_urlsafe(24)
+        self._groups = Groups(broker.bootstrap)
+        self.victim, self._second = self._world.effects("0"), self._world.effects("1")
+        self._patients: list[Patient] = []
+        self._stepped = 0.0
+        self._counts = (0, 0, 0)  # lost, doubled, wrong effects as of the last comparison
+        self._read = 0  # of the actions log
+        self._log = ActionLog(max_closed=1_000_000)
+        self._wrong: list[str] = []
+        self._late_write = False
+        self.victim.start()
+        until(lambda: self._world.seen.epochs > 0, 120.0, "the effects are armed and begin", self._armed)
 
-    def __enter__(self) -> Self:
-        with contextlib.ExitStack() as guard:
-            guard.callback(self._exit.close)  # what has been started, if the rest does not start
-            self._start()
-            guard.pop_all()
-        return self
+    def _armed(self) -> None:
+        arm(self._world.kafka, "bench", 24 * 3600.0)
+        time.sleep(1.0)
 
-    def _start(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        settings = {"config_dir": configuration(self._folder), "dry_run_mode": False}
-        self.stack = self._exit.enter_context(Stack(self._folder / "run", settings, self._bootstrap, roles=("control", "sink", "api")))
-        sandbox = Sandbox(scenario(self._folder), "none", 1, self._bootstrap, self._folder / "sandbox", self._token)
-        self._exit.callback(sandbox.stop)
-        ready = sandbox.wait_ready()
-        self.control_url = ready["control_url"]
-        self.stack.start_roles(executor="http", executor_url=self.control_url, executor_token=self._token, topology_file=ready["topology"])
-        watch = Watch(self.stack.kafka.confluent(), self.seen.take)
-        watch.start()
-        self._exit.callback(watch.stop)
-        self.stack.wait_ready(["sink", "api"])
-        self.stack.arm(ARMED_S)
-        assert self.stack.supervisor is not None
-        self._children = self.stack.supervisor.children
-        self._plain = {name: dict(child.env) for name, child in self._children.items()}
+    def live(self, scene: str, environment: Mapping[str, str], over: Callable[[], bool]) -> None:
+        patient = self._fall_ill(Mode.DRY_RUN if scene == "dry" else Mode.LIVE)
+        if scene in CRASH:
+            self._crash(scene)
+        self._world.receiver.refusals = int(scene == "retry")
+        if scene == "fenced":
+            self._patients.remove(patient)  # it is asked about once the fence stands
+        # All but a strike after the last write: then the whole request was there before the process slept.
+        where = (environment.get("FAULT_POINT"), environment.get("FAULT_NTH"), environment.get("FAULT_SIDE"))
+        self._late_write = where[0] == SOCKET_WRITE and where[1:] != ("1", "after")
+        seen, epochs = Path(environment.get("FAULT_SEEN", self._folder / "seen")), self._world.seen.epochs
+        seen.unlink(missing_ok=True)
+        settings = {"AIRRA_CONFIG_DIR": str(self._world.configs.get(scene, self._world.configs["plain"])), **SETTINGS.get(scene, {})}
+        self.victim.start({"FAULT_SEEN": str(seen), **environment, **PLAIN}, settings)
+        deadline = time.monotonic() + WITHIN_S
+        while time.monotonic() < deadline and not over() and (self.victim.running or self.victim.stopped):
+            self._step()
+            if scene == "fenced" and patient not in self._patients and self._world.seen.epochs > epochs:
+                self._world.fence(self._end_of_actions())
+                self._patients.append(patient)
+            elif scene == "end" and seen.exists() and ACT in seen.read_text():
+                self.victim.signal(signal.SIGTERM)
 
-    def __exit__(self, *error: object) -> None:
-        self._exit.close()
+    def _crash(self, scene: str) -> None:
+        if scene == "unknown":
+            self._world.delay(DELAY_S)
+        self.victim.start({**CRASH[scene], **PLAIN})
+        until(lambda: self.victim.struck, WITHIN_S, f"the crash before {scene}", self._step)
 
-    def run(self, strike: Strike | None, environment: dict[str, str] | None = None) -> list[str]:
-        """Live through one incident, with a strike in its course; return what is not as it should be."""
-        role = role_of(strike.point) if strike else "control"
-        child = self._children[role]
-        child.env = {**self._plain[role], **(environment or _environment(strike)), "PYTHONPATH": f"{STRIKE_HOOK}:{REPO}"}
-        self._restart(role)
-        child.env = self._plain[role]
-        struck = child.process
-        self._number += 1
-        key = f"inc-{self._number:04d}-{self._folder.name}"
-        fell = self._live(key, struck)
-        wrong = [] if fell or strike is None else ["did not fall"]
-        return wrong + self._judged(key)
+    def _fall_ill(self, mode: Mode) -> Patient:
+        number = next(_counter)
+        patient = Patient(f"inc-{os.getpid()}-{number:04d}", self._publish, SERVICES[number % len(SERVICES)], mode)
+        self._patients.append(patient)
+        return patient
 
-    def _restart(self, role: str) -> None:
-        child = self._children[role]
-        child.failures = 0
-        process = child.process
-        if process is not None and process.poll() is None:
-            os.kill(process.pid, signal.SIGKILL)
-            process.wait()
-        _until(lambda: child.process is not process and child.process is not None, 20.0)
+    def _publish(self, told: Incident) -> None:
+        append(self._world.kafka, emit(topics.INCIDENTS, told.incident, told))
 
-    def _live(self, key: str, struck: Any) -> bool:
-        """Keep the incident fresh to its end; say whether the struck process fell."""
-        patient = Patient(key, self.publish)
-        fell, asked = False, False
-        deadline = time.monotonic() + DONE_WITHIN_S
-        while key not in self.seen.outcomes and time.monotonic() < deadline:
-            done = key in self.seen.finished
-            patient.step(WELL if done else SICK)
-            if key in self.seen.proposals and not asked:
-                asked = self._approve(self.seen.proposals[key])
-            if not fell and struck is not None:
-                fell = self._fallen(struck)
-            time.sleep(EVERY_S)
-        patient.step(WELL, IncidentPhase.RESOLVED)
-        return fell or self._fallen(struck)
+    def _step(self) -> None:
+        """Renew the evidence of every open incident, and approve what is proposed."""
+        time.sleep(0.05)
+        if time.monotonic() - self._stepped < EVERY_S:
+            return
+        self._stepped = time.monotonic()
+        for patient in self._patients:
+            patient.step(WELL if self._world.seen.end_of(patient.key) else SICK)
+            proposal = self._world.seen.proposals.get(patient.key)
+            if proposal is not None and not patient.approved:
+                patient.approved = True
+                self._approve(proposal, patient.mode)
 
-    def _fallen(self, process: Any) -> bool:
-        if process.poll() is not None:
-            return bool(process.returncode == -signal.SIGKILL)
-        stopped = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
-        if stopped:
-            # The zombie: a second process takes over while it sleeps, and it goes on afterwards.
-            role = next(name for name, child in self._children.items() if child.process is process)
-            child = self._children[role]
-            child.process, child.failures = None, 0  # the supervisor starts another of the same instance
-            time.sleep(BEYOND_S)
-            os.kill(process.pid, signal.SIGCONT)
-            self._exit.callback(lambda: process.poll() is None and process.kill())
-        return stopped
+    def _approve(self, proposal: Proposal, mode: Mode) -> None:
+        """Say what the API says when a person approves."""
+        assert proposal.digests is not None
+        command = Command(
+            id=derive_id("cmd", proposal.id, "bench"),
+            proposal=proposal.id,
+            verb=CommandVerb.APPROVE,
+            mode=mode,
+            digest=proposal.digests.live if mode is Mode.LIVE else proposal.digests.dry_run,
+            subject="bench",
+            at=int(time.time() * 1000),
+        )
+        append(self._world.kafka, emit(topics.APPROVALS, proposal.id, command))
 
-    def _approve(self, proposal: Proposal) -> bool:
-        with contextlib.suppress(ApiError, OSError, RuntimeError):
-            url = f"http://127.0.0.1:{self.stack.address('api', 'api_port')}"
-            with ApiClient(url, self.stack.operator_token) as api:
-                api.approve(proposal.id, "demo-operator", Mode.LIVE, key=f"bench-{proposal.id}")
-            return True
-        return False
+    def _end_of_actions(self) -> int:
+        last = [record.offset for record in read(self._world.kafka, topics.ACTIONS.name, newest=1)]
+        return last[-1] + 1 if last else 0
 
-    def publish(self, told: Incident) -> None:
-        from cli.acting import append
+    def bury(self) -> None:
+        if self.victim.stopped:
+            zombie = self.victim.release()
+            epochs = self._world.seen.epochs
+            self._second.start(PLAIN)
+            until(lambda: self._taken_over() and self._world.seen.epochs > epochs, MOVED_WITHIN_S + 20, "another takes over", self._step)
+            late = time.monotonic() + LATE_S
+            while time.monotonic() < late and any(self._world.seen.end_of(one.key) is None for one in self._patients if one.approved):
+                self._step()
+            before = len(self._world.gate.requests)
+            zombie.send_signal(signal.SIGCONT)
+            self._awake(zombie)
+            if self._late_write and not self._world.gate.refused(before):
+                self._wrong.append("what the zombie wrote to the target was not refused there")
+        self.victim.kill()
+        self._second.kill()
 
-        append(self.stack.kafka, emit(topics.INCIDENTS, told.incident, told))
+    def _taken_over(self) -> bool:
+        return all(self._groups.without(f"airra-{name}", f"{name}-0") for name in ("execute", "tell", "llm"))
 
-    def _judged(self, key: str) -> list[str]:
-        """Compare the target's log with the outcome."""
-        import httpx2
+    def _awake(self, zombie: subprocess.Popen[bytes]) -> None:
+        """Give it time to do what it was about to do; it may end by itself."""
+        until_s = time.monotonic() + 3.0
+        while time.monotonic() < until_s and zombie.poll() is None:
+            self._step()
+        zombie.kill()
+        zombie.wait()
 
-        outcome, finished = self.seen.outcomes.get(key), self.seen.finished.get(key)
-        if outcome is None or finished is None:
-            return [f"no outcome within {DONE_WITHIN_S:.0f} s"]
-        with httpx2.Client(base_url=self.control_url, headers={"Authorization": f"Bearer {self._token}"}, timeout=10.0) as client:
-            log = client.get("/log").json()["effects"]
-        effects, self._known = log[self._known :], len(log)
-        right = [(effect["key"], effect["status"]) for effect in effects] == [(finished.action, "done")]
-        wrong = [] if right else [f"effects: {json.dumps(effects)}"]
-        if outcome.verdict.value != "success":
-            wrong.append(f"verdict {outcome.verdict.value}")
+    def judge(self) -> Verdict:
+        """Let a plain process finish everything, and compare the target's log with what the actions log says."""
+        self.victim.start()
+        seen = self._world.seen
+        open_ones = list(self._patients)
+
+        def over() -> bool:
+            return all(seen.end_of(one.key) is not None and self._verified(one) for one in open_ones) and not self._untold()
+
+        failed = list(self._wrong)
+        self._wrong = []
+        try:
+            until(over, ENDED_WITHIN_S, "every incident has its end", self._step)
+        except RuntimeError:
+            failed += [f"{one.key}: no end" for one in open_ones if seen.end_of(one.key) is None]
+            failed += [f"{one.key}: no outcome" for one in open_ones if not self._verified(one)]
+            failed += self._untold()
+        for patient in open_ones:
+            patient.step(WELL, IncidentPhase.RESOLVED)
+        self._patients.clear()
+        self.victim.kill()
+        lost, doubled, wrong = self._compared()
+        return Verdict(lost=lost, doubled=doubled, wrong=wrong, failed=tuple(failed))
+
+    def _verified(self, patient: Patient) -> bool:
+        end = self._world.seen.end_of(patient.key)
+        succeeded = getattr(end, "status", None) is FinishStatus.SUCCEEDED and patient.mode is Mode.LIVE
+        return not succeeded or patient.key in self._world.seen.outcomes
+
+    def _untold(self) -> list[str]:
+        """Say which notice did not reach a receiver, which proposal has no explanation, and what has two."""
+        seen, told = self._world.seen, self._world.receiver.told
+        wrong = [f"{name} was not told" for name in list(seen.notices) if not told[name] or (name, "webhook") not in seen.deliveries]
+        wrong += [f"{name} has no explanation" for name in list(seen.asked) if name not in seen.explanations]
         return wrong
 
+    def _compared(self) -> tuple[int, int, int]:
+        """Return lost, doubled and wrong effects: the target's log against a linear replay of the actions log."""
+        records = [record for record in read(self._world.kafka, topics.ACTIONS.name) if record.offset >= self._read]
+        for record in records:
+            actions_log.fold(self._log, parse(ACTION_EVENTS, record), record.offset)
+        self._read = records[-1].offset + 1 if records else self._read
+        keys = [effect["key"] for effect in self._world.log() if effect["status"] == "done"]
+        ends = {action: end.status for action, end in self._log.closed.items() if end.mode is Mode.LIVE}
+        succeeded = {action for action, status in ends.items() if status is FinishStatus.SUCCEEDED}
+        possible = succeeded | {action for action, status in ends.items() if status is FinishStatus.UNKNOWN}
+        counts = len(succeeded - set(keys)), len(keys) - len(set(keys)), len(set(keys) - possible)
+        before, self._counts = self._counts, counts
+        return counts[0] - before[0], counts[1] - before[1], counts[2] - before[2]
 
-def _environment(strike: Strike | None) -> dict[str, str]:
-    if strike is None:
-        return {}
-    return {"FAULT_POINT": strike.point, "FAULT_SIDE": strike.side, "FAULT_STRIKE": strike.how, "FAULT_NTH": str(strike.nth)}
+    def close(self) -> None:
+        self._world.__exit__()
 
 
-def _until(reached: Callable[[], bool], within_s: float) -> None:
-    deadline = time.monotonic() + within_s
-    while not reached():
-        if time.monotonic() > deadline:
-            raise RuntimeError("not reached in time")
-        time.sleep(0.05)
-
-
-def strikes(bench: ActingBench, todo: Iterable[Strike], say: Callable[[str], None]) -> Iterator[tuple[Strike, list[str]]]:
-    """Strike one after the other; yield each with what was wrong."""
-    for strike in todo:
-        wrong = bench.run(strike)
-        say(f"{strike.how:5} {strike.side:6} {'ok' if not wrong else '; '.join(wrong):20} {strike.point}")
-        yield strike, wrong
+FAMILY = Family(
+    "acting",
+    "the process that executes, tells and asks the LLM at every await, and at both writes of the request that acts to the socket",
+    owns=("agents.", "streams.harness.view:", SOCKET),
+    scenes=("act", "dry", "end", "look_up", "looked", "retry", "openai", "refused", "unreadable", "unknown", "fenced"),
+    make=ActingBench,
+    shared=False,
+    minutes={"kill": 20, "stop": 40},
+    fixed={
+        name: Spot("act", {"FAULT_POINT": SOCKET_WRITE, "FAULT_FROM": ACT, "FAULT_NTH": str(number)})
+        for number, name in enumerate(SOCKET_POINTS)
+    },
+)

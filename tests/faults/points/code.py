@@ -8,6 +8,7 @@ lines: `module:function:what#nth`. A module can be rewritten so that each point 
 from __future__ import annotations
 
 import ast
+import importlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,25 +16,49 @@ from pathlib import Path
 REPO = Path(__file__).parents[3]
 
 AWAITS = "awaits"  # every await of the module
-PATH: dict[str, frozenset[str] | str] = {
+Kind = frozenset[str] | str  # AWAITS, or the names of the calls that reach a client
+PATH: dict[str, Kind] = {
     "streams.harness.worker": AWAITS,
     "streams.harness.saver": AWAITS,
     "streams.harness.consumer": AWAITS,
     "streams.harness.effector_runner": AWAITS,
     "streams.harness.producer": AWAITS,
+    "streams.harness.view": AWAITS,
+    "streams.harness.arming": AWAITS,
+    "streams.harness.closing": AWAITS,
+    "streams.harness.watchdog": AWAITS,
     "agents.execute.effector": AWAITS,
     "agents.execute.sides": AWAITS,
     "agents.execute.executors.http_control": AWAITS,
+    "agents.execute.executors.dry_run": AWAITS,
     "agents.tell": AWAITS,
     "agents.reason.llm.effector": AWAITS,
+    "agents.reason.llm.answer": AWAITS,
+    "agents.reason.llm.anthropic_explainer": AWAITS,
+    "agents.reason.llm.openai_explainer": AWAITS,
     "api.decide": AWAITS,
     # These run in threads: the calls that reach a client.
     "streams.normalise.consumer": frozenset({"consume", "send", "wait", "commit", "list_topics", "subscribe"}),
     "streams.normalise.acks": frozenset({"produce", "poll"}),
     "streams.sink.consumer": frozenset({"consume", "poll", "write", "send", "commit", "migrate", "list_topics"}),
     "streams.sink.batch": frozenset({"insert"}),
+    "streams.sink.store.store": frozenset({"insert"}),
     "streams.sink.letters": frozenset({"produce", "flush"}),
 }
+# What awaits, or speaks to Kafka, and lies beside the path: nothing that was taken in waits there for its commit.
+BESIDE = {
+    "streams.harness.runner": "starts and stops the parts; what they await are points of their own",
+    "streams.harness.lineage": "looks whether a topic is still the same, and ends the process where it is not",
+    "streams.harness.kafka": "looks at the log and changes nothing; who waits for the answer has a point there",
+    "api.server": "starts and stops the API",
+    "api.calls": "HTTP round api.decide, and reading",
+    "api.pages": "HTTP round api.decide, and reading",
+    "api.limits": "passes bytes of HTTP on",
+}
+# The last step of the acting path: where the client of the target hands bytes to the socket. The first write of a request is its head.
+SOCKET = "httpcore2._backends.anyio"
+SOCKET_WRITE = f"{SOCKET}:AnyIOStream.write:self._stream.send"
+OUTSIDE: dict[str, Kind] = {SOCKET: AWAITS}  # of libraries: rewritten, and not enumerated
 
 BEFORE, AFTER = "__point_before__", "__point_after__"
 
@@ -51,12 +76,20 @@ class Point:
 
 
 def source_of(module: str) -> Path:
+    if module in OUTSIDE:
+        package, _, name = module.rpartition(".")
+        folder = importlib.import_module(package).__file__ or ""
+        return Path(folder).parent / f"{name}.py"
     return REPO / f"{module.replace('.', '/')}.py"
+
+
+def kind_of(module: str) -> Kind:
+    return PATH[module] if module in PATH else OUTSIDE[module]
 
 
 def points(module: str, source: str) -> list[Point]:
     """Return the points of a module's source, in the order of their text."""
-    rewriter = Rewriter(module, PATH[module])
+    rewriter = Rewriter(module, kind_of(module))
     rewriter.visit(ast.parse(source))
     return rewriter.found
 
@@ -67,13 +100,14 @@ def all_points() -> list[Point]:
 
 def rewritten(module: str, source: str) -> ast.Module:
     """Return the module with a call of BEFORE and of AFTER, each with the point's name, round every point."""
-    return ast.fix_missing_locations(Rewriter(module, PATH[module]).visit(ast.parse(source)))
+    tree: ast.Module = Rewriter(module, kind_of(module)).visit(ast.parse(source))
+    return ast.fix_missing_locations(tree)
 
 
 class Rewriter(ast.NodeTransformer):
     """Finds the points of one module, and wraps each."""
 
-    def __init__(self, module: str, kind: frozenset[str] | str) -> None:
+    def __init__(self, module: str, kind: Kind) -> None:
         self._module = module
         self._awaits = kind == AWAITS
         self._calls = frozenset() if isinstance(kind, str) else kind

@@ -1,139 +1,197 @@
-"""Strike the harness at every crash point it passes: kill before and after, and stop past the session time-out and go on (the zombie).
+"""The harness under strikes: the campaign's counting stage, its outputs and its state compared with a linear replay of the input log.
 
-The victim runs the campaign's counting stage (or its effector); each strike ends one life of it, the next life starts with the next
-point, and whenever a round is over outputs and state are compared with a linear replay of the input log.
+Worker 0 is the victim, worker 1 works beside it and takes over. Scenes: `work`; `join` (a third worker comes); `end` (SIGTERM);
+`retry` (a fold that cannot yet); `gaps` (markers of transactions in the log); `stall` (a fold that cannot go on: the watchdog leaves);
+`opening` (a recovery that takes longer than the watchdog bears).
 """
 
 from __future__ import annotations
 
-import contextlib
+import itertools
 import json
+import os
+import shutil
+import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
-from tests.faults.campaign import BEYOND_S, Bench, Result
-from tests.faults.points.code import Point, all_points
+from confluent_kafka import Producer
+
+from schemas.topics import DLQ
+from streams.harness.app import changelog_of, group_of
+from streams.harness.kafka import KafkaSettings
+from streams.harness.topics import NewLog, create_topics
+from tests.faults.ledger import Pump, difference, expected, read_all, saved_states
+from tests.faults.points.driving import SESSION_S, Family, Verdict
+from tests.faults.points.groups import MOVED_WITHIN_S, Groups, plain_environment, python, until
+from tests.faults.points.victim import Victim
+from tests.faults.points.worker import WIDE_KEY
 from tests.kafka.broker import KafkaBroker
 
-HARNESS = ("streams.harness.worker", "streams.harness.saver", "streams.harness.consumer", "streams.harness.producer")
-PER_SECOND = 400
-ROUND = 12  # strikes between two comparisons
-CALM_S = {"work": 4.0, "join": 6.0, "end": 8.0}  # of a phase that is only passed through
+PARTITIONS = 4
+PER_SECOND = 200
+STEP_S = 0.5  # times the rate: a batch of the pump
+TRANSACTED_S = 2.0  # between transactions: to be sure about each gap costs a worker about a second
+WITHIN_S = 40.0  # of one scene; a strike falls long before
+SETTLED_WITHIN_S = 90.0
+FOLDS = "after streams.harness.worker:StageWorker._take:self._apply"
+# Small, so that what happens seldom happens soon.
+CONSTANTS: dict[str, Any] = {
+    "streams.harness.app:SESSION_TIMEOUT_S": SESSION_S,
+    "streams.harness.app:HEARTBEAT_S": 0.8,
+    "streams.harness.saver:TRIM_AFTER_RECORDS": 6,
+    "streams.harness.worker:UNACKED_OUTPUTS": 5,
+}
+OF_SCENE: dict[str, dict[str, Any]] = {
+    "stall": {"streams.harness.watchdog:STALLED_S": 1.5, "streams.harness.watchdog:LOOK_EVERY_S": 0.3},
+    "opening": {"streams.harness.watchdog:OPENING_S": 0.02, "streams.harness.watchdog:LOOK_EVERY_S": 0.01},
+}
+_counter = itertools.count()
 
 
-@dataclass(frozen=True)
-class Strike:
-    """Where, on which side, how (kill, stop), in which phase of a life, and how often it is passed before."""
+class HarnessBench:
+    def __init__(self, broker: KafkaBroker, folder: Path) -> None:
+        self._broker = broker
+        self._folder = folder
+        self._groups = Groups(broker.bootstrap)
+        self._renew()
 
-    point: str
-    side: str
-    how: str
-    phase: str
-    nth: int = 0
+    def _renew(self) -> None:
+        """Begin with logs of their own: what is compared stays small."""
+        mark = f"{os.getpid()}-{next(_counter)}"
+        self._source, self._target, self._narrow, self._name = (f"{stem}-{mark}" for stem in ("in", "out", "narrow", "count"))
+        logs = [NewLog(name, PARTITIONS, {}) for name in (self._source, self._target)]
+        create_topics(KafkaSettings(self._broker.bootstrap), [*logs, NewLog(self._narrow, 1, {"max.message.bytes": "1000"}), DLQ])
+        self._here = self._folder / mark
+        self._trouble = self._here / "trouble"
+        self._trouble.mkdir(parents=True)
+        self._seen = self._here / "seen"
+        self.victim, self._second, self._third = (self._slot(number) for number in range(3))
+        self._pump = Pump(self._broker.bootstrap, self._source, next(_counter), lambda: None)
+        self._transactions: Producer | None = None
 
+    def _slot(self, number: int) -> Victim:
+        command = python("tests.faults.points.worker", "--bootstrap", self._broker.bootstrap, "--instance", str(number))
+        command += ["--data", str(self._here / f"data-{number}"), "--trouble", str(self._trouble if number == 0 else self._here / "none")]
+        command += ["--stage", f"{self._name}:{self._source}:{self._target}:{self._narrow}"]
+        return Victim(command, plain_environment(), self._here / f"worker-{number}.log")
 
-@dataclass
-class Told:
-    """A round of strikes (with whether each fell), and whether the logs are as a linear replay says."""
+    def live(self, scene: str, environment: Mapping[str, str], over: Callable[[], bool]) -> None:
+        if not self._second.running:
+            self._second.start()
+        if scene == "retry":
+            (self._trouble / "retry").touch()
+        self._seen.unlink(missing_ok=True)
+        constants = json.dumps({**CONSTANTS, **OF_SCENE.get(scene, {})})
+        self.victim.start({"FAULT_SEEN": str(self._seen), **environment, "FAULT_SET": constants})
+        seen, troubled = Path(environment.get("FAULT_SEEN", self._seen)), False
+        deadline, transacted = time.monotonic() + WITHIN_S, 0.0
+        while time.monotonic() < deadline and not over() and (self.victim.running or self.victim.stopped):
+            self._pump.during(STEP_S, PER_SECOND)
+            if scene == "gaps" and time.monotonic() > transacted + TRANSACTED_S:
+                transacted = time.monotonic()
+                self._transact()
+            elif not troubled and seen.exists() and FOLDS in seen.read_text():
+                troubled = True
+                self._make_trouble(scene)
 
-    strikes: list[tuple[Strike, bool]]
-    result: Result
+    def _make_trouble(self, scene: str) -> None:
+        if scene == "join":
+            self._third.start({"FAULT_SET": json.dumps(CONSTANTS)})  # killed at the end of the scene: nobody waits for its session
+        elif scene == "end":
+            self.victim.signal(signal.SIGTERM)
+        elif scene == "stall":
+            (self._trouble / "stall").touch()
 
-    def lines(self) -> Iterator[str]:
-        found = {"lost": self.result.lost, "wrong": self.result.wrong, "equal": self.result.states_equal}
-        for strike, fell in self.strikes:
-            yield json.dumps({**asdict(strike), "fell": fell, **found})
-
-
-PHASES = ("work", "join", "end")
-WITHIN_S = {"work": 10.0, "join": 20.0, "end": 10.0}
-
-
-class Victim:
-    """Worker 0 of a bench. It works; then worker 1 joins it; then it is told to end: each point is passed in one of these phases."""
-
-    def __init__(self, bench: Bench) -> None:
-        self.bench = bench
-        self.fleet = bench.fleet
-
-    def seen(self, folder: Path) -> dict[str, str]:
-        """Live one life without a strike; return the phase in which each point is passed for the first time."""
-        file, phases = folder / "seen", dict[str, str]()
-        self.fleet.start(0, {"FAULT_SEEN": str(file)})
-        for phase in PHASES:
-            self._enter(phase)
-            self._pump(lambda: self.fleet.ended(0), CALM_S[phase])
-            for name in file.read_text().splitlines():
-                phases.setdefault(name, phase)
-        for number in self.fleet.running():
-            self.fleet.kill(number)
-        return phases
-
-    def strike(self, strike: Strike) -> bool:
-        """Start the victim and go on until it is struck; say whether it was."""
-        environment = {"FAULT_POINT": strike.point, "FAULT_SIDE": strike.side, "FAULT_STRIKE": strike.how, "FAULT_NTH": str(strike.nth)}
-        self.fleet.start(0, environment)
-        for phase in PHASES[: PHASES.index(strike.phase) + 1]:
-            self._enter(phase)
-            last = phase == strike.phase
-            if self._pump(lambda: self.fleet.struck(0), WITHIN_S[phase] if last else CALM_S[phase]):
-                return True
-        return False
+    def _transact(self) -> None:
+        """Commit a transaction and abort one, on every partition: their markers are gaps between the records."""
+        if self._transactions is None:
+            made = Producer({"bootstrap.servers": self._broker.bootstrap, "transactional.id": self._source, "log_level": 0})
+            made.init_transactions(30)
+            self._transactions = made
+        for end in (self._transactions.commit_transaction, self._transactions.abort_transaction):
+            self._transactions.begin_transaction()
+            for partition in range(PARTITIONS):
+                self._transactions.produce(self._source, b"t", b"k1", partition=partition)
+            self._transactions.flush(30)
+            end(30)
 
     def bury(self) -> None:
-        """Let a stopped one sleep until others have its partitions, and go on; then begin anew."""
-        if self.fleet.stopped(0):
-            if 1 not in self.fleet.running():
-                self.fleet.start(1)
-            self.bench.pump.during(BEYOND_S, PER_SECOND)
-            self.fleet.resume(0)
-            self.bench.pump.during(3.0, PER_SECOND)
-        for number in self.fleet.running():
-            self.fleet.kill(number)
+        for trouble in ("retry", "stall"):
+            (self._trouble / trouble).unlink(missing_ok=True)
+        if self.victim.stopped:
+            zombie = self.victim.release()
+            if not self._second.running:
+                self._second.start()
+            instance = f"{self._name}-0"
+            pumped = lambda: self._pump.during(STEP_S, PER_SECOND)  # noqa: E731
+            until(lambda: self._groups.without(group_of(self._name), instance), MOVED_WITHIN_S, "the zombie's partitions move", pumped)
+            self._pump.during(0.5, PER_SECOND)
+            zombie.send_signal(signal.SIGCONT)
+            self._pump.during(1.5, PER_SECOND)
+            zombie.kill()
+            zombie.wait()
+        self.victim.kill()
+        self._third.kill()
 
-    def _enter(self, phase: str) -> None:
-        if phase == "join":
-            self.fleet.start(1)
-        elif phase == "end":
-            self.fleet.signal_to_end(0)
+    def judge(self) -> Verdict:
+        """Wait until all that a linear replay emits stands on the logs, end the workers in order, compare."""
+        self._pump.flush()
+        deadline = time.monotonic() + SETTLED_WITHIN_S
+        while True:
+            for worker in (self.victim, self._second):
+                if not worker.running:
+                    worker.start()
+            lost, wrong, _ = self._compared()
+            if not lost or time.monotonic() > deadline:
+                break
+            time.sleep(0.5)
+        both = {f"{self._name}-{number}" for number in (0, 1)}
+        until(lambda: (self._groups.owners(group_of(self._name)) or {}).keys() == both, SETTLED_WITHIN_S, "both workers have partitions")
+        ended = [self._ended(worker) for worker in (self.victim, self._second)]
+        lost, wrong, _ = self._compared()
+        states, _ = expected(self._broker.bootstrap, self._name, self._source, self._target)
+        saved = saved_states(self._broker.bootstrap, changelog_of(self._name), range(PARTITIONS))
+        equal = {number: state.dump() for number, (_, state) in saved.items()} == {number: state.dump() for number, state in states.items()}
+        if not (lost or wrong) and equal:
+            shutil.rmtree(self._here, ignore_errors=True)
+        self._renew()
+        return Verdict(lost=lost, wrong=wrong, equal=equal, failed=tuple(one for one in ended if one))
 
-    def _pump(self, reached: Callable[[], bool], within_s: float) -> bool:
-        deadline = time.monotonic() + within_s
-        while time.monotonic() < deadline:
-            self.bench.pump.during(0.5, PER_SECOND)
-            if reached():
-                return True
-        return False
+    def _ended(self, worker: Victim) -> str:
+        worker.signal(signal.SIGTERM)
+        until(lambda: not worker.running, 30.0, "a worker ends after SIGTERM")
+        return "" if worker.code == 0 else f"a worker that was told to end ended with {worker.code}"
+
+    def _compared(self) -> tuple[int, int, int]:
+        """Return lost, wrong and repeated outputs, those that had to become dead letters included."""
+        _, outputs = expected(self._broker.bootstrap, self._name, self._source, self._target)
+        lost, wrong, repeated = difference(self._broker.bootstrap, self._target, outputs)
+        wide = {(record.partition, record.offset) for record in read_all(self._broker.bootstrap, self._source) if record.key == WIDE_KEY}
+        letters = [
+            record for record in read_all(self._broker.bootstrap, DLQ.name) if record.header("airra.error.topic") == self._source.encode()
+        ]
+        kept = {(int(one.header("airra.error.partition") or 0), int(one.header("airra.error.offset") or 0)) for one in letters}
+        return lost + len(wide - kept), wrong + len(kept - wide), repeated
+
+    def close(self) -> None:
+        for worker in (self.victim, self._second, self._third):
+            worker.kill()
 
 
-def discover(broker: KafkaBroker, folder: Path, seed: int = 1) -> dict[str, str]:
-    """Return the phase of each harness point that the bench passes."""
-    bench = Bench(broker, folder, seed, revived=False)
-    with contextlib.closing(bench.fleet):
-        found = Victim(bench).seen(folder)
-    return {point.name: found[point.name] for point in harness_points() if point.name in found}
-
-
-def rounds(broker: KafkaBroker, folder: Path, strikes: Iterable[Strike], say: Callable[[str], None], seed: int = 1) -> Iterator[Told]:
-    """Strike one after the other; yield every round once it has been compared."""
-    todo = list(strikes)
-    for start in range(0, len(todo), ROUND):
-        bench = Bench(broker, folder, seed + start, revived=False)
-        victim = Victim(bench)
-        done: list[tuple[Strike, bool]] = []
-        with contextlib.closing(bench.fleet):
-            for strike in todo[start : start + ROUND]:
-                fell = victim.strike(strike)
-                victim.bury()
-                done.append((strike, fell))
-                say(f"{strike.how:5} {strike.side:6} {strike.phase:5} {'' if fell else 'DID NOT FALL '}{strike.point}")
-            bench.fleet.exits.clear()
-            bench.fleet.start(0)
-            bench.fleet.start(1)
-            yield Told(done, bench.settle(Result("points")))
-
-
-def harness_points() -> list[Point]:
-    return [point for point in all_points() if point.module in HARNESS]
+FAMILY = Family(
+    "harness",
+    "one of two workers of a counting stage at every await of worker, saver, consumer, producer and watchdog",
+    owns=tuple(f"streams.harness.{name}:" for name in ("worker", "saver", "consumer", "producer", "watchdog")),
+    scenes=("work", "join", "end", "retry", "gaps", "stall", "opening"),
+    make=HarnessBench,
+    shared=True,
+    minutes={"kill": 10, "stop": 20},
+    round=8,
+    sample={
+        "streams.harness.saver:Saver._write:self._table.send_changelog": "work",
+        "streams.harness.worker:StageWorker._take:self._send": "work",
+    },
+)

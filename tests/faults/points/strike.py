@@ -1,7 +1,10 @@
 """In the struck process: rewrite the modules on the path as they are imported, and strike when the chosen point is reached.
 
 FAULT_POINT = name, FAULT_SIDE = before | after, FAULT_NTH = how often it is passed first, FAULT_STRIKE = kill | stop.
-FAULT_SEEN = a file: the names of all points that were passed are written there (which points does this bench reach?).
+FAULT_FROM = another point: passings count only once that one has been reached.
+FAULT_SEEN = a file: `side name` of all that was passed is written there (which points does this bench reach?).
+FAULT_SET = JSON {"module:CONSTANT": value}: constants of this process alone, such as a short session time-out.
+FAULT_QUEUE = how many records a librdkafka producer of this process holds.
 """
 
 from __future__ import annotations
@@ -10,59 +13,94 @@ import builtins
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import json
 import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from tests.faults.points.code import AFTER, BEFORE, PATH, rewritten, source_of
+from tests.faults.points.code import AFTER, BEFORE, OUTSIDE, PATH, rewritten, source_of
 
 SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 
 
 class Loader(importlib.abc.Loader):
-    """Loads one module from its source, rewritten."""
+    """Loads one module from its source, rewritten where it is on the path, and sets its constants."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, constants: Mapping[str, Any]) -> None:
         self._name = name
+        self._constants = constants
 
     def exec_module(self, module: ModuleType) -> None:
         path = source_of(self._name)
-        code = compile(rewritten(self._name, path.read_text(encoding="utf-8")), str(path), "exec")
-        exec(code, module.__dict__)
+        source = path.read_text(encoding="utf-8")
+        tree = rewritten(self._name, source) if self._name in PATH or self._name in OUTSIDE else source
+        exec(compile(tree, str(path), "exec"), module.__dict__)
+        for constant, value in self._constants.items():
+            before = getattr(module, constant)  # a name that is gone is an error, not a bench that silently waits longer
+            setattr(module, constant, {**before, **value} if isinstance(before, dict) else value)
 
 
 class Finder(importlib.abc.MetaPathFinder):
+    def __init__(self, constants: Mapping[str, Mapping[str, Any]]) -> None:
+        self._constants = constants
+
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> importlib.machinery.ModuleSpec | None:
-        if name not in PATH:
+        if name not in PATH and name not in OUTSIDE and name not in self._constants:
             return None
-        return importlib.util.spec_from_file_location(name, source_of(name), loader=Loader(name))
+        return importlib.util.spec_from_file_location(name, source_of(name), loader=Loader(name, self._constants.get(name, {})))
 
 
 def callbacks(env: Mapping[str, str], strike: Callable[[int], None]) -> tuple[Callable[[str], None], Callable[[str], None]]:
     """Return what is called before and after each point."""
     chosen, side, left = env.get("FAULT_POINT"), env.get("FAULT_SIDE", "before"), int(env.get("FAULT_NTH", "0"))
+    first = env.get("FAULT_FROM")
     seen, seen_file = set[str](), env.get("FAULT_SEEN")
     signal_number = SIGNALS[env.get("FAULT_STRIKE", "kill")]
 
     def passing(name: str, here: str) -> None:
-        nonlocal left
-        if seen_file and name not in seen:
-            seen.add(name)
+        nonlocal left, first
+        if name == first:
+            first = None
+        if seen_file and (line := f"{here} {name}\n") not in seen:
+            seen.add(line)
             with Path(seen_file).open("a", encoding="utf-8") as file:
-                file.write(f"{name}\n")
-        if name == chosen and side == here:
-            if left == 0:
-                strike(signal_number)
+                file.write(line)
+        if name == chosen and side == here and first is None:
             left -= 1
+            if left == -1:
+                strike(signal_number)
 
     return (lambda name: passing(name, "before")), (lambda name: passing(name, "after"))
+
+
+def constants(text: str) -> dict[str, dict[str, Any]]:
+    """Return by module what FAULT_SET sets."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, value in json.loads(text or "{}").items():
+        module, _, constant = name.partition(":")
+        found.setdefault(module, {})[constant] = value
+    return found
+
+
+def _bound_queue(records: int) -> None:
+    """Let every producer of this process hold few records, so that a full queue is met."""
+    import confluent_kafka
+
+    class Bounded(confluent_kafka.Producer):  # type: ignore[misc]
+        def __init__(self, config: dict[str, Any]) -> None:
+            super().__init__({**config, "queue.buffering.max.messages": records})
+
+    confluent_kafka.Producer = Bounded
 
 
 def install() -> None:
     before, after = callbacks(os.environ, lambda number: os.kill(os.getpid(), number))
     setattr(builtins, BEFORE, before)
     setattr(builtins, AFTER, after)
-    sys.meta_path.insert(0, Finder())
+    if records := os.environ.get("FAULT_QUEUE"):
+        _bound_queue(int(records))
+    sys.meta_path.insert(0, Finder(constants(os.environ.get("FAULT_SET", ""))))

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.faults.reliability import ledger
-from tests.faults.reliability.case import Case, Chapter, Finding, Ground
+from tests.faults.reliability.case import Case, Chapter, Finding, Ground, NotRun
 from tests.faults.reliability.chapters import CHAPTERS
 from tests.faults.reliability.report import REPORT, rendered
 
@@ -42,6 +42,8 @@ def run_case(chapter: Chapter, case: Case, ground: Ground, done: frozenset[str])
         for found in case.run(ground, done):
             yield found, time.monotonic() - begun
             begun = time.monotonic()
+    except NotRun as lacking:
+        ground.say(f"  NOT RUN {chapter.name}/{case.name}: {lacking}")
     except Exception as error:  # the one boundary: a case that breaks is told and does not end the others
         ground.say(traceback.format_exc())
         yield Finding("the case itself", 0, failed=(f"{type(error).__name__}: {error}"[:300],)), time.monotonic() - begun

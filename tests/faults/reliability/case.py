@@ -12,6 +12,10 @@ from typing import Any, Self
 from tests.kafka.broker import KafkaBroker
 
 
+class NotRun(Exception):
+    """What this machine lacks for a case, in words: the case is listed as not run, which is no finding."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """What one item of a case showed; a line of the ledger.

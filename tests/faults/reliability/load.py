@@ -14,7 +14,7 @@ from tests.faults.load import caps
 from tests.faults.load.probe import Probe, Times
 from tests.faults.load.roles import DETECT_GROUP, NORMALISE_GROUP, behind, resident_mb, total
 from tests.faults.load.traffic import Shape, Traffic
-from tests.faults.points.acting_bench import configuration
+from tests.faults.points.acting_world import configuration
 from tests.faults.reliability.case import Case, Chapter, Finding, Ground, single
 from tests.faults.reliability.report import percentile
 

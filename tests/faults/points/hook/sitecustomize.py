@@ -2,7 +2,7 @@
 
 import os
 
-if os.environ.get("FAULT_POINT") or os.environ.get("FAULT_SEEN"):
+if any(name.startswith("FAULT_") for name in os.environ):
     from tests.faults.points.strike import install
 
     install()

@@ -1,0 +1,38 @@
+"""History does not mix with the present.
+
+What is marked as history is judged as long as nothing else was taken, and what follows from it is marked too. With the first live
+record all that it taught is given up, but never what the series mean nor how far each source was taken; after that, history teaches
+nothing. Otherwise a leak of yesterday would go on today: what is open stays open, and what follows from a live record has no mark.
+"""
+
+from __future__ import annotations
+
+from models.detection.report import Directory
+from models.detection.series.define import register
+from models.detection.series.dormant import sleep
+from models.detection.series.registry import empty
+from models.detection.silence import ActiveClock
+from models.detection.sources import Source, Sources
+from models.detection.state import DetectState
+from schemas.config.detect import DetectConfig
+
+
+def is_live(state: DetectState) -> bool:
+    """Tell whether anything but history was taken."""
+    return state.closed is not None and not state.history
+
+
+def give_up_history(state: DetectState, config: DetectConfig) -> None:
+    """Begin anew with the series and the marks that are known; changes nothing where there was no history."""
+    if not state.history:
+        return
+    known, sources = state.registry, state.sources
+    state.registry = empty(config)
+    for members in known.dormant.values():
+        sleep(state.registry, members)
+    for found in known.defs.values():
+        register(state.registry, found, now=0)
+    marks = [Source(mark=source.mark, latest=source.latest) for source in sources.all]
+    state.sources = Sources(dict(sources.numbers), marks, sources.tick)
+    state.clock, state.directory = ActiveClock(), Directory()
+    state.closed, state.told, state.pending, state.history = None, 0, [], False

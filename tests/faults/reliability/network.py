@@ -1,0 +1,195 @@
+"""Network faults between every pair of role and broker, store, LLM, target and receiver: a real toxiproxy stands between them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from tests.faults.network.bench import Lived, NetworkBench, Trouble
+from tests.faults.network.plane import PlaneBench
+from tests.faults.network.toxics import ANSWERS_LOST, CUT_ANSWER, CUT_REQUEST, HTTP, KAFKA, REQUESTS_LOST
+from tests.faults.reliability.case import Case, Chapter, Finding, Ground, NotRun, Run
+from tests.kafka.broker import KafkaBroker, free_port
+from tests.network import toxiproxy
+from tests.network.toxiproxy import Proxy, Toxic, Toxiproxy
+
+BROKER_S = 9.0  # beyond the session time-out of 6 s: partitions are given up in the midst of it
+TARGET_S = 8.0  # several time-outs of a call
+BESIDE_S = 45.0  # what stands beside the path may not make the loop slower than this, of which 10 s are settling and verification
+RECEIVER_S = 3.0  # within the patience of a delivery: its later attempts arrive
+LOST_ANSWERS = (ANSWERS_LOST, CUT_ANSWER)
+LOST = (*LOST_ANSWERS, REQUESTS_LOST, CUT_REQUEST)
+Harm = tuple[Toxic, ...]
+
+
+@contextmanager
+def proxied(ground: Ground) -> Iterator[tuple[KafkaBroker, Toxiproxy, Proxy]]:
+    """Start a broker with a second listener behind a proxy; NotRun where toxiproxy cannot be had."""
+    port = free_port()
+    try:
+        toxiproxy.fetch()
+    except toxiproxy.Missing as lacking:
+        raise NotRun(str(lacking)) from lacking
+    with ground.own_kafka(far_port=port) as broker, Toxiproxy(ground.new_folder("toxiproxy")) as proxies:
+        yield broker, proxies, proxies.proxy("broker", f"127.0.0.1:{broker.near_port}", port)
+
+
+def _over(
+    harms: dict[str, Harm], find: Callable[[NetworkBench, str, Harm], Finding], role: str | None = None, sample: str = ANSWERS_LOST
+) -> Run:
+    """Return the run that does one harm after the other to one pair, on one bench."""
+
+    def run(ground: Ground, done: frozenset[str]) -> Iterator[Finding]:
+        todo = {name: harm for name, harm in harms.items() if name not in done and (not ground.sample or name == sample)}
+        if not todo:
+            return
+        with proxied(ground) as (broker, proxies, kafka), NetworkBench(broker, proxies, kafka, ground.new_folder("net")) as bench:
+            if role is not None:
+                bench.move_behind_proxy(role)
+            for name, harm in todo.items():
+                yield find(bench, name, harm)
+
+    return run
+
+
+def _control_plane(role: str) -> Run:
+    """Harm one role's way to the broker from the proposal on: the action is done once, and every record is stored once."""
+
+    def find(bench: NetworkBench, name: str, harm: Harm) -> Finding:
+        proxy = bench.proxies["broker"]
+        lived = bench.live(Trouble(lambda: proxy.harm(*harm), proxy.heal, BROKER_S, role=role))
+        behind, missing, double = bench.until_stored()
+        twice, differing = bench.repeats()
+        unready = [f"{other} was not ready meanwhile" for other, ready in lived.ready.items() if not ready]
+        notes = f"{twice} records stand on the logs again with the same id; the store had all after another {behind:.1f} s"
+        return _finding(lived, name, lost=missing, doubled=double, wrong=len(differing), more=unready, notes=notes)
+
+    return _over(KAFKA, find, role)
+
+
+def _finding(
+    lived: Lived, name: str, *, lost: int = 0, doubled: int = 0, wrong: int = 0, more: list[str] | None = None, notes: str = ""
+) -> Finding:
+    failed = tuple(lived.wrong + (more or []))
+    return Finding(name, 1, lost=lost, doubled=doubled, wrong=wrong, recovery_s=(lived.outcome_s,), notes=notes, failed=failed)
+
+
+def _target(bench: NetworkBench, name: str, harm: Harm) -> Finding:
+    """Harm the call that acts: whatever was lost of it, the target did it once, and was asked before it is called again.
+
+    What harms requests begins when the target has been looked at, what harms answers when it has been called and has not answered yet.
+    """
+    proxy, before = bench.proxies["target"], len(bench.target.heard)
+    moment = ("POST", "/actions") if all(toxic.stream == "downstream" for toxic in harm) else ("GET", "/services")
+    at_moment = lambda heard: heard.method == moment[0] and heard.path.startswith(moment[1])  # noqa: E731
+    lived = bench.live(Trouble(lambda: proxy.harm(*harm), proxy.heal, TARGET_S, heard=at_moment))
+    calls = [one for one in bench.target.heard[before:] if one.path.startswith("/actions")]
+    posts = [one for one in calls if one.method == "POST"]
+    keys = {one.key for one in posts}
+    finished = bench.finished(lived.key)
+    more = [] if len(keys) == 1 else [f"{len(keys)} idempotency keys for one action"]
+    if name in LOST and not (finished and finished.looked_up is (name in LOST_ANSWERS)):
+        more.append("the fault did not fall where the case says")
+    notes = f"{len(posts)} sent, {len(calls) - len(posts)} looked up"
+    return _finding(lived, name, doubled=max(0, len(posts) - 1), more=more, notes=notes)
+
+
+def _beside(name: str, find: Callable[[NetworkBench, Lived, str], Finding], lasts_s: float | None = None) -> Callable[..., Finding]:
+    """Return how one harm is done to what stands beside the path: the loop goes on to its outcome while it lasts."""
+
+    def found(bench: NetworkBench, harm_name: str, harm: Harm) -> Finding:
+        proxy, bench.questions = bench.proxies[name], len(bench.llm.requests)
+        began = time.monotonic()
+        lived = bench.live(Trouble(lambda: proxy.harm(*harm), proxy.heal, lasts_s, early=True))
+        if (took := time.monotonic() - began) > BESIDE_S:
+            lived.wrong.append(f"the loop took {took:.0f} s")
+        return find(bench, lived, harm_name)
+
+    return found
+
+
+def _store(bench: NetworkBench, lived: Lived, name: str) -> Finding:
+    behind, missing, double = bench.until_stored()
+    return Finding(name, 1, lost=missing, doubled=double, recovery_s=(behind,), failed=tuple(lived.wrong), notes="the loop did not wait")
+
+
+def _llm(bench: NetworkBench, lived: Lived, name: str) -> Finding:
+    """One question a proposal and one record of its answer, whatever became of it."""
+    proposals, explained = bench.explained(lived.key)
+    arrived = len(bench.llm.requests) - bench.questions
+    wrong = [] if explained == proposals else [f"{explained} explanations of {proposals} proposals"]
+    return Finding(name, 1, doubled=max(0, arrived - proposals), failed=tuple(lived.wrong + wrong), notes=f"{arrived} questions arrived")
+
+
+def _receiver(bench: NetworkBench, lived: Lived, name: str) -> Finding:
+    """Count as lost what counts as delivered and did not arrive, as wrong what arrived with two bodies under one key."""
+    took, told = bench.until_told(lived.key)
+    arrived: dict[str, set[bytes]] = {}
+    for one in bench.receiver.heard:
+        arrived.setdefault(one.key, set()).add(one.body)
+    lost = sum(1 for notice, status in told.items() if status == "delivered" and notice not in arrived)
+    given_up = sum(1 for status in told.values() if status != "delivered")
+    repeated = len(bench.receiver.heard) - len(arrived)
+    notes = f"{len(told)} notices, {given_up} given up and said so; {repeated} repeats so far, each with the key of the first"
+    failed = tuple(lived.wrong) + tuple("a notice has no word of its delivery" for status in told.values() if not status)
+    wrong = sum(1 for bodies in arrived.values() if len(bodies) > 1)
+    return Finding(name, 1, lost=lost, wrong=wrong, recovery_s=(took,), notes=notes, failed=failed)
+
+
+def _data_plane(role: str) -> Run:
+    """Harm one role's way to the broker while samples flow; compare with what was sent and with a linear replay."""
+
+    def run(ground: Ground, done: frozenset[str]) -> Iterator[Finding]:
+        todo = {name: harm for name, harm in KAFKA.items() if name not in done and (not ground.sample or name == ANSWERS_LOST)}
+        if not todo:
+            return
+        with proxied(ground) as (broker, _, kafka), PlaneBench(broker, kafka, ground.new_folder("plane")) as bench:
+            bench.move_behind_proxy(role)
+            for name, harm in todo.items():
+                yield bench.during(name, partial(kafka.harm, *harm), kafka.heal, BROKER_S)
+
+    return run
+
+
+EVERY_HARM = "latency, requests lost, answers lost, cut in mid-request and in mid-answer, slow reader"
+CHAPTER = Chapter(
+    "network",
+    "Network faults between every pair",
+    (
+        *(
+            Case(
+                f"{role}-broker",
+                f"{role} and broker: {EVERY_HARM}, {BROKER_S:.0f} s each, under load; nothing lost, nothing differs",
+                _data_plane(role),
+                7,
+            )
+            for role in ("normalise", "detect", "dedup")
+        ),
+        *(
+            Case(
+                f"{role}-broker",
+                f"{role} and broker: {EVERY_HARM}, from the proposal on; one effect, all stored, the others go on",
+                _control_plane(role),
+                8,
+            )
+            for role in ("control", "sink", "api")
+        ),
+        Case(
+            "control-target",
+            f"control and target: {EVERY_HARM}; one effect, a lost answer is looked up",
+            _over(HTTP, _target),
+            5,
+            in_sample=True,
+        ),
+        Case("sink-store", f"sink and store: {EVERY_HARM}, until the outcome; the loop goes on", _over(HTTP, _beside("store", _store)), 5),
+        Case("control-llm", f"control and LLM: {EVERY_HARM}, until the outcome; one answer", _over(HTTP, _beside("LLM", _llm)), 4),
+        Case(
+            "control-receiver",
+            f"control and webhook: {EVERY_HARM}, {RECEIVER_S:.0f} s; the same key again, none lost",
+            _over(HTTP, _beside("receiver", _receiver, RECEIVER_S)),
+            4,
+        ),
+    ),
+)

@@ -1,0 +1,90 @@
+"""History does not mix with the present: what a backfill says is judged alone, and what it taught is gone when the live stream begins."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from schemas.kinds import Kind
+from schemas.samples import SeriesDef
+from schemas.signals import Anomaly, Phase
+from streams.detect import stage
+from streams.harness.fold import BACKFILL_HEADER
+from streams.harness.stage import Record
+from tests.unit.detect_feed import CONFIG, T0, Log, fold, outputs, read, series
+
+OLD = series("old", Kind.MEMORY, unit="bytes")
+LIVE = series("shop", Kind.MEMORY, unit="bytes")
+DAY_MS = 86_400_000
+LEAK_FROM = 100  # seconds
+
+
+def feed(log: Log, one: SeriesDef, seconds: int, start: int, *, partition: int, leak: bool) -> None:
+    for i in range(seconds):
+        grown = max(0, i - LEAK_FROM) * 4e6 if leak else 0.0
+        log.rows([(one, start + 1000 * i + 300, 60e6 + grown)], partition)
+
+
+def marked(records: list[Record]) -> list[Record]:
+    return [replace(record, headers=(*record.headers, (BACKFILL_HEADER, b"1"))) for record in records]
+
+
+def yesterday(log: Log, seconds: int = 200) -> Log:
+    """Append a leak of a day ago that is still open at its end, marked as history."""
+    before = len(log.records)
+    feed(log, OLD, seconds, T0 - DAY_MS, partition=0, leak=True)
+    log.records[before:] = marked(log.records[before:])
+    return log
+
+
+def anomalies(records: list[Record]) -> list[Anomaly]:
+    return [one for one in read(outputs(records)) if isinstance(one, Anomaly)]
+
+
+def test_history_alone_is_judged() -> None:
+    opened = [one for one in anomalies(yesterday(Log().define(OLD)).records) if one.phase is Phase.OPENED]
+    assert [(one.evidence.service, one.at < T0) for one in opened] == [("old", True)]
+
+
+def test_what_history_left_open_does_not_go_on_in_the_live_stream() -> None:
+    log = yesterday(Log().define(OLD, LIVE))
+    history = len(outputs(log.records))
+    feed(log, LIVE, 120, T0, partition=1, leak=False)
+    now = read(outputs(log.records)[history:])
+    assert {one.evidence.service if isinstance(one, Anomaly) else one.service for one in now} == {"shop"}
+    assert not [one for one in now if isinstance(one, Anomaly)]
+
+
+def test_a_series_of_history_is_known_when_it_lives() -> None:
+    log = yesterday(Log().define(OLD))
+    feed(log, OLD, 200, T0, partition=0, leak=True)
+    opened = [one for one in anomalies(log.records) if one.phase is Phase.OPENED]
+    assert [one.at >= T0 for one in opened] == [False, True]
+
+
+def test_beside_a_live_stream_history_changes_nothing() -> None:
+    alone, beside = Log().define(OLD, LIVE), Log().define(OLD, LIVE)
+    feed(alone, LIVE, 60, T0, partition=1, leak=False)
+    feed(beside, LIVE, 60, T0, partition=1, leak=False)
+    yesterday(beside)
+    for log in (alone, beside):
+        feed(log, LIVE, 150, T0 + 60_000, partition=1, leak=True)
+    assert [output.value for output in outputs(beside.records)] == [output.value for output in outputs(alone.records)]
+
+
+def test_no_time_passes_for_history() -> None:
+    log = yesterday(Log().define(OLD))
+    told = len(outputs(log.records))
+    for second in range(60):
+        log.tick(T0 + 1000 * second)
+    assert len(outputs(log.records)) == told
+
+
+def test_a_snapshot_remembers_that_it_holds_history() -> None:
+    log = yesterday(Log().define(OLD, LIVE))
+    detect = stage(CONFIG)
+    state = detect.restore(detect.snapshot(fold(log)))
+    assert state.history
+    feed(log, LIVE, 120, T0, partition=1, leak=False)
+    left = log.records[-120:]
+    found = read([output for record in left for output in detect.apply(state, record, record.timestamp)])
+    assert not [one for one in found if isinstance(one, Anomaly)]

@@ -1,0 +1,176 @@
+"""The runner of effectors: reads to the end before it acts, commits below what is unfinished, stops when the partition goes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from schemas.approvals import Arming
+from schemas.base import canonical
+from streams.harness import arming, effector_runner
+from streams.harness.effector_runner import EffectorRunner
+from streams.harness.errors import Retryable
+from streams.harness.readiness import Readiness
+from streams.harness.stage import Append, Intent, Output, Record
+from tests.unit.harness_parts import NOWHERE, TP, Appender, Log, message, turns
+
+
+class Doing:
+    """An effector that performs until it is let go, and remembers what it was asked."""
+
+    name, topic, concurrency = "doing", "log", 2
+
+    def __init__(self, *, armed_start: bool = False) -> None:
+        self.armed_start = armed_start
+        self.open: dict[str, Intent] = {}
+        self.said: list[str] = []
+        self.go = asyncio.Event()
+        self.cancelled = 0
+
+    def fold(self, record: Record) -> None:
+        told = json.loads(record.value)
+        self.said.append(f"fold {record.offset}")
+        if told["type"] == "intent":
+            self.open[told["id"]] = Intent(told["id"], record.offset, None)
+        else:
+            self.open.pop(told["id"], None)
+
+    def pending(self) -> Sequence[Intent]:
+        return list(self.open.values())
+
+    async def begin(self, append: Append) -> None:
+        self.said.append("begin")
+
+    async def end(self) -> None: ...
+
+    async def perform(self, intent: Intent, append: Append) -> None:
+        self.said.append(f"perform {intent.id}")
+        try:
+            await self.go.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        await append([Output("log", None, b"")])
+
+
+def said(offset: int, kind: str, name: str) -> SimpleNamespace:
+    return message(offset, json.dumps({"type": kind, "id": name}).encode())
+
+
+def runner_of(effector: Doing, appender: Appender | None = None) -> EffectorRunner:
+    return EffectorRunner(effector, NOWHERE, appender or Appender(), instance="0", readiness=Readiness())
+
+
+async def running(runner: EffectorRunner, log: Log) -> asyncio.Task[None]:
+    runner.resume([TP])
+    task = asyncio.create_task(runner._own(log))  # type: ignore[arg-type]
+    await turns(60)
+    return task
+
+
+async def test_the_log_is_read_to_its_end_before_anything_is_performed() -> None:
+    """Given an intent whose result stands further down the log, when an effector starts, then it is not performed."""
+    effector = Doing()
+    task = await running(runner_of(effector), Log([said(0, "intent", "a"), said(1, "intent", "b"), said(2, "result", "a")], committed=0))
+    task.cancel()
+    assert effector.said == ["fold 0", "fold 1", "fold 2", "begin", "perform b"]
+
+
+async def test_nothing_at_or_above_the_earliest_unfinished_intent_is_committed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(effector_runner, "COMMIT_EVERY_S", 0.0)
+    effector = Doing()
+    log = Log([said(0, "intent", "a"), said(1, "result", "a"), said(2, "intent", "b"), said(3, "intent", "c")], committed=0)
+    task = await running(runner_of(effector), log)
+    task.cancel()
+    assert log.stored == 2
+
+
+async def test_what_is_being_performed_is_cut_off_when_the_partition_goes_and_appends_nothing_more() -> None:
+    effector, appender = Doing(), Appender()
+    runner = runner_of(effector, appender)
+    task = await running(runner, Log([said(0, "intent", "a")], committed=0))
+    await runner.pause()
+    assert effector.cancelled == 1
+    with pytest.raises(Retryable, match="not assigned"):
+        await runner.append([Output("log", None, b"")])
+    assert appender.outputs == []
+    task.cancel()
+
+
+async def test_an_effector_that_acts_waits_for_an_operator_where_no_offset_is_committed(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = asyncio.Event()
+
+    async def never(_: Any) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(effector_runner, "armed_after", never)
+    effector, log = Doing(armed_start=True), Log([said(0, "intent", "a")], committed=None)
+    task = await running(runner_of(effector), log)
+    task.cancel()
+    assert asked.is_set()
+    assert effector.said == []
+    assert log.stored is None
+
+
+async def test_what_stood_on_the_log_before_the_arming_is_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def at_once(_: Any) -> None: ...
+
+    monkeypatch.setattr(effector_runner, "armed_after", at_once)
+    effector, log = Doing(armed_start=True), Log([said(0, "intent", "a"), said(1, "intent", "b")], committed=None)
+    task = await running(runner_of(effector), log)
+    task.cancel()
+    assert effector.said == ["begin"]
+    assert log.stored == 2
+
+
+async def test_another_effector_starts_at_the_beginning() -> None:
+    effector = Doing()
+    task = await running(runner_of(effector), Log([said(0, "intent", "a")], committed=None))
+    task.cancel()
+    assert effector.said == ["fold 0", "begin", "perform a"]
+
+
+async def test_effectors_do_not_read_what_was_aborted(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = Log()
+    monkeypatch.setattr(effector_runner, "AIOKafkaConsumer", log)
+    runner = runner_of(Doing())
+    await runner.start()
+    await runner.stop()
+    assert log.settings["isolation_level"] == "read_committed"
+    assert log.settings["enable_auto_commit"] is False
+
+
+def arms(offset: int, *, armed: bool) -> SimpleNamespace:
+    value = canonical(Arming(id=f"arm-{offset}", armed=armed, by="ann", at=1, until=9, cluster="c"))
+    return SimpleNamespace(**{**vars(message(offset, value)), "headers": (("airra.type", b"arming"),)})
+
+
+class Growing(Log):
+    """A log that gets the rest of its records once it is read."""
+
+    def __init__(self, before: Sequence[SimpleNamespace], later: Sequence[SimpleNamespace]) -> None:
+        super().__init__(before)
+        self.later = later
+
+    async def __aiter__(self) -> Any:
+        for record in [*self.records, *self.later][self.at :]:
+            yield record
+
+
+async def test_only_an_arming_from_now_on_arms_and_a_disarming_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = Growing([arms(0, armed=True)], [message(1), arms(2, armed=False), arms(3, armed=True)])
+
+    async def end(_: Any) -> dict[Any, int]:
+        return {arming.TopicPartition("airra.approvals.v1", 0): len(log.records)}
+
+    log.end_offsets = end  # type: ignore[method-assign]
+    monkeypatch.setattr(arming, "AIOKafkaConsumer", log)
+    monkeypatch.setattr(arming, "check", lambda *_: None)
+    assert (await arming.armed_after(NOWHERE)).id == "arm-3"
+    assert log.settings["isolation_level"] == "read_committed"

@@ -1,0 +1,121 @@
+"""A snapshot is durable only when all that it follows from is, and only its owner writes one."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from streams.harness import saver as module
+from streams.harness.fold import Part
+from streams.harness.snapshots import CHUNK_BYTES, Snapshot, decode, encode
+from tests.unit.harness_parts import Appender, Table, echo, message, turns, worker_of
+
+
+def part(data: list[int], offset: int) -> Part:
+    return Part(0, data, offset, -1)
+
+
+async def test_nothing_is_saved_before_what_the_state_has_emitted_is_acknowledged(tmp_path: Path) -> None:
+    appender, table = Appender(at_once=False), Table()
+    worker = worker_of(echo(), tmp_path, appender, table)
+    worker.parts[0] = part([], -1)
+    await worker._take(message(0))
+    saving = asyncio.create_task(worker._saver.save(worker.parts[0]))
+    await turns()
+    assert table.sent == []
+    assert worker.ceiling(0) == 0
+    appender.futures[0].set_result(None)
+    await saving
+    assert (decode(table.data, 0) or part([], 0)).offset == 0
+    assert worker.ceiling(0) == 1
+
+
+async def test_the_manifest_is_sent_only_once_every_chunk_is_acknowledged(tmp_path: Path) -> None:
+    table = Table(at_once=False)
+    worker = worker_of(echo(), tmp_path, table=table)
+    worker.parts[0] = part([7] * (2 * CHUNK_BYTES), 3)
+    saving = asyncio.create_task(worker._saver.save(worker.parts[0]))
+    await turns()
+    assert [key.endswith(b"manifest") for key, _ in table.sent] == [False, False]
+    table.futures[1].set_result(None)
+    await turns()
+    assert len(table.sent) == 2
+    saving.cancel()
+
+
+async def test_a_part_that_belongs_to_another_owner_by_now_is_not_saved(tmp_path: Path) -> None:
+    table = Table()
+    worker = worker_of(echo(), tmp_path, table=table)
+    await worker._saver.save(part([1], 3))
+    assert table.sent == []
+
+
+async def test_what_is_committed_is_what_is_saved_and_never_what_is_folded(tmp_path: Path) -> None:
+    worker = worker_of(echo(), tmp_path)
+    worker.parts[0] = part([], -1)
+    for offset in range(3):
+        await worker._take(message(offset))
+    assert worker.ceiling(0) == 0
+    await worker._saver.save(worker.parts[0])
+    await worker._take(message(3))
+    assert worker.ceiling(0) == 3
+    assert worker.ceiling(1) is None
+
+
+async def test_the_snapshot_before_stands_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    table = Table()
+    worker = worker_of(echo(), tmp_path, table=table)
+    worker.parts[0] = part([1], 3)
+    await worker._saver.save(worker.parts[0])
+    table.at_once = False
+    worker.parts[0].state, worker.parts[0].offset = [1, 2], 4
+    saving = asyncio.create_task(worker._saver.save(worker.parts[0]))
+    await turns()
+    found = decode({key: value for key, value in table.sent if value is not None}, 0)
+    assert found is not None
+    assert found.offset == 3
+    saving.cancel()
+
+
+async def test_a_broker_that_does_not_answer_to_the_tidying_of_the_changelog_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    class Unanswered:
+        def result(self, _: float) -> None:
+            raise TimeoutError
+
+    def delete_records(places: list[Any]) -> dict[int, Unanswered]:
+        asked.append(places[0].offset)
+        return {0: Unanswered()}
+
+    monkeypatch.setattr(module, "TRIM_AFTER_RECORDS", 1)
+    table: Any = Table()
+    table.changelog_topic = SimpleNamespace(get_topic_name=lambda: "changelog")
+    worker: Any = worker_of(echo(), tmp_path, table=table)
+    worker._saver._admin = SimpleNamespace(delete_records=delete_records)
+    worker.parts[0] = part([], -1)
+    for offset in range(3):
+        await worker._take(message(offset))
+        await worker._saver.save(worker.parts[0])
+    assert len(asked) == 2
+    assert worker.ceiling(0) == 3
+
+
+def test_an_owner_that_lost_its_partition_cannot_write_over_the_next_owners_snapshot() -> None:
+    fresh, stale = Snapshot(100, 8, b"new"), Snapshot(60, 8, b"old")
+    assert decode({**dict(encode(0, 5, fresh)), **dict(encode(0, 4, stale))}, 0) == fresh
+
+
+def test_a_snapshot_whose_chunks_are_of_two_writes_is_not_read() -> None:
+    """Given a write that was cut off in a slot that had been used before, when it is read, then the one before it stands."""
+    size = CHUNK_BYTES + 1
+    first, second, third = (Snapshot(10 * number, number, bytes([number]) * size) for number in (1, 2, 3))
+    (cut, *_) = encode(0, 1, third)
+    assert decode(dict([*encode(0, 1, first), *encode(0, 1, second), cut]), 0) == second
+    assert decode(dict([*encode(0, 1, first), cut]), 0) is None

@@ -1,0 +1,126 @@
+"""normalise commits what it has read only once all that came of it, dead letters too, is acknowledged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from confluent_kafka import TIMESTAMP_CREATE_TIME, TopicPartition
+
+from schemas.config.metrics import MetricsMapping
+from schemas.topics import DLQ
+from streams.harness.errors import Fatal
+from streams.harness.kafka import KafkaSettings
+from streams.normalise.consumer import Normaliser
+from streams.normalise.core import Core
+from streams.normalise.sources import Sources
+
+MAPPING = MetricsMapping.model_validate({"metrics": [{"match": "up", "kind": "up"}]})
+SOURCE = ("metrics", 0)
+
+
+@dataclass
+class Poisoned:
+    """A raw record that nobody can read."""
+
+    at: int
+
+    def error(self) -> None: ...
+
+    def topic(self) -> str:
+        return SOURCE[0]
+
+    def partition(self) -> int:
+        return SOURCE[1]
+
+    def offset(self) -> int:
+        return self.at
+
+    def value(self) -> bytes:
+        return b"no sample"
+
+    def key(self) -> None: ...
+
+    def headers(self) -> None: ...
+
+    def timestamp(self) -> tuple[int, int]:
+        return TIMESTAMP_CREATE_TIME, 1000
+
+
+class Refused:
+    def str(self) -> str:
+        return "the broker refuses"
+
+
+@dataclass
+class Broker:
+    """Producer and consumer in one: it acknowledges after a few polls, and remembers what was on its way at each commit."""
+
+    error: Any = None
+    waiting: list[Callable[[Any, Any], None]] = field(default_factory=list)
+    topics: list[str] = field(default_factory=list)
+    polls: int = 0
+    commits: list[tuple[int, int]] = field(default_factory=list)  # the offset, and how many records were on their way
+
+    def produce(self, topic: str, *, on_delivery: Callable[[Any, Any], None], **_: object) -> None:
+        self.topics.append(topic)
+        self.waiting.append(on_delivery)
+
+    def poll(self, timeout: float) -> int:
+        self.polls += timeout > 0
+        if self.polls >= 3 and self.waiting:
+            self.waiting.pop(0)(self.error, None)
+        return 0
+
+    def commit(self, *, offsets: Sequence[TopicPartition], asynchronous: bool) -> None:
+        self.commits.append((offsets[0].offset, len(self.waiting)))
+
+
+@pytest.fixture
+def broker() -> Broker:
+    return Broker()
+
+
+@pytest.fixture
+def normaliser(broker: Broker) -> Any:
+    made: Any = Normaliser(KafkaSettings("127.0.0.1:1"), MAPPING, [SOURCE[0]])
+    made._core, made._producer, made._consumer = Core(MAPPING, 1, 1), broker, broker
+    made._sources = Sources([SOURCE[0]], [], [])
+    made._assigned = {SOURCE}
+    return made
+
+
+def test_a_dead_letter_is_acknowledged_before_the_record_it_is_about_is_committed(normaliser: Any, broker: Broker) -> None:
+    flight = normaliser._take([Poisoned(7), Poisoned(8)])
+    assert broker.topics == [DLQ.name, DLQ.name]
+    normaliser._commit(asynchronous=False)
+    assert broker.commits == []
+    normaliser._arrived(flight)
+    normaliser._commit(asynchronous=False)
+    assert broker.commits == [(9, 0)]
+
+
+def test_what_is_on_its_way_when_partitions_go_is_awaited_and_committed_while_they_are_ours(normaliser: Any, broker: Broker) -> None:
+    normaliser._flight = normaliser._take([Poisoned(7)])
+    normaliser._revoke(broker, [TopicPartition(*SOURCE)])
+    assert broker.commits == [(8, 0)]
+    normaliser._commit(asynchronous=False)
+    assert len(broker.commits) == 1
+
+
+def test_what_is_not_acknowledged_ends_the_process_uncommitted(normaliser: Any, broker: Broker) -> None:
+    broker.error = Refused()
+    flight = normaliser._flight = normaliser._take([Poisoned(7)])
+    with pytest.raises(Fatal, match="the broker refuses"):
+        normaliser._arrived(flight)
+    normaliser._failed = True
+    normaliser._revoke(broker, [TopicPartition(*SOURCE)])  # as closing the consumer does
+    assert broker.commits == []
+
+
+def test_records_of_a_partition_that_went_within_the_same_call_are_left_to_its_next_owner(normaliser: Any, broker: Broker) -> None:
+    normaliser._assigned = set()
+    assert normaliser._take([Poisoned(7)]).positions == {}
+    assert broker.topics == []
