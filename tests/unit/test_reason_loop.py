@@ -7,10 +7,12 @@ from agents import reason
 from cli.config import load
 from schemas.actions import Finished, RefusalReason, Refused, Started
 from schemas.approvals import Decision, DecisionOutcome, Proposal, ProposalReason, Withdrawal
+from schemas.base import Position
 from schemas.config.policy import Policy, Rule, Ruling
 from schemas.config.runbooks import RunbookCatalogue
 from schemas.incidents import Incident, IncidentPhase
 from schemas.kinds import Kind, Mode
+from schemas.topics import SIGNALS
 from tests.acting_world import ACTIONS, APPROVALS, INCIDENTS, Running, World, arming, command
 from tests.unit.test_policy import SHIPPED
 
@@ -36,7 +38,8 @@ class Loop(World):
     def update(self, times: int = 1, phase: IncidentPhase = IncidentPhase.UPDATED) -> None:
         for _ in range(times):
             self.version += 1
-            now = {"version": self.version, "id": f"ire-{self.version}", "phase": phase, "at": self.logs.now}
+            heard = (Position(topic=SIGNALS.name, partition=0, offset=self.version),)
+            now = {"version": self.version, "id": f"ire-{self.version}", "phase": phase, "at": self.logs.now, "sources": heard}
             self.logs.write(INCIDENTS, surge().model_copy(update=now))
             self.tick(10)
 

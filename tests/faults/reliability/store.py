@@ -55,7 +55,7 @@ def server_away(item: str, ground: Ground, count: int) -> Finding:
             until(lambda: not sink.ready()[0], 60, "the sink says that its store is away")
             told = sink.ready()[1]
             server.start()
-            recovery = caught_up(broker.bootstrap)
+            recovery = caught_up(broker.bootstrap, sink)
             until(lambda: sink.ready()[0], 30, "the sink is ready again")
             seen = read(_asked(server))
         clear = "" if store_url.removesuffix("/default") in told else f"it did not say which store is away: {told}"
@@ -74,7 +74,7 @@ def sink_away(item: str, ground: Ground, count: int) -> Finding:
         begun = time.monotonic()
         with SinkProcess(broker.bootstrap, folder) as sink:
             sink.wait_ready()
-            caught_up(broker.bootstrap)
+            caught_up(broker.bootstrap, sink)
             recovery = time.monotonic() - begun
             return judged(item, 1, ground, broker.bootstrap, read(sink.client()), (recovery,), f"{count} records")
 
@@ -96,11 +96,11 @@ def sink_killed(item: str, ground: Ground, times: int) -> Finding:
         fell = 0
         for _ in range(times):
             with SinkProcess(broker.bootstrap, folder) as sink:
-                fell += struck(committed, chance)
+                fell += struck(committed, chance, sink)
                 sink.kill()
         with SinkProcess(broker.bootstrap, folder) as sink:
             sink.wait_ready()
-            recovery = caught_up(broker.bootstrap)
+            recovery = caught_up(broker.bootstrap, sink)
             found = judged(item, times, ground, broker.bootstrap, read(sink.client()), (recovery,), f"{fell} kills with records in hand")
         return _also(found, "" if fell > times // 2 else "too few kills fell while it inserted")
 
@@ -114,11 +114,19 @@ def server_killed(item: str, ground: Ground, times: int) -> Finding:
             produce(broker.bootstrap, hour(HOUR, 4))
             fell = 0
             for _ in range(times):
-                fell += struck(committed, chance)
+                fell += struck(committed, chance, sink)
                 server.kill()
                 server.start()
-            recovery = caught_up(broker.bootstrap)
-            found = judged(item, times, ground, broker.bootstrap, read(_asked(server)), (recovery,), f"{fell} kills with records in hand")
+            recovery = caught_up(broker.bootstrap, sink)
+            found = judged(
+                item,
+                times,
+                ground,
+                broker.bootstrap,
+                read(_asked(server)),
+                (recovery,),
+                f"{fell} kills with records in hand, the sink ended {sink.exits} times",
+            )
         return _also(found, "" if fell > times // 2 else "too few kills fell while it inserted")
 
 
@@ -136,7 +144,7 @@ def twice(ground: Ground, done: frozenset[str]) -> Iterator[Finding]:
         for _ in range(2):
             with SinkProcess(broker.bootstrap, folder) as sink:
                 sink.wait_ready()
-                caught_up(broker.bootstrap)
+                caught_up(broker.bootstrap, sink)
                 seen = read(sink.client())
                 sink.terminate()
             set_back(broker.bootstrap)
@@ -178,11 +186,11 @@ def full(ground: Ground, done: frozenset[str]) -> Iterator[Finding]:
             ended = sink.ended()
             disk.empty()
             if not ended:
-                recovery = caught_up(broker.bootstrap)
+                recovery = caught_up(broker.bootstrap, sink)
                 seen = read(sink.client())
         if ended:
             with SinkProcess(broker.bootstrap, folder, disk.inside) as sink:
-                recovery = caught_up(broker.bootstrap)
+                recovery = caught_up(broker.bootstrap, sink)
                 seen = read(sink.client())
         found = judged(item, 2, ground, broker.bootstrap, seen, (recovery,), f"it said: {told[:160]}")
         yield _also(found, *wrong)

@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 from schemas.topics import TopicSpec
 from streams.sink.consumer import GROUP
 from streams.sink.rows import TOPICS
-from tests.faults.store.sinking import until
+from tests.faults.store.sinking import SinkProcess, until
 
 CAUGHT_UP_S = 300.0
 LATE_S = 0.3  # a kill falls within this of a commit: in one of the next inserts
@@ -48,15 +48,26 @@ def progress(bootstrap: str, group: str = GROUP, topics: Sequence[TopicSpec] = T
         found.close()
 
 
-def caught_up(bootstrap: str) -> float:
+def caught_up(bootstrap: str, sink: SinkProcess) -> float:
+    """Wait until everything is committed; a sink that stops by itself is started again."""
+
+    def reached() -> bool:
+        sink.revive()
+        return committed.behind() == 0
+
     with progress(bootstrap) as committed:
-        return until(lambda: committed.behind() == 0, CAUGHT_UP_S, "the sink has caught up")
+        return until(reached, CAUGHT_UP_S, "the sink has caught up")
 
 
-def struck(committed: Progress, chance: random.Random) -> bool:
+def struck(committed: Progress, chance: random.Random, sink: SinkProcess) -> bool:
     """Return at some moment while the sink inserts; say whether it had records in hand."""
     before = committed.behind()
-    until(lambda: committed.behind() < before or not before, 60, "the sink inserts")
+
+    def inserts() -> bool:
+        sink.revive()
+        return committed.behind() < before or not before
+
+    until(inserts, 60, "the sink inserts")
     time.sleep(chance.random() * LATE_S)
     return committed.behind() > 0
 

@@ -40,6 +40,7 @@ class SinkProcess:
         given: Mapping[str, Any] = {"kafka_bootstrap": bootstrap, "data_dir": folder, "store_port": 0, "observe_port": 0, **settings}
         self._env = role_env(given, plain)
         self.process: subprocess.Popen[bytes] | None = None
+        self.exits = 0  # by itself
         folder.mkdir(parents=True, exist_ok=True)
 
     def start(self) -> Self:
@@ -75,6 +76,12 @@ class SinkProcess:
 
     def ended(self) -> bool:
         return self.process is not None and self.process.poll() is not None
+
+    def revive(self) -> None:
+        """Start it again if it has stopped by itself, as a supervisor would."""
+        if self.ended():
+            self.exits += 1
+            self.start()
 
     def client(self) -> Any:
         """Return a client of what it serves, shaped like a store."""
