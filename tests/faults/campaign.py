@@ -25,7 +25,7 @@ from streams.harness.kafka import KafkaSettings
 from streams.harness.topics import NewLog, create_topics
 from tests.faults.acting import Target
 from tests.faults.fleet import Fleet
-from tests.faults.ledger import Pump, difference, expected, length, read_all, saved_states
+from tests.faults.ledger import Pump, committed, difference, expected, length, read_all, saved_states
 from tests.kafka.broker import KafkaBroker
 
 PARTITIONS = 4
@@ -127,16 +127,29 @@ class Bench:
         return result
 
     def _caught_up(self) -> None:
-        """Wait until nothing is missing, as long as less is missing than before: a busy machine is slow, not wrong."""
-        fewest, since = None, time.monotonic()
+        """Wait until nothing is missing and all of it is saved, as long as more is than before: a busy machine is slow, not wrong.
+
+        Outputs may all be there while their stage is still starting again after a kill: stopped then, it would not have saved its state.
+        """
+        self._grown(lambda: -sum(self._compare(index)[0] for index in range(len(self.stages))))
+        end = sum(length(self.broker.bootstrap, log) for log in self.logs[:-1])
+        self._grown(lambda: min(0, sum(self._saved(index) for index in range(len(self.stages))) - end))
+
+    def _grown(self, so_far: Callable[[], int]) -> None:
+        """Wait until this has grown to 0; give up once it has not grown for a while."""
+        best, since = None, time.monotonic()
         while time.monotonic() - since < IDLE_S:
             self.fleet.revive()
-            missing = sum(self._compare(index)[0] for index in range(len(self.stages)))
-            if missing == 0:
+            found = so_far()
+            if found == 0:
                 return
-            if fewest is None or missing < fewest:
-                fewest, since = missing, time.monotonic()
+            if best is None or found > best:
+                best, since = found, time.monotonic()
             time.sleep(0.5)
+
+    def _saved(self, index: int) -> int:
+        """Return how many records of its log a stage has committed: its durable state holds them."""
+        return committed(self.broker.bootstrap, f"airra-{self.stages[index]}", self.logs[index])
 
     def _compare(self, index: int) -> tuple[int, int, int]:
         _, outputs = expected(self.broker.bootstrap, self.stages[index], self.logs[index], self.logs[index + 1])

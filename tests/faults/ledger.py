@@ -61,6 +61,15 @@ def length(bootstrap: str, topic: str) -> int:
         return sum(high for _, high in ends(consumer, topic).values())
 
 
+def committed(bootstrap: str, group: str, topic: str) -> int:
+    """Return how many records of a topic a group has committed, all partitions together; where it has committed none, from the first on."""
+    settings = {"bootstrap.servers": bootstrap, "group.id": group, "enable.auto.commit": False, "log_level": 0}
+    with contextlib.closing(Consumer(settings)) as consumer:
+        bounds = ends(consumer, topic)
+        found = consumer.committed([TopicPartition(topic, partition) for partition in bounds], timeout=10)
+        return sum(max(bounds[tp.partition][0], tp.offset) for tp in found)
+
+
 class Pump:
     """Sends keyed records at a rate and calls `meanwhile` between batches."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import httpx2
-from confluent_kafka import Consumer, TopicPartition
 from prometheus_client.parser import text_string_to_metric_families
 
 from cli.demo.stack import Stack
+from tests.faults.ledger import committed, length
 
 NORMALISE_GROUP, DETECT_GROUP = "airra-normalise", "airra-detect"
 
@@ -36,13 +36,4 @@ def resident_mb(stack: Stack, role: str) -> float:
 
 def behind(bootstrap: str, group: str, topic: str) -> int:
     """Return how many records of a topic a group has not committed."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "enable.auto.commit": False, "log_level": 0})
-    try:
-        partitions = [TopicPartition(topic, number) for number in consumer.list_topics(topic, timeout=10).topics[topic].partitions]
-        lag = 0
-        for found in consumer.committed(partitions, timeout=10):
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, found.partition), timeout=10)
-            lag += high - max(low, found.offset)
-        return lag
-    finally:
-        consumer.close()
+    return length(bootstrap, topic) - committed(bootstrap, group, topic)
