@@ -12,7 +12,7 @@ from tests.faults.reliability import ledger
 from tests.faults.reliability.__main__ import chosen, run_case
 from tests.faults.reliability.case import Case, Chapter, Finding, Ground, NotRun, single
 from tests.faults.reliability.chapters import CHAPTERS
-from tests.faults.reliability.report import percentile, rendered
+from tests.faults.reliability.report import REPORT, percentile, rendered
 
 GOOD = Finding("seed 1", 10, equal=True, recovery_s=(1.0, 3.0))
 
@@ -91,6 +91,10 @@ def test_the_report_sums_the_items_of_a_case_and_names_what_does_not_hold() -> N
 
 def test_a_case_that_was_never_run_says_so() -> None:
     assert "| kills | SIGKILL |  |  |  |  |  |  |  | not run yet |" in rendered([Chapter("harness", "Harness", (case(),))], {})
+
+
+def test_the_report_in_docs_is_what_the_ledger_says() -> None:
+    assert REPORT.read_text(encoding="utf-8") == rendered(CHAPTERS, ledger.read()), 'write it with: make faults FAULTS_ARGS="--report"'
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.5, 10.0), (0.95, 19.0), (1.0, 20.0)])

@@ -97,7 +97,7 @@ def _campaign(cases: list[tuple[Chapter, Case]], args: argparse.Namespace) -> in
         with Ground(folder, _say, args.sample) as ground:
             for number, (chapter, case) in enumerate(todo, 1):
                 _say(f"[{number}/{len(todo)}] {chapter.name}/{case.name}, about {case.minutes:.0f} min: {case.shows}")
-                done = frozenset() if args.again or args.sample else ledger.proven(chapter.name, case.name, args.ledger)
+                done = frozenset() if args.again or args.sample else ledger.proven(chapter.name, case.name, args.ledger, older=args.missing)
                 for found, seconds in run_case(chapter, case, ground, done):
                     bad += not found.passed
                     _say(f"  {'ok  ' if found.passed else 'FAIL'} {found.item} ({seconds:.0f} s): {_told(found)}")
