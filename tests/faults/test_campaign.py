@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.campaign import HEAD, SCENARIOS, Size, run
+from tests.faults.bench import HEAD
+from tests.faults.campaign import SCENARIOS, Size, run
 from tests.kafka.broker import KafkaBroker
 
 SHORT = Size(per_second=1000, rounds=2, seed=1)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-from tests.faults.campaign import Bench, Result
+from tests.faults.bench import Bench, Result
 from tests.faults.recovery import Tracker
 from tests.faults.reliability import lost_logs, restored
 from tests.faults.reliability.case import Case, Chapter, Finding, Ground, single

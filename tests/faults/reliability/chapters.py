@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.faults.reliability.bite import CHAPTER as BITE
 from tests.faults.reliability.broker import CHAPTER as BROKER
 from tests.faults.reliability.case import Chapter
+from tests.faults.reliability.control import CHAPTER as CONTROL
 from tests.faults.reliability.harness import CHAPTER as HARNESS
 from tests.faults.reliability.load import CHAPTER as LOAD
 from tests.faults.reliability.moves import CHAPTER as MOVES
@@ -16,4 +17,4 @@ from tests.faults.reliability.store import CHAPTER as STORE
 from tests.faults.reliability.timing import CHAPTER as TIME
 from tests.faults.reliability.versions import CHAPTER as VERSIONS
 
-CHAPTERS: tuple[Chapter, ...] = (HARNESS, POINTS, MOVES, BROKER, NETWORK, STORE, TIME, POISON, REPLAY, LOAD, VERSIONS, BITE)
+CHAPTERS: tuple[Chapter, ...] = (HARNESS, POINTS, MOVES, BROKER, NETWORK, STORE, TIME, POISON, REPLAY, LOAD, CONTROL, VERSIONS, BITE)

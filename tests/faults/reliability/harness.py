@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from tests.faults.campaign import SCENARIOS, Result, Size, run
+from tests.faults.bench import Result
+from tests.faults.campaign import SCENARIOS, Size, run
 from tests.faults.reliability.case import Case, Chapter, Finding, Ground
 
 SEEDS = (1, 2, 3)

@@ -23,7 +23,7 @@ from streams.harness.app import changelog_of, group_of
 from streams.harness.kafka import KafkaSettings
 from streams.harness.stage import Record
 from streams.harness.topics import NewLog, create_topics
-from tests.faults.campaign import Bench, Result
+from tests.faults.bench import Bench, Result
 from tests.faults.detecting import Feed, detecting, folded
 from tests.faults.fleet import Fleet
 from tests.faults.ledger import difference, read_all

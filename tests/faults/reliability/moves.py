@@ -12,7 +12,7 @@ import time
 from dataclasses import replace
 
 from streams.harness.app import HEARTBEAT_S
-from tests.faults.campaign import Bench, Result
+from tests.faults.bench import Bench, Result
 from tests.faults.points.groups import until
 from tests.faults.reliability import recovering
 from tests.faults.reliability.case import Case, Chapter, Finding, Ground

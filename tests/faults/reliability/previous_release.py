@@ -21,7 +21,7 @@ from schemas.topics import CATALOGUE, SAMPLES, SIGNALS
 from streams import detect
 from streams.harness.kafka import KafkaSettings
 from streams.harness.topics import create_topics
-from tests.faults.campaign import BEYOND_S
+from tests.faults.bench import BEYOND_S
 from tests.faults.ledger import read_all
 from tests.faults.points.groups import plain_environment, python
 from tests.faults.reliability.case import Case, Finding, Ground, single

@@ -7,7 +7,7 @@ import random
 import time
 from dataclasses import replace
 
-from tests.faults.campaign import Bench, Result
+from tests.faults.bench import Bench, Result
 from tests.faults.points.groups import until
 from tests.faults.recovery import Tracker
 from tests.faults.reliability.case import Case, Finding, Ground

@@ -13,7 +13,7 @@ from streams.harness.app import changelog_of, group_of
 from streams.harness.exits import EXIT_UNFIT
 from streams.harness.kafka import KafkaSettings
 from streams.harness.topics import NewLog, create_topics
-from tests.faults.campaign import BEYOND_S, Bench, Result
+from tests.faults.bench import BEYOND_S, Bench, Result
 from tests.faults.fleet import Fleet
 from tests.faults.ledger import Pump, expected, length, read_all
 from tests.faults.reliability import previous_release, record_versions

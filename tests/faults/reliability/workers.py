@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from streams.harness.app import group_of
 from streams.harness.exits import EXIT_HOLE
-from tests.faults.campaign import Bench, Result
+from tests.faults.bench import Bench, Result
 from tests.faults.points.groups import Groups, until
 from tests.faults.reliability.case import Finding, Ground, Run
 from tests.faults.reliability.harness import finding
