@@ -29,10 +29,6 @@ PASSING = frozenset(
 )
 
 
-# In their own time the newest readings may be this old: a scrape a minute, and the way here. What is older was a backlog, or a wrong clock.
-LAG_MS = 120_000
-
-
 @dataclass(frozen=True, slots=True)
 class TargetView:
     """The target as it describes itself now. `known` is false where there is none of that name."""
@@ -220,7 +216,7 @@ def _evidence_fresh(grant: Grant, sight: Sight, bounds: Acting) -> Finding | Non
     page = sight.incidents.get(grant.incident)
     if page is None or _later(sight) - page.evidence_at > bounds.evidence_s * 1000:
         return RefusalReason.EVIDENCE_STALE, f"no signal of the incident within {bounds.evidence_s:g} s"
-    if (behind := _later(sight) - _read_at(page.incident)) > LAG_MS:
+    if (behind := _later(sight) - _read_at(page.incident)) > bounds.lag_s * 1000:
         return RefusalReason.EVIDENCE_STALE, f"the newest reading is of {behind // 1000} s ago: telemetry lags"
     return None
 

@@ -51,6 +51,7 @@ class Acting(Strict):
     """The last check's bounds."""
 
     evidence_s: float = Field(30, gt=0)  # oldest newest record of the incident
+    lag_s: float = Field(120, gt=0)  # oldest newest reading, by its own time: the longest scrape interval, and the way here
     skew_s: float = Field(5, gt=0)  # host clock against the newest append time
     patience_s: float = Field(45, ge=0)  # what may pass by itself (a view, a tick, a reading) is waited for this long, then refused
     look_up_s: float = Field(120, gt=0)  # a begun action is looked up this long, then it is unknown and a human's

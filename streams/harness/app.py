@@ -9,13 +9,9 @@ from typing import Any
 import faust
 
 from streams.harness.consumer import Owner, PromptTables, use_corrected_consumer
-from streams.harness.kafka import MAX_REQUEST_BYTES, NEVER_POLLED_MS, KafkaSettings
+from streams.harness.kafka import HEARTBEAT_MS, MAX_REQUEST_BYTES, NEVER_POLLED_MS, SESSION_TIMEOUT_MS, KafkaSettings
 from streams.harness.stage import Stage
 
-SESSION_TIMEOUT_S = (
-    6.0  # a member that is silent for so long loses its partitions: the least that brokers allow by default; a standby acts soon after
-)
-HEARTBEAT_S = 1.5
 COMMIT_EVERY_S = 0.5
 BUFFERED_RECORDS = 500  # batches of 100 kB: 50 MB
 RECOVERY_BUFFER = 5  # at Faust's 1000, chunks of 500 kB held 542 MB
@@ -59,8 +55,8 @@ def build_app(
         stream_buffer_maxsize=BUFFERED_RECORDS,
         stream_wait_empty=False,  # what is in hand when partitions go is folded again by the next owner
         stream_recovery_delay=0.0,
-        broker_session_timeout=SESSION_TIMEOUT_S,
-        broker_heartbeat_interval=HEARTBEAT_S,
+        broker_session_timeout=SESSION_TIMEOUT_MS / 1000,
+        broker_heartbeat_interval=HEARTBEAT_MS / 1000,
         broker_max_poll_interval=NEVER_POLLED_MS / 1000,
         broker_commit_interval=COMMIT_EVERY_S,
         consumer_max_fetch_size=MAX_REQUEST_BYTES,

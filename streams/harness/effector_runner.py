@@ -19,7 +19,15 @@ from streams.harness.closing import close
 from streams.harness.dlq import dead_letter
 from streams.harness.errors import Fatal, Poison, Retryable
 from streams.harness.exits import boundary
-from streams.harness.kafka import FETCH_WAIT_MS, MAX_REQUEST_BYTES, NEVER_POLLED_MS, KafkaSettings, first_at
+from streams.harness.kafka import (
+    FETCH_WAIT_MS,
+    HEARTBEAT_MS,
+    MAX_REQUEST_BYTES,
+    NEVER_POLLED_MS,
+    SESSION_TIMEOUT_MS,
+    KafkaSettings,
+    first_at,
+)
 from streams.harness.pending import Desk
 from streams.harness.producer import KafkaAppender
 from streams.harness.readiness import Readiness
@@ -28,8 +36,6 @@ from streams.harness.view import to_record
 
 log = structlog.get_logger()
 
-SESSION_TIMEOUT_MS = 6_000  # as of a stage
-HEARTBEAT_MS = 1_500
 POLL_MS = 200  # how late a back-off that is over is noticed
 COMMIT_EVERY_S = 1.0
 FINISH_WITHIN_S = 2.0  # on a stop; what is cut off is looked up by the next start

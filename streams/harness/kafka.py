@@ -17,6 +17,10 @@ from streams.harness.errors import Fatal
 CHECK_WITHIN_S = 10.0
 FETCH_WAIT_MS = 100  # the embedded broker answers a waiting fetch only after half of it; Apache Kafka at once
 NEVER_POLLED_MS = 2**31 - 1  # a standby has nothing to poll: after aiokafka's five minutes it would leave its group for good
+# A member that is silent for so long loses its partitions: the shortest that brokers allow by default, so that a standby acts soon after.
+# The embedded broker holds every join back for half of it, or all of it.
+SESSION_TIMEOUT_MS = 6_000
+HEARTBEAT_MS = 1_500
 MAX_REQUEST_BYTES = 12 * 1024 * 1024  # the largest raw record, 10 MB, and the DLQ record about it
 
 

@@ -17,7 +17,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from schemas.config.metrics import MetricsMapping
 from schemas.topics import ALERTS, DLQ, SAMPLES, SERIES, SIGNALS
 from streams.harness.errors import Fatal
-from streams.harness.kafka import CHECK_WITHIN_S, KafkaSettings, check, explain
+from streams.harness.kafka import CHECK_WITHIN_S, HEARTBEAT_MS, SESSION_TIMEOUT_MS, KafkaSettings, check, explain
 from streams.harness.readiness import Readiness
 from streams.normalise import metrics
 from streams.normalise.acks import Flight, producer, send, wait
@@ -32,8 +32,6 @@ BATCH_WAIT_S = 0.1  # at a low rate this is the delay that a sample suffers here
 COMMIT_EVERY_S = 1.0  # what a crash repeats is dropped downstream: a commit a batch would only cost
 LOOK_EVERY_S = 5.0  # for a raw topic that is missing, or a broker that is away
 ERRORS = 50  # of them the newest are kept for an explanation
-SESSION_MS = 6_000  # a static member may be away so long before its partitions move; the embedded broker lets a group wait it out
-HEARTBEAT_MS = 1_500
 FORBIDDEN = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED)
 
 log = structlog.get_logger()
@@ -229,7 +227,7 @@ class Normaliser:
             "group.id": self._group,
             "group.instance.id": f"{self._group}-{self._instance}",
             "partition.assignment.strategy": "cooperative-sticky",
-            "session.timeout.ms": SESSION_MS,
+            "session.timeout.ms": SESSION_TIMEOUT_MS,
             "heartbeat.interval.ms": HEARTBEAT_MS,
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,

@@ -11,6 +11,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from streams.harness.errors import Fatal, Retryable
+from streams.harness.kafka import HEARTBEAT_MS, SESSION_TIMEOUT_MS
 from streams.harness.stage import Record
 from streams.sink import metrics
 from streams.sink.batch import STAGE, Batch
@@ -33,10 +34,8 @@ _CONFIG: dict[str, Any] = {
     "isolation.level": "read_committed",
     "allow.auto.create.topics": False,
     "topic.metadata.refresh.interval.ms": 10_000,  # a topic that is created later is found within this
-    # The shortest that Kafka allows: a standby takes over in 6 s. librdkafka beats in a thread of its own, so a busy sink is not lost.
-    # The embedded broker holds every join back for half of it, or all of it.
-    "session.timeout.ms": 6_000,
-    "heartbeat.interval.ms": 1_500,
+    "session.timeout.ms": SESSION_TIMEOUT_MS,  # librdkafka beats in a thread of its own, so a busy sink is not lost
+    "heartbeat.interval.ms": HEARTBEAT_MS,
     "queued.max.messages.kbytes": 16_384,  # what librdkafka holds ahead of us
     "fetch.queue.backoff.ms": 50,  # the default of a second would delay what follows a full queue
 }

@@ -39,8 +39,8 @@ SETTLED_WITHIN_S = 90.0
 FOLDS = "after streams.harness.worker:StageWorker._take:self._apply"
 # Small, so that what happens seldom happens soon.
 CONSTANTS: dict[str, Any] = {
-    "streams.harness.app:SESSION_TIMEOUT_S": SESSION_S,
-    "streams.harness.app:HEARTBEAT_S": 0.8,
+    "streams.harness.app:SESSION_TIMEOUT_MS": int(SESSION_S * 1000),
+    "streams.harness.app:HEARTBEAT_MS": 800,
     "streams.harness.saver:TRIM_AFTER_RECORDS": 6,
     "streams.harness.worker:UNACKED_OUTPUTS": 5,
 }

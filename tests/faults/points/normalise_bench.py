@@ -30,7 +30,7 @@ WITHIN_S = 30.0
 SETTLED_WITHIN_S = 60.0
 STEP_S = 0.2
 EACH = 50  # samples, and alerts of one webhook, a step
-CONSTANTS = {"streams.normalise.consumer:SESSION_MS": int(SESSION_S * 1000), "streams.normalise.consumer:HEARTBEAT_MS": 800}
+CONSTANTS = {"streams.normalise.consumer:SESSION_TIMEOUT_MS": int(SESSION_S * 1000), "streams.normalise.consumer:HEARTBEAT_MS": 800}
 PLAIN = {"FAULT_SET": json.dumps(CONSTANTS)}  # of whoever is killed at the end of a scene: the next does not wait for its session
 MAPPING = "metrics:\n  - {match: requests_total, kind: requests, type: counter}\n"
 

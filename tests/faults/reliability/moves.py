@@ -11,7 +11,7 @@ import random
 import time
 from dataclasses import replace
 
-from streams.harness.app import HEARTBEAT_S
+from streams.harness.kafka import HEARTBEAT_MS
 from tests.faults.bench import Bench, Result
 from tests.faults.points.groups import until
 from tests.faults.reliability import recovering
@@ -89,7 +89,7 @@ def _meet(workers: Workers, before: int, joiner: int) -> int:
     frozen = time.monotonic()
     fleet.resume(joiner)
     until(workers.rebalancing, MOVED_WITHIN_S, "the joiner asked for its share", workers.pump)
-    workers.pump(max(0.0, frozen + HEARTBEAT_S + STEP_S - time.monotonic()))
+    workers.pump(max(0.0, frozen + HEARTBEAT_MS / 1000 + STEP_S - time.monotonic()))
     fleet.resume(0)
     return assigned
 
