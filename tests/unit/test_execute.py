@@ -261,18 +261,21 @@ def test_an_incident_that_no_signal_renews_is_stale_however_often_it_is_told() -
     assert world.target.effects == []
 
 
-def test_a_backlog_of_readings_is_no_evidence_of_now() -> None:
+@pytest.mark.parametrize(("old_s", "done"), [(600, False), (121, False), (60, True)])
+def test_a_backlog_of_readings_is_no_evidence_of_now(old_s: int, done: bool) -> None:
+    """config/policy.yaml: acting.lag_s, 120 s, from the newest reading to now."""
     world = World()
     world.start_execute()
     world.approved()
     world.skew = -6000  # held back, until only old readings come
     for version in range(2, 6):
         world.tick(10)
-        world.logs.write(INCIDENTS, incident(version, [evidence([4.0] * 20, T0 - 600_000)], at=T0 - 600_000))
+        at = world.logs.now - old_s * 1000
+        world.logs.write(INCIDENTS, incident(version, [evidence([4.0] * 20, at)], at=at))
     world.skew = 0
     world.tick(10)
-    assert reasons(world) == [RefusalReason.EVIDENCE_STALE]
-    assert world.target.effects == []
+    assert reasons(world) == ([] if done else [RefusalReason.EVIDENCE_STALE])
+    assert len(world.target.effects) == done
 
 
 @pytest.mark.parametrize("openers", [[evidence([4.0] * 20, T0 - 600_000)], []])
