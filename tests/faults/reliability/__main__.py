@@ -64,6 +64,7 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="print the cases and run nothing")
     parser.add_argument("--report", action="store_true", help="write the report and run nothing")
     parser.add_argument("--sample", action="store_true", help="the short form of the cases that have one; writes nothing")
+    parser.add_argument("--missing", action="store_true", help="leave out what was proven with older code, too")
     parser.add_argument("--again", action="store_true", help="also what is proven already")
     parser.add_argument(
         "--ledger", type=Path, default=ledger.LEDGER, metavar="FILE", help="(default: docs/reliability.jsonl); another file: no report"
