@@ -79,8 +79,7 @@ def _metric(
     newest = later[-bounds.points :]
     after = median(newest) if len(newest) == bounds.points else None
     improvement = None if after is None else improved(before, after, bad)
-    was_in = _inside(before, opener, bad)
-    came_back = was_in or back or _longest_run(_inside(value, opener, bad) for value in later) >= bounds.points
+    came_back = back or _longest_run(_inside(value, opener, bad) for value in later) >= bounds.points
     in_band = came_back and after is not None and _inside(after, opener, bad)
     metric = MetricVerdict(
         series=opener.series,
@@ -94,7 +93,7 @@ def _metric(
     )
     if improvement is None:
         return metric, Verdict.INCONCLUSIVE
-    if in_band and was_in:
+    if in_band and _inside(before, opener, bad):
         return metric, None
     return metric, _verdict(improvement, bounds, in_band=in_band)
 
