@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.reliability import __main__ as command
 from tests.faults.reliability import ledger
 from tests.faults.reliability.__main__ import chosen, run_case
 from tests.faults.reliability.case import Case, Chapter, Finding, Ground, NotRun, single
@@ -71,6 +72,32 @@ def test_a_case_that_raises_is_a_finding_that_does_not_hold(tmp_path: Path) -> N
     chapter = Chapter("harness", "Harness", (Case("kills", "SIGKILL", single("all", broken), 1),))
     found = [finding for finding, _ in run_case(chapter, chapter.cases[0], ground(tmp_path), frozenset())]
     assert [finding.failed for finding in found] == [("RuntimeError: no broker",)]
+
+
+def test_the_command_leaves_out_what_is_proven_and_with_missing_what_was_with_older_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[str] = []
+
+    def find(ground: Ground) -> Finding:
+        ran.append(ground.folder.name)
+        return Finding("once", 1)
+
+    path = tmp_path / "ledger.jsonl"
+    monkeypatch.setattr(command, "CHAPTERS", (Chapter("short", "Short", (Case("one", "it runs", single("once", find), 1),)),))
+
+    def campaign(*arguments: str) -> int:
+        monkeypatch.setattr("sys.argv", ["make faults", "--ledger", str(path), "--keep", str(tmp_path), *arguments])
+        assert command.main() == 0
+        return len(ran)
+
+    assert campaign() == 1
+    assert campaign() == 1, "proven with this code"
+    assert campaign("--again") == 2
+    older = [replace(found, code="older") for found in ledger.read(path).values()]
+    ledger.rewrite(older, path)
+    assert campaign("--missing") == 2
+    assert campaign() == 3, "what older code proved is proven anew"
 
 
 def test_items_that_are_done_are_left_out(tmp_path: Path) -> None:
