@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,12 @@ from sandbox.service import leak, pool
 from sandbox.service.app import Service
 from sandbox.service.cache import WARM_KEYS, WINDOW_S, Cache
 from sandbox.service.duty import BURST_S, Duty, OverloadedError, Workers, spin
-from sandbox.service.metrics import Metrics
+from sandbox.service.metrics import BUCKETS, Metrics
 from sandbox.service.pool import Occupancy, Pool, PoolExhaustedError
 from sandbox.spec import Condition, DatabaseSpec, ServiceSpec
 from sandbox.web.server import Request
+from schemas.kinds import Kind
+from tests.unit.detect_feed import CONFIG as DETECT
 
 
 class Clock:
@@ -163,6 +166,12 @@ def test_metrics_have_the_names_and_labels_that_their_owner_chose() -> None:
     assert samples["process_cpu_seconds_total", ""].value > 0
     assert all((sample.labels["app"], sample.labels["pod"]) == ("a", "p") for sample in samples.values())
     assert not [name for name, _ in samples if "created" in name or name == "http_requests_total"]
+
+
+def test_one_request_across_a_bound_takes_no_tail_out_of_a_band_of_half_its_baseline() -> None:
+    answering = [bound for bound in BUCKETS if bound <= 1.5]
+    relative = DETECT.kinds[Kind.LATENCY].relative
+    assert all(upper <= lower * (1 + relative) + 1e-9 for lower, upper in pairwise(answering))
 
 
 def test_a_histogram_that_counts_the_requests_is_exposed_once_and_counts_the_refused() -> None:

@@ -63,7 +63,7 @@ def test_a_scrape_becomes_a_message_for_each_sample_and_one_for_up() -> None:
     scrape = Scrape(TARGET, AT, up=True, samples=parse(TARGET, metrics.text().decode()))
     sent = messages(scrape)
     names = [one["name"] for one in sent]
-    assert names.count("http_request_duration_seconds_bucket") == 11
+    assert names.count("http_request_duration_seconds_bucket") == 21
     assert {"http_requests_total", "http_errors_total", "cache_hit_ratio", "up", "process_cpu_seconds_total"} <= set(names)
     assert sent[-1]["name"] == "up"
     assert sent[-1]["value"] == "1"
