@@ -69,6 +69,12 @@ def real_kafka() -> bool:
 
 
 @pytest.fixture(scope="session")
+def needs_kafka() -> None:
+    """For tests that start brokers of their own: not run where Apache Kafka cannot."""
+    _require_kafka()
+
+
+@pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
     """One Apache Kafka for the whole run; `kafka.bootstrap` is its address."""
     _require_kafka()

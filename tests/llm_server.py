@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any
+
+from tests.local_server import LocalServer, QuietHandler
 
 ANSWER = {"explanation": "Memory grows without bound.", "order": [0, 1], "missing_evidence": ["a heap dump"]}
 
@@ -80,7 +81,7 @@ ODD_BILLS: dict[str, Any] = {
 }
 
 
-class LlmServer:
+class LlmServer(LocalServer):
     """Use as a context; `requests` holds what was asked, with the path."""
 
     def __init__(self) -> None:
@@ -90,25 +91,18 @@ class LlmServer:
         self.requests: list[tuple[str, dict[str, Any]]] = []
         self.asked = threading.Event()
         self.ended = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        super().__init__(self._handler())
 
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         self.ended.set()
-        self._server.shutdown()
-        self._server.server_close()
+        super().__exit__(*error)
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
+    def _handler(self) -> type[QuietHandler]:
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        class Handler(QuietHandler):
+            def take(self) -> None:
+                body = json.loads(self.body())
                 outer.requests.append((self.path, body))
                 outer.asked.set()
                 text = json.dumps(outer.answer)
@@ -141,11 +135,7 @@ class LlmServer:
                         self._send(200, json.dumps({**make(text), "usage": ODD_BILLS[odd]}).encode())
 
             def _send(self, status: int, body: bytes, more: dict[str, str] | None = None) -> None:
-                self.send_response(status)
-                for name, value in {"Content-Type": "application/json", "Content-Length": str(len(body)), **(more or {})}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body)
+                self.answer(status, body, {"Content-Type": "application/json", **(more or {})})
 
             def _trickle(self, body: bytes) -> None:
                 self.send_response(200)
@@ -160,8 +150,5 @@ class LlmServer:
                         self.wfile.flush()
                     except OSError:
                         return
-
-            def log_message(self, *_: object) -> None:
-                pass
 
         return Handler

@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Self
 
 import httpx2
+
+from tests.local_server import LocalServer, QuietHandler
 
 HOP = frozenset({"host", "connection", "content-length", "transfer-encoding", "date", "server"})
 
@@ -23,7 +23,7 @@ class Heard:
     body: bytes
 
 
-class Recorder:
+class Recorder(LocalServer):
     """Use as a context. With `upstream` every request is handed on, and the answer back."""
 
     def __init__(self, upstream: str | None = None) -> None:
@@ -32,9 +32,7 @@ class Recorder:
         self.refuses: Callable[[Heard], bool] = lambda _: False  # what is handed on, and answered 503 all the same
         self._heard: list[Heard] = []
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        self.address = f"127.0.0.1:{self._server.server_address[1]}"
+        super().__init__(self._handler())
 
     @property
     def heard(self) -> list[Heard]:
@@ -44,13 +42,8 @@ class Recorder:
     def of(self, method: str, path: str) -> list[Heard]:
         return [one for one in self.heard if one.method == method and one.path.startswith(path)]
 
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
         if self._upstream is not None:
             self._upstream.close()
 
@@ -66,19 +59,13 @@ class Recorder:
             return 503, {}, b"{}"
         return answer.status_code, {"Content-Type": answer.headers.get("content-type", "application/json")}, answer.content
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
+    def _handler(self) -> type[QuietHandler]:
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             protocol_version = "HTTP/1.1"
 
-            def do_GET(self) -> None:
-                self._take()
-
-            def do_POST(self) -> None:
-                self._take()
-
-            def _take(self) -> None:
+            def take(self) -> None:
                 wanted = int(self.headers.get("Content-Length", "-1" if self.command == "POST" else "0"))
                 body = self.rfile.read(max(0, wanted))
                 if len(body) != wanted:  # cut in its head or its body: it never arrived
@@ -87,19 +74,12 @@ class Recorder:
                 heard = Heard(self.command, self.path, self.headers.get("Idempotency-Key", ""), body)
                 passed = {name: value for name, value in self.headers.items() if name.lower() not in HOP}
                 status, headers, answer = outer._answer(heard, passed)
-                self.send_response(status)
-                for name, value in {**headers, "Content-Length": str(len(answer))}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(answer)
+                self.answer(status, answer, headers)
 
             def handle(self) -> None:
                 try:
                     super().handle()
                 except OSError:
                     self.close_connection = True  # whoever asked is gone
-
-            def log_message(self, *_: object) -> None:
-                """Say nothing."""
 
         return Handler

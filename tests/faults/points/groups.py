@@ -1,8 +1,9 @@
-"""Who is in a consumer group, and waiting until a stopped member is not any more."""
+"""Who is in a consumer group, and what to do with a member that was stopped: wait until others have its work, wake it, end it."""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -13,9 +14,11 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from schemas.settings import PREFIX
+from tests.faults.points.victim import Victim
 
 ASK_S = 5.0
 MOVED_WITHIN_S = 20.0
+ZOMBIE_S = 2.0  # it goes on beside the one that has its work
 
 
 def until(reached: Callable[[], bool], within_s: float, what: str, meanwhile: Callable[[], None] = lambda: time.sleep(0.1)) -> None:
@@ -50,6 +53,22 @@ class Groups:
         """Say whether others than this instance have the group's partitions."""
         owners = self.owners(group)
         return owners is not None and instance not in owners and sum(owners.values()) > 0
+
+
+def bury(victim: Victim, second: Victim, plain: Mapping[str, str], moved: Callable[[], bool], meanwhile: Callable[[], None]) -> None:
+    """End a scene. One that sleeps is woken when the second has its work, lives on beside it for a while, and both are killed."""
+    if victim.stopped:
+        zombie = victim.release()
+        second.start(plain)
+        until(moved, MOVED_WITHIN_S, "another has its work", meanwhile)
+        zombie.send_signal(signal.SIGCONT)
+        until_s = time.monotonic() + ZOMBIE_S
+        while time.monotonic() < until_s:
+            meanwhile()
+        zombie.kill()
+        zombie.wait()
+        second.kill()
+    victim.kill()
 
 
 def plain_environment() -> dict[str, str]:

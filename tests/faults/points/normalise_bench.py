@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,7 +21,7 @@ from streams.harness.kafka import KafkaSettings
 from streams.harness.topics import create_topics
 from tests.faults.ledger import read_all
 from tests.faults.points.driving import SESSION_S, Family, Verdict
-from tests.faults.points.groups import MOVED_WITHIN_S, Groups, plain_environment, until
+from tests.faults.points.groups import Groups, bury, plain_environment, until
 from tests.faults.points.victim import Victim
 from tests.kafka.broker import KafkaBroker
 
@@ -84,20 +83,9 @@ class NormaliseBench:
         self._producer.produce(topic, body if isinstance(body, bytes) else json.dumps(body).encode(), on_delivery=stands)
 
     def bury(self) -> None:
-        if self.victim.stopped:
-            zombie = self.victim.release()
-            self._second.start(PLAIN)
-            lanes = ("normalise", "normalise-events")
-            gone = lambda: all(self._groups.without(f"airra-{lane}", f"airra-{lane}-0") for lane in lanes)  # noqa: E731
-            until(gone, MOVED_WITHIN_S, "another has the partitions", self._go_on)
-            zombie.send_signal(signal.SIGCONT)
-            until_s = time.monotonic() + 2.0
-            while time.monotonic() < until_s:
-                self._go_on()
-            zombie.kill()
-            zombie.wait()
-            self._second.kill()
-        self.victim.kill()
+        lanes = ("normalise", "normalise-events")
+        moved = lambda: all(self._groups.without(f"airra-{lane}", f"airra-{lane}-0") for lane in lanes)  # noqa: E731
+        bury(self.victim, self._second, PLAIN, moved, self._go_on)
 
     def _go_on(self) -> None:
         self._produce()

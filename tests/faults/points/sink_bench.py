@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import signal
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,7 +26,7 @@ from streams.harness.topics import create_topics
 from streams.sink.store import connect
 from tests.faults.ledger import read_all
 from tests.faults.points.driving import SESSION_S, Family, Verdict
-from tests.faults.points.groups import MOVED_WITHIN_S, Groups, plain_environment, until
+from tests.faults.points.groups import Groups, bury, plain_environment, until
 from tests.faults.points.victim import Victim
 from tests.kafka.broker import KafkaBroker
 from tests.unit.sink_records import outcome
@@ -105,19 +104,8 @@ class SinkBench:
 
     def bury(self) -> None:
         create_topics(self._kafka, [topics.DLQ])
-        if self.victim.stopped:
-            zombie = self.victim.release()
-            self._second.start(PLAIN)
-            gone = lambda: self._groups.without("airra-sink", "airra-sink-0")  # noqa: E731
-            until(gone, MOVED_WITHIN_S, "another has the logs", self._go_on)
-            zombie.send_signal(signal.SIGCONT)
-            until_s = time.monotonic() + 2.0
-            while time.monotonic() < until_s:
-                self._go_on()
-            zombie.kill()
-            zombie.wait()
-            self._second.kill()
-        self.victim.kill()
+        moved = lambda: self._groups.without("airra-sink", "airra-sink-0")  # noqa: E731
+        bury(self.victim, self._second, PLAIN, moved, self._go_on)
 
     def _go_on(self) -> None:
         self._produce()

@@ -9,6 +9,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from tests.faults.bench import Bench, Result
 from tests.faults.recovery import Tracker
@@ -16,6 +17,7 @@ from tests.faults.reliability import lost_logs, restored
 from tests.faults.reliability.case import Case, Chapter, Finding, Ground, single
 from tests.faults.reliability.harness import finding
 from tests.faults.site import Site
+from tests.kafka.broker import KafkaBroker
 from tests.kafka.cluster import SIZE, KafkaCluster
 
 PER_SECOND = 200.0
@@ -27,6 +29,16 @@ STANDS_WITHIN_S = 20.0  # a broker's session (9 s) and an election, then everyth
 STATE = 1_000_000
 
 
+@contextlib.contextmanager
+def at_work(kafka: KafkaBroker | KafkaCluster, folder: Path, seed: int, replication: int = 1) -> Iterator[tuple[Bench, Tracker]]:
+    """Two workers over a state of a megabyte, and who tells how far they are behind."""
+    bench = Bench(kafka, folder, seed, ballast=STATE, replication=replication)
+    with contextlib.closing(bench.fleet), Tracker(kafka.bootstrap, bench.stages[0], *bench.logs) as tracker:
+        for number in (0, 1):
+            bench.fleet.start(number)
+        yield bench, tracker
+
+
 def one_broker(ground: Ground, done: frozenset[str]) -> Iterator[Finding]:
     """SIGKILL of the only broker, started again on the same folder."""
     for seed in range(1, 2 if ground.sample else 6):
@@ -35,21 +47,17 @@ def one_broker(ground: Ground, done: frozenset[str]) -> Iterator[Finding]:
 
 
 def _one_broker(ground: Ground, seed: int) -> Finding:
-    with ground.own_kafka() as broker:
-        bench = Bench(broker, ground.new_folder("broker"), seed, ballast=STATE)
-        times: list[float] = []
-        with contextlib.closing(bench.fleet), Tracker(broker.bootstrap, bench.stages[0], *bench.logs) as tracker:
-            for number in (0, 1):
-                bench.fleet.start(number)
-            for _ in range(1 if ground.sample else KILLS):
-                bench.at_work(PER_SECOND)
-                at = time.monotonic()
-                broker.kill()
-                bench.pump.send(500, PER_SECOND)
-                broker.restart()
-                times.append(tracker.recovery(at, CAUGHT_UP_WITHIN_S, lambda: bench.pump.during(STEP_S, PER_SECOND)))
-            found = finding(f"{KILLS} kills, seed {seed}", len(times), bench.settle(Result("broker")))
-            return replace(found, recovery_s=_rounded(times))
+    times: list[float] = []
+    with ground.own_kafka() as broker, at_work(broker, ground.new_folder("broker"), seed) as (bench, tracker):
+        for _ in range(1 if ground.sample else KILLS):
+            bench.at_work(PER_SECOND)
+            at = time.monotonic()
+            broker.kill()
+            bench.pump.send(500, PER_SECOND)
+            broker.restart()
+            times.append(tracker.recovery(at, CAUGHT_UP_WITHIN_S, lambda: bench.pump.during(STEP_S, PER_SECOND)))
+        found = finding(f"{KILLS} kills, seed {seed}", len(times), bench.settle(Result("broker")))
+        return replace(found, recovery_s=_rounded(times))
 
 
 def one_of_three(ground: Ground, done: frozenset[str]) -> Iterator[Finding]:
@@ -59,11 +67,8 @@ def one_of_three(ground: Ground, done: frozenset[str]) -> Iterator[Finding]:
         return
     with KafkaCluster(ground.new_folder("cluster")) as cluster:
         for seed in todo:
-            bench = Bench(cluster, ground.new_folder("three"), seed, ballast=STATE, replication=SIZE)
             times = []
-            with contextlib.closing(bench.fleet), Tracker(cluster.bootstrap, bench.stages[0], *bench.logs) as tracker:
-                for number in (0, 1):
-                    bench.fleet.start(number)
+            with at_work(cluster, ground.new_folder("three"), seed, SIZE) as (bench, tracker):
                 for turn in range(KILLS):
                     bench.at_work(PER_SECOND)
                     cluster.kill((seed + turn) % SIZE)
@@ -74,38 +79,30 @@ def one_of_three(ground: Ground, done: frozenset[str]) -> Iterator[Finding]:
 
 def one_away(ground: Ground) -> Finding:
     """Each broker of three stays away for a while: the stage goes on within seconds."""
-    with KafkaCluster(ground.new_folder("cluster")) as cluster:
-        bench = Bench(cluster, ground.new_folder("away"), 1, ballast=STATE, replication=SIZE)
-        times = []
-        with contextlib.closing(bench.fleet), Tracker(cluster.bootstrap, bench.stages[0], *bench.logs) as tracker:
-            for number in (0, 1):
-                bench.fleet.start(number)
-            for number in range(SIZE):
-                bench.at_work(PER_SECOND)
-                cluster.kill(number)
-                times.append(_longest_stand(tracker, bench, AWAY_S))
-                cluster.restart(number)
-            return _stood(finding("one of three away", SIZE, bench.settle(Result("one away"))), times)
+    times = []
+    with KafkaCluster(ground.new_folder("cluster")) as cluster, at_work(cluster, ground.new_folder("away"), 1, SIZE) as (bench, tracker):
+        for number in range(SIZE):
+            bench.at_work(PER_SECOND)
+            cluster.kill(number)
+            times.append(_longest_stand(tracker, bench, AWAY_S))
+            cluster.restart(number)
+        return _stood(finding("one of three away", SIZE, bench.settle(Result("one away"))), times)
 
 
 def two_away(ground: Ground) -> Finding:
     """Two brokers of three stay away: nothing can be acknowledged; when they are back nothing is lost."""
-    with KafkaCluster(ground.new_folder("cluster")) as cluster:
-        bench = Bench(cluster, ground.new_folder("away"), 1, ballast=STATE, replication=SIZE)
-        times = []
-        with contextlib.closing(bench.fleet), Tracker(cluster.bootstrap, bench.stages[0], *bench.logs) as tracker:
-            for number in (0, 1):
-                bench.fleet.start(number)
-            for turn in range(SIZE):
-                bench.at_work(PER_SECOND)
-                gone = turn, (turn + 1) % SIZE
-                cluster.kill(*gone)
-                bench.pump.during(AWAY_S, PER_SECOND / 10)
-                at = time.monotonic()
-                cluster.restart(*gone)
-                times.append(tracker.recovery(at, CAUGHT_UP_WITHIN_S, lambda: bench.pump.during(STEP_S, PER_SECOND)))
-            found = finding("two of three away", SIZE, bench.settle(Result("two away")))
-            return replace(found, recovery_s=_rounded(times), notes=f"{found.notes}; recovery counts from their start")
+    times = []
+    with KafkaCluster(ground.new_folder("cluster")) as cluster, at_work(cluster, ground.new_folder("away"), 1, SIZE) as (bench, tracker):
+        for turn in range(SIZE):
+            bench.at_work(PER_SECOND)
+            gone = turn, (turn + 1) % SIZE
+            cluster.kill(*gone)
+            bench.pump.during(AWAY_S, PER_SECOND / 10)
+            at = time.monotonic()
+            cluster.restart(*gone)
+            times.append(tracker.recovery(at, CAUGHT_UP_WITHIN_S, lambda: bench.pump.during(STEP_S, PER_SECOND)))
+        found = finding("two of three away", SIZE, bench.settle(Result("two away")))
+        return replace(found, recovery_s=_rounded(times), notes=f"{found.notes}; recovery counts from their start")
 
 
 def acting(ground: Ground) -> Finding:
