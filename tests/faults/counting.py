@@ -65,6 +65,8 @@ def stop_here() -> None:
 
 
 def main() -> None:
+    from streams.harness.errors import Unfit
+    from streams.harness.exits import refuse
     from streams.harness.kafka import KafkaSettings
     from streams.harness.readiness import Readiness
     from streams.harness.runner import serve
@@ -93,7 +95,10 @@ def main() -> None:
     if args.stopped:
         stop_here()
     kafka, more = KafkaSettings(args.bootstrap), {"snapshot_every_s": args.snapshot_every, "replication": args.replication}
-    asyncio.run(serve(stages, effectors, (), kafka, args.instance, args.data, Readiness(), **more))
+    try:
+        asyncio.run(serve(stages, effectors, (), kafka, args.instance, args.data, Readiness(), **more))
+    except Unfit as error:  # as `airra worker` does
+        refuse(str(error))
 
 
 if __name__ == "__main__":

@@ -155,6 +155,7 @@ def _procedure(bench: Bench, fleet: Releases, kafka: KafkaSettings, name: str, s
     """Take the printed steps; then what the log of six partitions gives must come out, beside what the one of four gave."""
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
     _, old = expected(kafka.bootstrap, name, source, bench.logs[1])
+    _until(lambda: not _members(admin, group_of(name)))  # a static member is one until its session is over
     for future in [
         *admin.delete_topics([source, changelog_of(name)]).values(),
         *admin.delete_consumer_groups([group_of(name)]).values(),
@@ -176,6 +177,10 @@ def _procedure(bench: Bench, fleet: Releases, kafka: KafkaSettings, name: str, s
     lost, wrong = len(wanted - seen()), len(seen() - wanted)
     fleet.stop()
     return [f"after the steps {lost} outputs are lost, {wrong} wrong"] if lost or wrong else []
+
+
+def _members(admin: AdminClient, group: str) -> int:
+    return len(admin.describe_consumer_groups([group])[group].result(10).members)
 
 
 def _until(reached: Callable[[], bool]) -> None:
