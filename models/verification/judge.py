@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from statistics import median
 
 from schemas.base import Millis
@@ -32,22 +31,18 @@ def judge(
     after_at: Millis,
     bounds: Bounds,
     there: Collection[str] = (),
-    back: Collection[str] = (),
 ) -> Judgement:
     """Judge the openers' readings until `started_at` against the readings of `after` from `after_at` on (event time, ms).
 
     `openers` are those of the newest incident record before the action, `after` every reading of the record judged, `there` the
-    series known to have been there before it: those never stand in for one that is missing, `back` the openers that were back in
-    their band in the record judged before. Values are medians of the last `bounds.points` points. Back is an opener that was inside
-    for so many points in a row, and stays it while the median is inside: noise that takes one point out is no relapse. One that was
-    back just before the action has nothing to get better at: it only must not leave its band again. Without one that was out of its
-    band the verdict is inconclusive.
+    series known to have been there before it: those never stand in for one that is missing. Values are medians of the last
+    `bounds.points` points. An opener that was back in its band just before the action has nothing to get better at: it only must
+    not leave its band again. Without one that was out of its band the verdict is inconclusive.
     """
     readings = tuple(after)
     old = {*there, *(opener.series for opener in openers), *series_at(readings, started_at)}
     new = tuple(reading for reading in readings if reading.series not in old)
-    later = _Later(readings, new, after_at)
-    judged = [_metric(opener, later, started_at, bounds, back=opener.series in back) for opener in openers]
+    judged = [_metric(opener, _Later(readings, new, after_at), started_at, bounds) for opener in openers]
     metrics = tuple(metric for metric, _ in judged)
     counted = [verdict for _, verdict in judged if verdict is not None]
     worst = max(counted, key=ORDER.index) if counted else Verdict.INCONCLUSIVE
@@ -68,19 +63,15 @@ class _Later:
     at: Millis
 
 
-def _metric(
-    opener: SeriesEvidence, after_it: _Later, started_at: Millis, bounds: Bounds, *, back: bool
-) -> tuple[MetricVerdict, Verdict | None]:
+def _metric(opener: SeriesEvidence, after_it: _Later, started_at: Millis, bounds: Bounds) -> tuple[MetricVerdict, Verdict | None]:
     """Return one metric's numbers and verdict; None: it was in its band before and still is, so what moved is ordinary."""
     earlier = [value for at, value in opener.points if at <= started_at][-bounds.points :]
     before = median(earlier) if earlier else opener.value
     bad = _bad_direction(opener, before)
     later = _later(opener, after_it, bounds.points, bad)
-    newest = later[-bounds.points :]
-    after = median(newest) if len(newest) == bounds.points else None
+    after = median(later) if len(later) >= bounds.points else None
     improvement = None if after is None else improved(before, after, bad)
-    came_back = back or _longest_run(_inside(value, opener, bad) for value in later) >= bounds.points
-    in_band = came_back and after is not None and _inside(after, opener, bad)
+    in_band = bool(later) and all(_inside(value, opener, bad) for value in later)
     metric = MetricVerdict(
         series=opener.series,
         service=opener.service,
@@ -89,7 +80,7 @@ def _metric(
         after=after,
         improvement=improvement,
         in_band=in_band,
-        points=len(newest),
+        points=len(later),
     )
     if improvement is None:
         return metric, Verdict.INCONCLUSIVE
@@ -130,24 +121,19 @@ def _inside(value: float, opener: SeriesEvidence, bad: Direction) -> bool:
 
 
 def _later(opener: SeriesEvidence, after_it: _Later, points: int, bad: Direction) -> list[float]:
-    """Return the points of the same series that count, oldest first.
+    """Return the last points of the same series that count, oldest first.
 
     A restart may end a series and begin another (its instance changed): then the worst new one of the same service, metric and kind.
     """
     own = max((_since(one, after_it.at) for one in after_it.readings if one.series == opener.series), key=len, default=[])
     if len(own) >= points:
-        return own
+        return own[-points:]
     alike = (opener.service, opener.metric, opener.kind)
-    others = [_since(one, after_it.at) for one in after_it.new if (one.service, one.metric, one.kind) == alike]
+    others = [_since(one, after_it.at)[-points:] for one in after_it.new if (one.service, one.metric, one.kind) == alike]
     full = [values for values in others if len(values) >= points]
     if not full:
         return own
-    worst = min if bad is Direction.DOWN else max
-    return worst(full, key=lambda values: median(values[-points:]))
-
-
-def _longest_run(inside: Iterable[bool]) -> int:
-    return max((sum(1 for _ in run) for is_inside, run in groupby(inside) if is_inside), default=0)
+    return min(full, key=median) if bad is Direction.DOWN else max(full, key=median)
 
 
 def _since(reading: SeriesEvidence, after_at: Millis) -> list[float]:

@@ -64,7 +64,6 @@ class Watch:
     deadline: Millis | None = None
     after: Picture | None = None  # the newest record since it finished
     there: tuple[str, ...] = ()  # series of the openers' metrics that were there before it: none stands in for another
-    back: tuple[str, ...] = ()  # openers that were back in their band in the newest record judged
 
 
 @dataclass(slots=True)

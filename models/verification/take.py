@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
 
 from models.verification.feedback import answers, heard, overridden
 from models.verification.judge import Judgement, judge, series_at
@@ -63,7 +62,6 @@ def _incident(state: Verification, event: Incident, now: Millis, position: Posit
         watch.after = Picture.of(event, position, frozenset((opener.service, opener.metric) for opener in openers))
         watch.there = _there(watch)
         judgement = _judged(watch, bounds)
-        watch.back = tuple(metric.series for metric in judgement.metrics if metric.in_band)
         if judgement.verdict is Verdict.SUCCESS:
             _conclude(state, watch, judgement, now, taken)
 
@@ -116,10 +114,9 @@ def _judged(watch: Watch, bounds: Bounds) -> Judgement:
         return Judgement(Verdict.INCONCLUSIVE, ())
     openers, readings = watch.before.openers, watch.after.readings
     started_at, settled = watch.started.at, watch.finished.at + int(bounds.settle_s * 1000)
-    judged_from = partial(judge, openers, readings, started_at=started_at, bounds=bounds, there=watch.there, back=watch.back)
-    judgement = judged_from(after_at=settled)
+    judgement = judge(openers, readings, started_at=started_at, after_at=settled, bounds=bounds, there=watch.there)
     if judgement.verdict is Verdict.INCONCLUSIVE and watch.after.resolved:
-        return judged_from(after_at=watch.finished.at)
+        return judge(openers, readings, started_at=started_at, after_at=watch.finished.at, bounds=bounds, there=watch.there)
     return judgement
 
 
