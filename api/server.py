@@ -17,7 +17,7 @@ from api.deps import Dependencies
 from api.read_model import ReadModel
 from schemas import topics
 from schemas.approvals import is_own_name
-from streams.harness.errors import Fatal
+from streams.harness.errors import Fatal, Unfit
 from streams.harness.kafka import KafkaSettings, cluster_id
 from streams.harness.producer import KafkaAppender
 from streams.harness.readiness import Readiness
@@ -135,6 +135,9 @@ def _bind(host: str, port: int) -> socket.socket:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((host, port))
+    except socket.gaierror as error:
+        bound.close()
+        raise Unfit(f"the API cannot listen on AIRRA_API_HOST={host}: {error.strerror}; name an address of this machine") from error
     except OSError as error:
         bound.close()
         raise Fatal(f"the API cannot listen on {host}:{port}: {error}; choose another AIRRA_API_PORT (0: a free one)") from error
@@ -157,6 +160,8 @@ def operators(text: str) -> dict[str, str]:
         subject, separator, token = (part.strip() for part in pair.partition(":"))
         if not (subject and separator and token):
             raise ValueError(f"operator {index} is not subject:token")
+        if not (token.isascii() and token.isprintable()):
+            raise ValueError(f"operator {index}: the token holds characters beyond printable ASCII, which no HTTP header can carry")
         if is_own_name(subject):
             raise ValueError(f"operator {index} is called {subject}: that is what AIRRA itself decides under; choose another name")
         if token in found:

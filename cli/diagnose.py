@@ -89,6 +89,8 @@ def _kafka(settings: Settings) -> list[dict[str, Any]]:
         found.append(finding("metrics mapping", ok=not names, detail=detail))
     except Fatal as error:
         return [finding("kafka", ok=False, detail=str(error))]
+    except ValueError as error:
+        return [*found, finding("metrics mapping", ok=False, detail=f"{topics.SERIES.name} holds what is no definition: {error}")]
     return found
 
 

@@ -7,6 +7,9 @@ import sys
 
 import structlog
 
+# They log addresses and headers, which may hold secrets (a webhook's path): never, whatever level is asked for.
+HTTP_CLIENTS = ("httpx2", "httpcore2", "httpx", "httpcore", "anthropic", "openai", "urllib3")
+
 
 def configure(level: str, role: str) -> None:
     """Send structlog's events and the libraries' own logs to stderr as JSON."""
@@ -35,3 +38,5 @@ def configure(level: str, role: str) -> None:
     root.handlers[:] = [handler]
     # The libraries tell of every rebalance and request at info: theirs starts at warning, unless debugging is asked for.
     root.setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
+    for name in HTTP_CLIENTS:
+        logging.getLogger(name).setLevel(logging.WARNING)

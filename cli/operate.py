@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from cli import logs
+from cli import logs, preflight
 from cli.conserve.check import RECENT, groups
 from cli.conserve.logs import LiveLogs
 from cli.conserve.recording import record
@@ -58,6 +58,7 @@ def record_topics(
     Example:  airra topics record ./recording
     """
     settings = read_settings()
+    preflight.folder(folder, "FOLDER")
     written = record(LiveLogs(KafkaSettings.of(settings)), settings, groups(settings), folder, lambda line: say(line, err))
     show(json_to, {"folder": str(folder), "records": written}, [f"{written} records in {folder}"])
 

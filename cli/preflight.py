@@ -13,6 +13,7 @@ from cli.wiring import configuration
 from schemas import topics
 from schemas.settings import Settings
 from streams.harness.kafka import KafkaSettings, check
+from streams.normalise.sources import Sources
 
 FILES = ("detect", "metrics", "correlate", "runbooks", "policy", "topology")
 INPUTS = (topics.RAW_METRICS, topics.RAW_ALERTS, topics.RAW_CHANGES)  # of the catalogue, but a deployment may name others
@@ -26,10 +27,11 @@ def role(name: str, settings: Settings) -> None:
 
 
 def everything(settings: Settings) -> None:
-    """Check what the roles of this machine will need, before any of them starts; raise ConfigError, or Fatal for the broker."""
+    """Check what the roles of this machine will need, before any starts; raise ConfigError, Unfit for raw topics, Fatal for the broker."""
     folder(settings.data_dir, "AIRRA_DATA_DIR")
     for name in FILES:
         configuration(settings, name)
+    Sources(settings.metrics_topics, settings.alerts_topics, settings.changes_topics)
     if settings.executor == "http" and not settings.executor_url:
         raise ConfigError("AIRRA_EXECUTOR=http needs AIRRA_EXECUTOR_URL: the address of the control API")
     _operators(settings)
@@ -56,6 +58,8 @@ def port(host: str, number: int, setting: str) -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, number))
+        except socket.gaierror as error:
+            raise ConfigError(f"{setting.removesuffix('_PORT')}_HOST={host}: {error.strerror}; name an address of this machine") from error
         except OSError as error:
             raise ConfigError(f"{setting}={number} on {host}: {error.strerror or error}; choose another (0: a free one)") from error
 

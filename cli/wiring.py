@@ -116,7 +116,11 @@ def control(settings: Settings, kafka: KafkaSettings, readiness: Readiness) -> P
     llm = _llm(settings)
     return Parts(
         stages=_control(settings, policy),
-        effectors=[_execute(settings, kafka, policy), tell.effector(settings.webhook_url, settings.webhook_timeout_s), *llm],
+        effectors=[
+            _execute(settings, kafka, policy),
+            tell.effector(settings.webhook_url.get_secret_value(), settings.webhook_timeout_s),
+            *llm,
+        ],
         snapshot_every_s=1.0,  # small states: a restart folds at most a second of the log again
         plain=[lambda stop: _publish_topology(kafka, topology, readiness, stop)],
     )

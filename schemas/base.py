@@ -6,14 +6,24 @@ import hashlib
 import json
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+MOST = 1e15  # of a number that a person writes: seconds of it are milliseconds that fit into 64 bits
 LAST_MS = 253_402_300_799_999  # the end of the year 9999: beyond it neither datetime nor any column reaches
 # A record tells its version, major.minor. A minor one adds fields that older readers ignore; of an unknown major one nothing is read.
 SCHEMA_HEADER = "airra.schema"
 SCHEMA: tuple[str, bytes] = (SCHEMA_HEADER, b"1.0")  # what this release writes; when to count up: docs/adr/0007-versions.md
 SCHEMA_MAJORS = frozenset({b"1"})  # what it reads
 Millis = Annotated[int, Field(ge=0, le=LAST_MS, description="milliseconds since 1970-01-01 UTC")]
+
+
+def countable(value: Any) -> Any:
+    """Refuse numbers, also within lists and mappings, that no arithmetic here can bear: NaN, infinities, what leaves 64 bits as ms."""
+    if isinstance(value, int | float) and not abs(value) <= MOST:
+        raise ValueError(f"{value} is no number to count with: at most {MOST:g}, infinity and NaN are none")
+    for each in value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ():
+        countable(each)
+    return value
 
 
 class Frozen(BaseModel):
@@ -26,6 +36,11 @@ class Strict(BaseModel):
     """A value that a person writes (configuration, request bodies): an unknown field is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("*")
+    @classmethod
+    def _countable(cls, value: Any) -> Any:
+        return countable(value)
 
 
 class Position(Frozen):

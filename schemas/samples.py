@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from schemas.base import LAST_MS, unambiguous
 from schemas.kinds import Direction, Kind, MetricType
 
+LARGEST = 1e30  # a value or a bucket's bound beyond it counts as this: sums and spans of such numbers would leave the range of floats
 TYPE_HEADER = "airra.type"
 BATCH_HEADER = "airra.batch"
 

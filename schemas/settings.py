@@ -4,19 +4,68 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from schemas.base import countable
+
 PREFIX = "AIRRA_"
+TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
+LAST_PORT = 65_535
 
 
 def _split(value: object) -> object:
     """Read `a,b` as two names, as people write lists in variables."""
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _address(url: str) -> str:
+    """Refuse what is no address of an HTTP server, and one with a login in it: it would be shown wherever settings are."""
+    if not url:
+        return url
+    try:
+        split = urlsplit(url)
+        _ = split.port
+    except ValueError as error:
+        raise ValueError(f"no address: {error}") from None
+    if split.scheme not in {"http", "https"} or not split.hostname:
+        raise ValueError("must look like http(s)://host:port")
+    if split.username is not None or split.password is not None:
+        raise ValueError("holds a login: leave it out; tokens have settings of their own, where they are masked")
+    return url
+
+
+def _secret_address(url: SecretStr) -> SecretStr:
+    _address(url.get_secret_value())
+    return url
+
+
+def _bearable(secret: SecretStr) -> SecretStr:
+    """Refuse what no HTTP header can carry, without repeating it."""
+    value = secret.get_secret_value()
+    if not (value.isascii() and value.isprintable()):
+        raise ValueError("holds characters beyond printable ASCII, which no HTTP header can carry")
+    return secret
+
+
+def _topics(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not TOPIC.fullmatch(name) or name in {".", ".."}:
+            raise ValueError(f"{name[:64]!r} is no name of a Kafka topic: letters, digits, '.', '_' and '-', at most 249")
+    return names
+
+
+def _brokers(text: str) -> str:
+    for one in text.split(","):
+        host, colon, port = one.strip().rpartition(":")
+        if not (host if colon else port) or (colon and not (port.isdigit() and int(port) <= LAST_PORT)):
+            raise ValueError(f"{one.strip()[:64]!r} is not host:port")
+    return text
 
 
 def _store_address(url: str) -> str:
@@ -30,7 +79,11 @@ def _store_address(url: str) -> str:
     return url
 
 
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Topics = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_topics)]
+Brokers = Annotated[str, AfterValidator(_brokers)]
+Url = Annotated[str, AfterValidator(_address)]
+SecretUrl = Annotated[SecretStr, AfterValidator(_secret_address)]
+Token = Annotated[SecretStr, AfterValidator(_bearable)]
 StoreUrl = Annotated[str, AfterValidator(_store_address)]
 
 
@@ -40,16 +93,16 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 
     # Kafka
-    kafka_bootstrap: str = Field("127.0.0.1:9092", description="host:port, comma-separated")
+    kafka_bootstrap: Brokers = Field("127.0.0.1:9092", description="host:port, comma-separated")
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field("PLAINTEXT", description="Kafka's names")
     kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field("PLAIN", description="used with the SASL protocols")
     kafka_sasl_username: str = Field("", description="used with the SASL protocols")
     kafka_sasl_password: SecretStr = Field(SecretStr(""), description="used with the SASL protocols")
     kafka_ssl_cafile: Path | None = Field(None, description="certificate authority of the brokers")
     kafka_replication: int = Field(1, ge=1, description="of topics that AIRRA creates; production: 3")
-    metrics_topics: Names = Field(("metrics",), description="topics of prometheus-kafka-adapter JSON")
-    alerts_topics: Names = Field(("alerts",), description="topics of Alertmanager webhooks")
-    changes_topics: Names = Field(("changes",), description="topics of change events")
+    metrics_topics: Topics = Field(("metrics",), description="topics of prometheus-kafka-adapter JSON")
+    alerts_topics: Topics = Field(("alerts",), description="topics of Alertmanager webhooks")
+    changes_topics: Topics = Field(("changes",), description="topics of change events")
 
     # configuration files; each is validated and known by its digest
     config_dir: Path = Field(Path("config"), description="folder of the files below")
@@ -67,24 +120,24 @@ class Settings(BaseSettings):
 
     # acting
     executor: Literal["none", "http"] = Field("none", description="http: the control API of the sandbox, or one of the same contract")
-    executor_url: str = Field("", description="base address of the control API")
-    executor_token: SecretStr = Field(SecretStr(""), description="bearer token of the control API")
+    executor_url: Url = Field("", description="base address of the control API")
+    executor_token: Token = Field(SecretStr(""), description="bearer token of the control API")
     executor_timeout_s: float = Field(20.0, gt=0, description="for one call to the target")
 
     # people
     api_host: str = Field("127.0.0.1", description="the API listens here; beyond this machine put TLS before it")
     api_port: int = Field(8080, ge=0, le=65535, description="0: a free one, printed")
     api_tokens: SecretStr = Field(SecretStr(""), description="operators: subject:token pairs, comma-separated")
-    api_url: str = Field("", description="where the command line finds the API; empty: the one that runs on this machine")
-    token: SecretStr = Field(SecretStr(""), description="your own operator token, for the command line")
-    webhook_url: str = Field("", description="notices are posted here as JSON; empty: nowhere")
+    api_url: Url = Field("", description="where the command line finds the API; empty: the one that runs on this machine")
+    token: Token = Field(SecretStr(""), description="your own operator token, for the command line")
+    webhook_url: SecretUrl = Field(SecretStr(""), description="notices are posted here as JSON; empty: nowhere; shown masked")
     webhook_timeout_s: float = Field(5.0, gt=0, description="for one post")
 
     # LLM: explains and orders beside the path; off without a key
     llm_provider: Literal["anthropic", "openai"] = Field("anthropic", description="whose SDK")
     llm_model: str = Field("", description="empty: the provider's default of this version")
-    llm_api_key: SecretStr = Field(SecretStr(""), description="empty: the LLM is off")
-    llm_base_url: str = Field("", description="empty: the provider's own address")
+    llm_api_key: Token = Field(SecretStr(""), description="empty: the LLM is off")
+    llm_base_url: Url = Field("", description="empty: the provider's own address")
     llm_timeout_s: float = Field(20.0, gt=0, description="for one answer; then the record says failed")
 
     # store
@@ -98,6 +151,11 @@ class Settings(BaseSettings):
     observe_host: str = Field("127.0.0.1", description="/health and /metrics of a worker listen here")
     observe_port: int = Field(0, ge=0, le=65535, description="/health and /metrics of a worker; 0: a free one, logged")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="of the JSON logs on stderr")
+
+    @field_validator("*")
+    @classmethod
+    def _countable(cls, value: Any) -> Any:
+        return countable(value)
 
     @model_validator(mode="before")
     @classmethod

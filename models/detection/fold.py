@@ -23,9 +23,8 @@ from models.detection.state import DetectState
 from models.marks import begins_anew
 from schemas.base import Position
 from schemas.config.detect import DetectConfig
-from schemas.samples import BatchSource, Heartbeat, SampleBatch, SeriesDef
+from schemas.samples import LARGEST, BatchSource, Heartbeat, SampleBatch, SeriesDef
 
-LARGEST = 1e30  # beyond it sums would leave the range of floats
 FORCED_SHARE = 10  # of too many waiting rows the windows of the oldest part close at once
 
 

@@ -74,8 +74,8 @@ class DetectConfig(Strict):
     ratio_count: int = Field(20, ge=1)  # requests behind one error ratio
     pooled_s: float = Field(10.0, gt=0)  # so long they are gathered; then half as many will do
     continued_s: float = Field(10.0, gt=0)
-    health_s: float = Field(10.0, gt=0)
-    health_watched_s: float = Field(5.0, gt=0)  # of services with an opening kind anomalous now or lately
+    health_s: float = Field(10.0, ge=0.1)
+    health_watched_s: float = Field(5.0, ge=0.1)  # of services with an opening kind anomalous now or lately
     recent_s: float = Field(600, ge=0)
     health_series: int = Field(8, ge=1)
     points: int = Field(10, ge=1, le=MAX_POINTS)

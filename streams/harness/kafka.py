@@ -125,7 +125,7 @@ def explain(kafka: KafkaSettings, errors: Sequence[KafkaError]) -> str:
     for code in (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED):
         if error := by_code.get(code):
             told = error.str()
-            return f"Kafka at {kafka.bootstrap} does not allow {kafka.sasl_username!r} this ({told}): see `airra topics acl`"
+            return f"Kafka at {kafka.bootstrap} does not allow {kafka.sasl_username!r} this ({told}): grant it with kafka-acls.sh"
     told = "; ".join(dict.fromkeys(error.str() for error in errors))
     return (
         f"no Kafka at {kafka.bootstrap} ({told}): check AIRRA_KAFKA_BOOTSTRAP and AIRRA_KAFKA_SECURITY_PROTOCOL "

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from schemas.config.metrics import HISTOGRAM_PARTS, MetricRule, MetricsMapping
 from schemas.kinds import Direction, Kind, MetricType
-from schemas.samples import SeriesDef, series_id
+from schemas.samples import LARGEST, SeriesDef, series_id
 from streams.normalise.fates import Reason, Rejected
 from streams.normalise.numerals import parse_number
 
@@ -145,6 +145,8 @@ def _bound(labels: dict[str, str], metric: str) -> float | None:
         bound = parse_number(text)
     except ValueError:
         raise Rejected(Reason.WRONG_TYPE, f"{metric}: le={text[:64]!r} is not a number") from None
-    if math.isnan(bound) or bound == -math.inf:
-        raise Rejected(Reason.NOT_FINITE, f"{metric}: le={text[:64]!r}")
-    return None if bound == math.inf else bound
+    if bound == math.inf:
+        return None
+    if not abs(bound) <= LARGEST:
+        raise Rejected(Reason.NOT_FINITE, f"{metric}: le={text[:64]!r} is no bound; the last bucket's is +Inf")
+    return bound

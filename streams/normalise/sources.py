@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from streams.harness.errors import Fatal
+from streams.harness.errors import Unfit
 
 Form = Literal["metrics", "alerts", "changes"]
 
@@ -20,9 +20,9 @@ class Sources:
         self._forms: dict[str, Form] = {}
         for form, topic in named:
             if self._forms.setdefault(topic, form) != form:
-                raise Fatal(f"topic {topic} is named in both AIRRA_{self._forms[topic].upper()}_TOPICS and AIRRA_{form.upper()}_TOPICS")
+                raise Unfit(f"topic {topic} is named in both AIRRA_{self._forms[topic].upper()}_TOPICS and AIRRA_{form.upper()}_TOPICS")
         if not self._forms:
-            raise Fatal("no raw topic is named: set AIRRA_METRICS_TOPICS, AIRRA_ALERTS_TOPICS or AIRRA_CHANGES_TOPICS")
+            raise Unfit("no raw topic is named: set AIRRA_METRICS_TOPICS, AIRRA_ALERTS_TOPICS or AIRRA_CHANGES_TOPICS")
         self.present: list[str] = []
         self.missing: list[str] = sorted(self._forms)
         self._seen = False

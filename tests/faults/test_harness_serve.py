@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from confluent_kafka.admin import AdminClient
 
+from cli.processes import ROOT
 from schemas.approvals import Arming
 from schemas.base import canonical
 from schemas.signals import Tick
@@ -280,6 +282,16 @@ def test_a_wrong_password_is_named_without_being_told(tmp_path: Path, request: p
         with pytest.raises(Fatal, match="refuses the login of 'airra'") as caught:
             check(KafkaSettings(broker.bootstrap, "SASL_PLAINTEXT", "PLAIN", "airra", "wr0ng"), within_s=3.0)
         assert "wr0ng" not in str(caught.value)
+        login = {"KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT", "KAFKA_SASL_USERNAME": "airra", "KAFKA_SASL_PASSWORD": "wr0ng"}
+        env = {**os.environ, "AIRRA_KAFKA_BOOTSTRAP": broker.bootstrap, **{f"AIRRA_{name}": value for name, value in login.items()}}
+        command = [sys.executable, "-m", "cli.main", "worker", "detect"]
+        answer = subprocess.run(
+            command, cwd=ROOT, env={**env, "AIRRA_DATA_DIR": str(tmp_path)}, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert answer.returncode == 1
+        assert "refuses the login of 'airra'" in answer.stderr
+        assert "wr0ng" not in answer.stderr
+        assert "Traceback" not in answer.stderr
 
 
 async def _round_trip(kafka: KafkaSettings, topic: str) -> None:

@@ -114,6 +114,7 @@ def test_a_mistake_in_a_file_is_named_with_its_place(name: str, text: str, says:
         (("dlq", "replay", "3", "--all"), "say which letters"),
         (("dlq", "replay", "3", "--history-after", "soon"), "write 90s, 15m or 8h"),
         (("doctor", "--recording", "/nowhere"), "/nowhere is no recording"),
+        (("topics", "record", "/proc/x"), "FOLDER=/proc/x: No such file"),
     ],
 )
 def test_wrong_usage_is_exit_2(command: tuple[str, ...], says: str, tmp_path: Path) -> None:
@@ -137,6 +138,9 @@ def test_an_unknown_option_is_exit_2() -> None:
         (("sql", "SELECT 1"), {"store_url": "nonsense"}, "AIRRA_STORE_URL: must look like http(s)://"),
         (("api",), {"api_host": "0.0.0.0"}, "AIRRA_API_HOST=0.0.0.0 without AIRRA_API_TOKENS"),
         (("up",), {"config_dir": "/nowhere"}, "/nowhere/detect.yaml"),
+        (("up",), {"api_host": "999.1.1.1", "api_tokens": "ann:t"}, "AIRRA_API_HOST=999.1.1.1: "),
+        (("worker", "normalise"), {"alerts_topics": "metrics"}, "metrics is named in both"),
+        (("incident", "ls"), {"api_url": "http://[::1"}, "AIRRA_API_URL: no address"),
     ],
 )
 def test_a_wrong_setting_is_exit_2(command: tuple[str, ...], settings: dict[str, str], says: str, tmp_path: Path) -> None:

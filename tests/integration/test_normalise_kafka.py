@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
+from cli.diagnose import diagnose
 from schemas.config.metrics import MetricsMapping
 from schemas.samples import BATCH_HEADER, decode_batch, decode_series, decode_source
 from schemas.topics import ALERTS, CATALOGUE, DLQ, RAW_ALERTS, RAW_CHANGES, RAW_METRICS, SAMPLES, SERIES, SIGNALS
@@ -120,7 +121,7 @@ def broker(request: pytest.FixtureRequest, topics: Callable[[str], Any]) -> Iter
 
 @pytest.mark.parametrize("broker", ["fresh_embedded", "fresh_kafka"], indirect=True)
 def test_all_three_formats_flow_bad_records_are_dead_lettered_and_a_missing_topic_is_read_once_it_is_there(
-    broker: Any, topics: Callable[[str], Any]
+    broker: Any, topics: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reader = Reader(broker.bootstrap)
     produce(broker.bootstrap, RAW_METRICS.name, [sample(number) for number in range(500)] + [b"broken", sample(1, "shoe_size")])
@@ -147,6 +148,10 @@ def test_all_three_formats_flow_bad_records_are_dead_lettered_and_a_missing_topi
     told = [one for message in reader.of(SERIES.name) for one in decode_series(message.value())]
     assert len([one for one in told if one.mapped]) == 20
     assert [one.metric for one in told if not one.mapped] == ["shoe_size"]
+    monkeypatch.setenv("AIRRA_KAFKA_BOOTSTRAP", broker.bootstrap)
+    (mapping,) = [one for one in diagnose(recent=0)["findings"] if one["what"] == "metrics mapping"]
+    assert not mapping["ok"]
+    assert mapping["detail"] == "1 series match no rule of config/metrics.yaml: shoe_size"
 
 
 @pytest.mark.parametrize("broker", ["fresh_embedded", "fresh_kafka"], indirect=True)

@@ -10,7 +10,7 @@ import pytest
 
 from models.detection.univariate import Univariate
 from schemas.kinds import Direction, Kind
-from schemas.samples import SeriesDef
+from schemas.samples import LARGEST, SeriesDef
 from schemas.signals import Anomaly, AnomalyReason, Health, Phase
 from streams.detect import stage
 from streams.harness.errors import Poison
@@ -129,6 +129,19 @@ def test_quantiles_are_those_of_prometheus() -> None:
     assert found["p95"].value == 0.4
     assert found["rate"].value == pytest.approx(100)
     assert len({one.series for one in found.values()}) == 3
+
+
+@pytest.mark.parametrize("bounds", [(1.7976931348623157e308, None), (-1e308, 1e308, None), (1e306, None), (-1.7e308, -1e300, None)])
+@pytest.mark.parametrize("per_second", [20.0, 2e3, 1e29])
+def test_bounds_at_the_end_of_the_floats_end_nothing_and_hide_nothing(bounds: tuple[float | None, ...], per_second: float) -> None:
+    buckets, other = histogram("cart", bounds), series("shop", Kind.POOL)
+    leak = lambda i: 0.2 if i < 40 else 0.95  # noqa: E731
+    log = each_second(60, lambda i: [*((bucket, per_second * i) for bucket in buckets), (other, leak(i))], *buckets, other)
+    found = signals(log)
+    assert {one.evidence.service for one in found if isinstance(one, Anomaly)} == {"shop"}
+    values = [evidence.value for one in found if isinstance(one, Health) for evidence in one.series if evidence.metric.endswith("p95")]
+    assert values
+    assert all(abs(value) <= LARGEST for value in values)
 
 
 def test_a_histogram_that_began_anew_counts_from_nothing_in_every_bucket() -> None:

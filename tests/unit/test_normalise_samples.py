@@ -127,6 +127,8 @@ def test_golden_bytes_become_one_row_and_one_definition(raw: bytes) -> None:
         (message("x" * 513), Reason.TOO_LARGE),
         (message(service="x" * 513), Reason.TOO_LARGE),
         (message("http_request_duration_seconds_bucket", le="NaN"), Reason.NOT_FINITE),
+        (message("http_request_duration_seconds_bucket", le="1.7976931348623157e+308"), Reason.NOT_FINITE),
+        (message("http_request_duration_seconds_bucket", le="-1e31"), Reason.NOT_FINITE),
         (message("http_request_duration_seconds_bucket", le="fast"), Reason.WRONG_TYPE),
         (message("http_request_duration_seconds_bucket"), Reason.MISSING_FIELD),
         (message(timestamp="2025-11-24T03:00:00Z"), Reason.TIMESTAMP_OUT_OF_RANGE),

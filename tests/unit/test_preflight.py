@@ -18,7 +18,7 @@ from cli.observe import ObserveServer
 from cli.roles import ROLES
 from schemas import topics
 from schemas.settings import PREFIX, Settings
-from streams.harness.errors import Fatal
+from streams.harness.errors import Fatal, Unfit
 from streams.harness.kafka import KafkaSettings, cluster_id, explain
 from streams.harness.readiness import Readiness
 
@@ -48,6 +48,21 @@ def test_everything_is_looked_at_and_the_broker_once(tmp_path: Path, asked: list
     assert len(asked) == 1
     assert {topics.SIGNALS.name, topics.DLQ.name} <= set(asked[0])
     assert topics.RAW_METRICS.name not in asked[0]  # a deployment may have others
+
+
+@pytest.mark.parametrize(
+    ("topics_of", "says"),
+    [
+        ({"metrics_topics": ("raw",), "alerts_topics": ("raw",)}, "raw is named in both AIRRA_METRICS_TOPICS and AIRRA_ALERTS_TOPICS"),
+        ({"metrics_topics": (), "alerts_topics": (), "changes_topics": ()}, "no raw topic is named"),
+    ],
+)
+def test_raw_topics_that_cannot_be_read_are_told_before_anything_starts(
+    topics_of: dict[str, Any], says: str, tmp_path: Path, asked: list[list[str]]
+) -> None:
+    with pytest.raises(Unfit, match=says):  # exit 2: nobody starts it again
+        preflight.everything(settings(tmp_path, **topics_of))
+    assert asked == []
 
 
 @pytest.mark.parametrize("name", preflight.FILES)

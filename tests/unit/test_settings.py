@@ -80,6 +80,52 @@ def test_secrets_are_masked_wherever_settings_are_shown(monkeypatch: pytest.Monk
     assert "hunter2" not in str(described(settings))
 
 
+def test_the_address_of_a_webhook_is_a_secret_and_a_login_in_any_other_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRRA_WEBHOOK_URL", "https://hooks.example/services/T0/hunter2")
+    settings = read_settings()
+    assert settings.webhook_url.get_secret_value().endswith("hunter2")
+    assert "hunter2" not in repr(settings) + str(described(settings))
+    for name in ("EXECUTOR_URL", "LLM_BASE_URL", "API_URL"):
+        monkeypatch.setenv(f"AIRRA_{name}", "http://u:hunter2@h")
+        with pytest.raises(ConfigError, match=f"AIRRA_{name}: holds a login") as told:
+            read_settings()
+        assert "hunter2" not in str(told.value)
+        monkeypatch.delenv(f"AIRRA_{name}")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("EXECUTOR_URL", "nonsense", "must look like http"),
+        ("EXECUTOR_URL", "http://[::1", "no address"),
+        ("LLM_BASE_URL", "http://[::1", "no address"),
+        ("API_URL", "http://h:port", "no address"),
+        ("WEBHOOK_URL", "ftp://x", "must look like http"),
+        ("EXECUTOR_TOKEN", "é€", "no HTTP header can carry"),
+        ("TOKEN", "é€", "no HTTP header can carry"),
+        ("LLM_API_KEY", "a\nb", "no HTTP header can carry"),
+        ("METRICS_TOPICS", "good,a b", "'a b' is no name of a Kafka topic"),
+        ("KAFKA_BOOTSTRAP", "", "is not host:port"),
+        ("KAFKA_BOOTSTRAP", "a:1,b:x", "'b:x' is not host:port"),
+        ("LLM_TIMEOUT_S", "inf", "is no number to count with"),
+        ("ANOMALY_THRESHOLD_SIGMA", "nan", "AIRRA_ANOMALY_THRESHOLD_SIGMA: "),
+        ("WEBHOOK_TIMEOUT_S", "1e308", "is no number to count with"),
+    ],
+)
+def test_a_value_that_would_fail_later_is_refused_with_its_name(name: str, value: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"AIRRA_{name}", value)
+    with pytest.raises(ConfigError) as told:
+        read_settings()
+    assert str(told.value).startswith(f"AIRRA_{name}: ")
+    assert says in str(told.value)
+
+
+@pytest.mark.parametrize("value", ["kafka", "kafka:9092", "a:1, b:2", "[::1]:9092", "SASL_SSL://k:9092"])
+def test_brokers_are_named_as_the_clients_take_them(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRRA_KAFKA_BOOTSTRAP", value)
+    assert read_settings().kafka_bootstrap == value
+
+
 class Inner(Strict):
     threshold: float = 1.0
 

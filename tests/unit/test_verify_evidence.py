@@ -1,0 +1,70 @@
+"""verify's evidence: which records of the incident say how it was before an action, and how it is after."""
+
+import pytest
+
+from schemas.kinds import Verdict
+from tests.acting_world import INCIDENTS, OUTCOMES, T0, World, evidence, incident
+from tests.unit.verify_world import finished, started
+
+
+def test_the_evidence_before_is_that_of_the_newest_record_before_the_start() -> None:
+    world = World()
+    world.logs.write(INCIDENTS, incident(1, [evidence([9.0] * 20, T0 - 20_000)]))
+    world.logs.write(INCIDENTS, incident(2, [evidence([4.0] * 15 + [100.0] * 5, T0 + 5000)]))
+    world.logs.write(INCIDENTS, started())
+    world.logs.write(INCIDENTS, finished())
+    world.tick(20)
+    world.logs.write(INCIDENTS, incident(3, [evidence([1.0] * 5, world.logs.now)]))
+    world.settle()
+    (outcome,) = world.logs.events(OUTCOMES)
+    assert outcome.metrics[0].before == 4.0, "points after the start do not count as before"
+
+
+def test_a_later_start_of_the_same_action_takes_the_place_of_the_earlier() -> None:
+    world = World()
+    world.logs.write(INCIDENTS, incident(1, [evidence([4.0] * 20, T0)]))
+    world.logs.write(INCIDENTS, started())
+    world.logs.now = T0 + 30_000
+    world.logs.write(INCIDENTS, incident(2, [evidence([8.0] * 20, T0 + 30_000)]))
+    world.logs.write(INCIDENTS, started(at=T0 + 30_000))
+    world.logs.write(INCIDENTS, finished(at=T0 + 31_000))
+    world.tick(20)
+    world.logs.write(INCIDENTS, incident(3, [evidence([1.0] * 5, world.logs.now)]))
+    world.settle()
+    (outcome,) = world.logs.events(OUTCOMES)
+    assert (outcome.metrics[0].before, outcome.started_at) == (8.0, T0 + 30_000)
+
+
+def test_openers_must_all_be_back_in_one_record() -> None:
+    world = World()
+    world.logs.write(INCIDENTS, incident(1, [evidence([4.0] * 20, T0, name=name) for name in "ab"]))
+    world.logs.write(INCIDENTS, started())
+    world.logs.write(INCIDENTS, finished())
+    quiet, noisy = [1.0] * 5, [1.0, 1.3, 1.0, 1.0, 1.0]
+    said = []
+    for version, values in enumerate([(quiet, noisy), (noisy, quiet), (quiet, quiet)], 2):
+        world.tick(20)
+        readings = [evidence(points, world.logs.now, name=name) for name, points in zip("ab", values, strict=True)]
+        world.logs.write(INCIDENTS, incident(version, readings))
+        world.settle()
+        said.append([outcome.verdict for outcome in world.logs.events(OUTCOMES)])
+    assert said == [[], [], [Verdict.SUCCESS]]
+
+
+@pytest.mark.parametrize("seen", ["before", "early", "never"])
+def test_an_instance_is_known_from_any_record_that_shows_it_before_the_action(seen: str) -> None:
+    """Records hold the newest points only: the last one does not show how old its series are."""
+    world = World()
+    vanished, i2 = evidence([4.0] * 10, T0, series="i1"), evidence([1.0] * 10, T0, series="i2")
+    world.logs.write(INCIDENTS, incident(1, [vanished], health=[i2] if seen == "before" else []))
+    world.logs.write(INCIDENTS, started())
+    world.logs.write(INCIDENTS, finished(at=T0))
+    world.tick(5)
+    early = evidence([1.0] * 10, T0 + 5000, series="i2")
+    world.logs.write(INCIDENTS, incident(2, [vanished], health=[early] if seen == "early" else []))
+    world.tick(25)
+    late = evidence([1.0] * 10, T0 + 30_000, series="i2")
+    world.logs.write(INCIDENTS, incident(3, [vanished], health=[late]))
+    world.tick(70)
+    (outcome,) = world.logs.events(OUTCOMES)
+    assert outcome.verdict is (Verdict.SUCCESS if seen == "never" else Verdict.INCONCLUSIVE)
