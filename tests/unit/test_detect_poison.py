@@ -103,3 +103,18 @@ def test_what_no_column_holds_is_poison(value: bytes, head: tuple[tuple[str, byt
 
 def test_the_largest_id_is_an_id() -> None:
     assert apply(definition(2**64 - 1), SERIES) == "folded"
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ((), b"{}"),
+        ((("airra.type", b"samples"),), b"no arrow"),
+        ((("airra.type", b"series"),), b"{}"),
+        ((("airra.type", b"tick"),), b'{"type":"tick"}'),
+    ],
+)
+def test_what_is_none_of_the_four_types_is_poison(header: tuple[tuple[str, bytes], ...], value: bytes) -> None:
+    one = stage(CONFIG)
+    with pytest.raises(Poison):
+        one.apply(one.restore(None), Record("airra.samples.v1", 0, 0, T0, None, value, header), T0)

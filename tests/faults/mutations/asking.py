@@ -12,7 +12,7 @@ SAFEGUARDS = (
         AUTH,
         "    subject = gate.subject(token) if token else None\n    if subject is None:\n",
         '    subject = (gate.subject(token) if token else None) or "somebody"\n    if subject is None:\n',
-        unit("api_calls", "without_a_valid_token_nothing_is_shown"),
+        unit("api_access", "without_a_valid_token_nothing_is_shown"),
     ),
     Safeguard(
         "a form belongs to its session",

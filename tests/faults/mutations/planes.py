@@ -63,14 +63,14 @@ SAFEGUARDS = (
         SILENCE,
         "    fell = ~gone & ~down & slots",
         "    fell = gone & ~gone & slots",
-        unit("detect", "a_series_that_falls_silent_is_a_signal_and_its_return_ends_it"),
+        unit("detect_silence", "a_series_that_falls_silent_is_a_signal_and_its_return_ends_it"),
     ),
     Safeguard(
         "an outage of everything accuses nobody",
         SILENCE,
         "self.now += gap if gap <= max(OUTAGE_MS, 3 * self.usual) else window_ms",
         "self.now += gap",
-        unit("detect", "the_whole_pipeline_falling_silent_accuses_nobody_when_it_comes_back"),
+        unit("detect_silence", "the_whole_pipeline_falling_silent_accuses_nobody_when_it_comes_back"),
     ),
     Safeguard(
         "a source that sends nothing is not waited for",
@@ -217,7 +217,7 @@ SAFEGUARDS = (
         "streams/sink/letters.py",
         "        if failed or left:\n",
         "        if False:\n",
-        unit("sink_consumer", "letters_wait_for_every_acknowledgement"),
+        unit("sink_letters", "letters_wait_for_every_acknowledgement"),
     ),
     Safeguard(
         "a store that is away keeps what is held",
