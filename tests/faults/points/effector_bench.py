@@ -30,7 +30,6 @@ from tests.faults.points.victim import Victim
 from tests.kafka.broker import KafkaBroker
 
 STEP_S = 0.25
-LONG = 40  # intents before the log is made anew: the new one is shorter, also with the ends of what was in hand
 WITHIN_S = 45.0
 FINISHED_WITHIN_S = 60.0
 PERFORMS = "before streams.harness.effector_runner:EffectorRunner._perform:self.effector.perform"
@@ -65,8 +64,7 @@ class EffectorBench:
         if scene in {"armed", "shorter"}:
             self._done.append(self._log)
             self._log = self._begun(armed=scene == "armed")
-            for _ in range(LONG if scene == "shorter" else 1):
-                self._intend(old=scene == "armed")
+            self._intend(old=scene == "armed")
         log, seen = self._log, Path(environment.get("FAULT_SEEN", self._folder / "seen"))
         self.victim = log.first
         seen.unlink(missing_ok=True)
@@ -75,9 +73,9 @@ class EffectorBench:
         while time.monotonic() < deadline and not over() and (log.first.running or log.first.stopped):
             if scene == "armed":
                 arm(self._kafka, "bench", 3600)
-            elif scene != "shorter" and not (troubled and scene == "gap"):
+            elif not (troubled and scene == "gap"):
                 self._intend()
-            if not troubled and (self._all_finished() if scene == "shorter" else seen.exists() and PERFORMS in seen.read_text()):
+            if not troubled and seen.exists() and PERFORMS in seen.read_text():
                 troubled = True
                 self._make_trouble(scene)
             time.sleep(STEP_S)
@@ -98,18 +96,12 @@ class EffectorBench:
             producer.abort_transaction(30)
 
     def _make_anew(self) -> None:
-        """Delete the topic with all that stands on it, and make it again: what was intended there is nobody's any more.
-
-        Nothing is intended on the new one: its epochs begin anew, so the target fences whoever acts from it off.
-        """
+        """Delete the topic with all that stands on it, and make it again: what was intended there is nobody's any more."""
         admin = AdminClient({**self._kafka.confluent(), "log_level": 0})
         admin.delete_topics([self._log.name])[self._log.name].result(15)
         until(lambda: bool(create_topics(self._kafka, [NewLog(self._log.name, 1, {})])), 15, "the topic is made anew")
         self._log.wanted.clear()
         self._log.anew = True
-
-    def _all_finished(self) -> bool:
-        return self._log.wanted <= self._log.finished(self._broker.bootstrap)
 
     def _intend(self, *, old: bool = False) -> None:
         """Append an intent, and a record that nobody can read."""
