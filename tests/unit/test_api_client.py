@@ -8,7 +8,6 @@ import pytest
 from api.client import ApiClient, ApiError
 from schemas.http import FeedbackBody, IncidentStatus
 from schemas.kinds import Mode
-from streams.harness.errors import Retryable
 from tests.api_world import ALICE, incident, proposal
 from tests.unit.api_calls import waiting_world  # noqa: F401 - the fixture world
 
@@ -61,4 +60,3 @@ def test_a_view_that_cannot_be_read_refuses_rather_than_guesses(world):
     with ApiClient("http://127.0.0.1", ALICE, transport=_Bridge(world.app)) as client, pytest.raises(ApiError) as error:
         client.approve("prp-unknown", "alice", Mode.LIVE)
     assert error.value.status == 503
-    assert issubclass(Retryable, Exception)
