@@ -7,7 +7,7 @@ import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -24,24 +24,28 @@ def _split(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
-def _address(url: str) -> str:
-    """Refuse what is no address of an HTTP server, and one with a login in it: it would be shown wherever settings are."""
-    if not url:
-        return url
+def _parsed(url: str) -> SplitResult:
+    """Refuse what is no address of an HTTP server, without repeating it: what stands in a wrong place may be a password."""
     try:
         split = urlsplit(url)
         _ = split.port
-    except ValueError as error:
-        raise ValueError(f"no address: {error}") from None
-    if split.scheme not in {"http", "https"} or not split.hostname:
+    except ValueError:
+        raise ValueError("no address: its host or port cannot be read") from None
+    if url and (split.scheme not in {"http", "https"} or not split.hostname):
         raise ValueError("must look like http(s)://host:port")
+    return split
+
+
+def _address(url: str) -> str:
+    """Refuse a login, too: it would be shown wherever settings are."""
+    split = _parsed(url)
     if split.username is not None or split.password is not None:
         raise ValueError("holds a login: leave it out; tokens have settings of their own, where they are masked")
     return url
 
 
 def _secret_address(url: SecretStr) -> SecretStr:
-    _address(url.get_secret_value())
+    _parsed(url.get_secret_value())
     return url
 
 

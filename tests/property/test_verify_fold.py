@@ -29,16 +29,19 @@ def records(script: list) -> list[tuple[IncidentEvent, int, Position]]:
     now = T0
     for offset, (kind, name, value, gap) in enumerate(script):
         now += gap * 1000
-        out.append((event_of(kind, name, value, now, offset + 1), now, Position(topic="airra.incidents.v1", partition=0, offset=offset)))
+        out.append(
+            (event_of(kind, name, value, gap, now, offset + 1), now, Position(topic="airra.incidents.v1", partition=0, offset=offset))
+        )
     return out
 
 
-def event_of(kind: str, name: str, value: float, now: int, version: int) -> IncidentEvent:
+def event_of(kind: str, name: str, value: float, gap: int, now: int, version: int) -> IncidentEvent:
     told = {"action": f"act-{name}", "proposal": f"prp-{name}", "incident": name, "mode": Mode.LIVE, "spec": SPEC, "at": now}
     match kind:
         case "incident" | "resolved":
             phase = IncidentPhase.RESOLVED if kind == "resolved" else IncidentPhase.UPDATED
-            return incident(version, [evidence([value] * 6, now)], name=name, phase=phase)
+            noisy = [value, *[value if gap % 2 else 1.3] * (gap % 3), *[value] * 3]
+            return incident(version, [evidence(noisy, now, name="a"), evidence(noisy[::-1], now, name="b")], name=name, phase=phase)
         case "started":
             return Started(id=f"sta-{name}", undo=UNSCALE, cause=Cause.CPU_SPIKE, confidence=0.9, epoch=0, seen=Seen(), **told)
         case "finished":

@@ -85,12 +85,22 @@ def test_the_address_of_a_webhook_is_a_secret_and_a_login_in_any_other_is_refuse
     settings = read_settings()
     assert settings.webhook_url.get_secret_value().endswith("hunter2")
     assert "hunter2" not in repr(settings) + str(described(settings))
+    monkeypatch.setenv("AIRRA_WEBHOOK_URL", "https://u:hunter2@hooks.example/")  # masked as a whole, so it may
+    assert "hunter2" not in repr(read_settings()) + str(described(read_settings()))
     for name in ("EXECUTOR_URL", "LLM_BASE_URL", "API_URL"):
         monkeypatch.setenv(f"AIRRA_{name}", "http://u:hunter2@h")
         with pytest.raises(ConfigError, match=f"AIRRA_{name}: holds a login") as told:
             read_settings()
         assert "hunter2" not in str(told.value)
         monkeypatch.delenv(f"AIRRA_{name}")
+
+
+@pytest.mark.parametrize("name", ["EXECUTOR_URL", "LLM_BASE_URL", "API_URL", "WEBHOOK_URL"])
+def test_an_address_that_cannot_be_read_is_not_repeated(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"AIRRA_{name}", "https://u:hunter2/x@h")
+    with pytest.raises(ConfigError, match=f"AIRRA_{name}: no address") as told:
+        read_settings()
+    assert "hunter2" not in str(told.value)
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,15 @@ def test_one_of_the_last_points_out_of_the_band_is_not_back() -> None:
     assert judged([opener], [evidence([9.0, 1.0, 1.0, 1.0, 1.0, 1.0], LATER)]) is Verdict.SUCCESS
 
 
+def test_a_run_of_points_in_the_band_is_not_back_when_a_later_one_is_out_again() -> None:
+    opener = evidence([4.0] * 9, T0)
+    assert judged([opener], [evidence([1.0] * 5 + [1.3, 1.0, 1.0, 1.3], LATER)]) is Verdict.PARTIAL
+    assert judged([opener], [evidence([1.0] * 5 + [1.3, 1.3, 1.0, 1.3], LATER)]) is Verdict.PARTIAL
+    assert judged([opener], [evidence([1.3, 1.0, 1.0, 1.0, 1.0, 1.3, 1.0, 1.0, 1.0, 1.0], LATER)]) is Verdict.PARTIAL
+    early = evidence([1.0] * 5 + [1.3, 1.0, 1.0, 1.0, 1.0], T0 + 15_000)
+    assert judged([opener], [early]) is Verdict.PARTIAL, "its run was before it settled"
+
+
 def test_beyond_the_good_edge_of_the_band_is_recovered_but_not_for_a_metric_that_is_bad_both_ways() -> None:
     low = [evidence([0.1] * 5, LATER)]
     assert judged([evidence([4.0] * 9, T0)], low) is Verdict.SUCCESS
