@@ -170,7 +170,7 @@ class Execute:
         try:
             target = await _described(executor, grant)
         except Unreachable as error:
-            return Checked(RefusalReason.TARGET_UNREADABLE, str(error), seen_by(grant, self._sight(None, ends)))
+            return Checked(RefusalReason.TARGET_UNREADABLE, str(error), seen_by(grant, self._sight(None, ends), self._bounds))
         return check(grant, self._sight(target, ends), self._bounds)
 
     def _sight(self, target: TargetView | None, ends: tuple[int, int]) -> Sight:

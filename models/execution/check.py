@@ -66,7 +66,7 @@ Finding = tuple[RefusalReason, str]
 
 def check(grant: Grant, sight: Sight, bounds: Acting) -> Checked:
     """Return the first reason against acting, or none; what can never pass comes before what may."""
-    seen = seen_by(grant, sight)
+    seen = seen_by(grant, sight, bounds)
     for rule in RULES:
         found = rule(grant, sight, bounds)
         if found is not None:
@@ -74,11 +74,11 @@ def check(grant: Grant, sight: Sight, bounds: Acting) -> Checked:
     return Checked(None, "", seen)
 
 
-def seen_by(grant: Grant, sight: Sight) -> Seen:
+def seen_by(grant: Grant, sight: Sight, bounds: Acting) -> Seen:
     """Return what a replay reads instead of looking again."""
     page = sight.incidents.get(grant.incident)
     case = sight.approvals.cases.get(grant.proposal)
-    arming = armed(sight.approvals, sight.cluster, _later(sight)) if grant.mode is Mode.LIVE else None
+    arming = armed(sight.approvals, sight.cluster, _later(sight, bounds)) if grant.mode is Mode.LIVE else None
     return Seen(
         incident_version=page.incident.version if page else None,
         evidence_at=page.evidence_at if page else None,
@@ -111,15 +111,13 @@ def _executor_there(grant: Grant, sight: Sight, bounds: Acting) -> Finding | Non
 
 
 def _lease_holds(grant: Grant, sight: Sight, bounds: Acting) -> Finding | None:
-    del bounds
-    if _later(sight) > grant.lease_until:
+    if _later(sight, bounds) > grant.lease_until:
         return RefusalReason.LEASE_EXPIRED, f"the grant was for until {grant.lease_until}"
     return None
 
 
 def _approved(grant: Grant, sight: Sight, bounds: Acting) -> Finding | None:
     """Evaluate the decision again, from the log itself: same proposal, digest and mode, and not over."""
-    del bounds
     case = sight.approvals.cases.get(grant.proposal)
     decision = case.decision if case else None
     if case is None or decision is None or decision.outcome is not DecisionOutcome.APPROVED:
@@ -129,7 +127,7 @@ def _approved(grant: Grant, sight: Sight, bounds: Acting) -> Finding | None:
     bound = _undo_bound(grant, case, sight) if grant.undo_of else _bound(grant, case)
     if not bound:
         return RefusalReason.NOT_APPROVED, "what was granted is not what was approved"
-    if grant.undo_of is None and _later(sight) > case.proposal.expires_at:
+    if grant.undo_of is None and _later(sight, bounds) > case.proposal.expires_at:
         return RefusalReason.EXPIRED, f"the proposal was good until {case.proposal.expires_at}"
     return None
 
@@ -161,8 +159,7 @@ def _undo_bound(grant: Grant, case: Case, sight: Sight) -> bool:
 
 
 def _armed(grant: Grant, sight: Sight, bounds: Acting) -> Finding | None:
-    del bounds
-    if grant.mode is Mode.LIVE and armed(sight.approvals, sight.cluster, _later(sight)) is None:
+    if grant.mode is Mode.LIVE and armed(sight.approvals, sight.cluster, _later(sight, bounds)) is None:
         return RefusalReason.NOT_ARMED, "no arming is in force on this cluster: airra act arm"
     return None
 
@@ -214,9 +211,9 @@ def _evidence_fresh(grant: Grant, sight: Sight, bounds: Acting) -> Finding | Non
     if grant.undo_of is not None:
         return None
     page = sight.incidents.get(grant.incident)
-    if page is None or _later(sight) - page.evidence_at > bounds.evidence_s * 1000:
+    if page is None or _later(sight, bounds) - page.evidence_at > bounds.evidence_s * 1000:
         return RefusalReason.EVIDENCE_STALE, f"no signal of the incident within {bounds.evidence_s:g} s"
-    if (behind := _later(sight) - _read_at(page.incident)) > bounds.lag_s * 1000:
+    if (behind := _later(sight, bounds) - _read_at(page.incident)) > bounds.lag_s * 1000:
         return RefusalReason.EVIDENCE_STALE, f"the newest reading is of {behind // 1000} s ago: telemetry lags"
     return None
 
@@ -226,9 +223,13 @@ def _read_at(incident: Incident) -> Millis:
     return max([incident.at, *(suspect.evidence.points[-1][0] for suspect in incident.suspects if suspect.evidence.points)])
 
 
-def _later(sight: Sight) -> Millis:
-    """Return the later of the two clocks: what ends, ends by whichever says so first."""
-    return max(sight.now, sight.approvals.newest)
+def _later(sight: Sight, bounds: Acting) -> Millis:
+    """Return the later of the two clocks: what ends, ends by whichever says so first.
+
+    A host's clock counts no further ahead than clocks may be apart: beyond that it is the clock that is wrong, and `_clock_right` says so.
+    """
+    logged = sight.approvals.newest
+    return max(logged, min(sight.now, logged + int(bounds.skew_s * 1000)))
 
 
 Rule = Callable[[Grant, Sight, Acting], Finding | None]

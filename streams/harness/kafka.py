@@ -133,6 +133,11 @@ def explain(kafka: KafkaSettings, errors: Sequence[KafkaError]) -> str:
     )
 
 
+def admin_client(kafka: KafkaSettings) -> AdminClient:
+    """Return a client for what is not producing or consuming. Keep it: letting go of one stops all threads until its own have ended."""
+    return AdminClient({**kafka.confluent(), "log_level": 0})
+
+
 def cluster_id(kafka: KafkaSettings, within_s: float = CHECK_WITHIN_S) -> str:
     """Return the id of the Kafka cluster: an arming record counts on this one only."""
     return str(_metadata(kafka, within_s).cluster_id)

@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient
 
 from streams.harness.errors import Fatal, Unfit
 from streams.harness.exits import die
-from streams.harness.kafka import CHECK_WITHIN_S, KafkaSettings, explain
+from streams.harness.kafka import CHECK_WITHIN_S, KafkaSettings, admin_client, explain
 
 log = structlog.get_logger()
 
@@ -42,7 +42,8 @@ def topic_ids(kafka: KafkaSettings, topics: Sequence[str], admin: AdminClient | 
     found: dict[str, str] = {}
     if not topics:
         return found
-    admin = admin or AdminClient({**kafka.confluent(), "log_level": 0})
+    if admin is None:  # a client without outstanding requests is false
+        admin = admin_client(kafka)
     for name, future in admin.describe_topics(TopicCollection(sorted(set(topics))), request_timeout=CHECK_WITHIN_S).items():
         try:
             found[name] = str(future.result(CHECK_WITHIN_S).topic_id)
@@ -56,7 +57,7 @@ def topic_ids(kafka: KafkaSettings, topics: Sequence[str], admin: AdminClient | 
 
 async def watch(kafka: KafkaSettings, known: Mapping[str, str], every_s: float = LOOK_EVERY_S) -> None:
     """End the process when one of these topics is another than it was; a broker that is away, or a topic that is, is waited for."""
-    admin = AdminClient({**kafka.confluent(), "log_level": 0})
+    admin = admin_client(kafka)
     while known:
         await asyncio.sleep(every_s)
         try:

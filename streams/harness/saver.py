@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient
 
 from streams.harness import metrics, snapshots
 from streams.harness.fold import Part
-from streams.harness.kafka import KafkaSettings
+from streams.harness.kafka import KafkaSettings, admin_client
 from streams.harness.stage import Stage
 
 log = structlog.get_logger()
@@ -112,7 +112,7 @@ class Saver:
 
     def _delete_below(self, partition: int, offset: int) -> None:
         if self._admin is None:
-            self._admin = AdminClient({**self._kafka.confluent(), "log_level": 0})
+            self._admin = admin_client(self._kafka)
         topic = self._table.changelog_topic.get_topic_name()
         try:
             for future in self._admin.delete_records([TopicPartition(topic, partition, offset)]).values():

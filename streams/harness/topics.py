@@ -7,11 +7,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import ConfigResource, NewTopic, ResourceType
 
 from schemas.topics import CATALOGUE, MIN_INSYNC, TopicSpec, min_insync
 from streams.harness.errors import Fatal
-from streams.harness.kafka import CHECK_WITHIN_S, KafkaSettings, check, explain
+from streams.harness.kafka import CHECK_WITHIN_S, KafkaSettings, admin_client, check, explain
 
 KAFKA_MAX_MESSAGE_BYTES = 1_048_588  # the broker's own default
 
@@ -44,7 +44,7 @@ def create_topics(kafka: KafkaSettings, specs: Sequence[TopicSpec | NewLog], rep
     With three replicas and more, two of them must have a record before it counts as acknowledged.
     """
     check(kafka)
-    admin = AdminClient({**kafka.confluent(), "log_level": 0})
+    admin = admin_client(kafka)
     wanted = [
         NewTopic(
             spec.name,
@@ -83,7 +83,7 @@ def compare_topics(kafka: KafkaSettings, specs: Sequence[TopicSpec], replication
     `replication` is what AIRRA_KAFKA_REPLICATION asks for at least; None leaves replicas uncompared.
     """
     check(kafka)
-    admin = AdminClient({**kafka.confluent(), "log_level": 0})
+    admin = admin_client(kafka)
     there = admin.list_topics(timeout=CHECK_WITHIN_S).topics
     differences: list[Difference] = []
     present = []
@@ -124,7 +124,7 @@ def config_differences(spec: TopicSpec, found: Mapping[str, str | None], replica
 def max_message_bytes(kafka: KafkaSettings, topic: str) -> int:
     """Return the largest record that a topic takes; what the catalogue says, or Kafka's default, where the broker does not tell."""
     known = next((spec.max_message_bytes for spec in CATALOGUE if spec.name == topic), KAFKA_MAX_MESSAGE_BYTES)
-    admin = AdminClient({**kafka.confluent(), "log_level": 0})
+    admin = admin_client(kafka)
     resource = ConfigResource(ResourceType.TOPIC, topic)
     try:
         entries = admin.describe_configs([resource], request_timeout=CHECK_WITHIN_S)[resource].result(CHECK_WITHIN_S)

@@ -18,7 +18,7 @@ from streams.harness import metrics
 from streams.harness.app import group_of
 from streams.harness.exits import EXIT_STUCK, die
 from streams.harness.fold import Part
-from streams.harness.kafka import KafkaSettings, first_at
+from streams.harness.kafka import KafkaSettings, admin_client, first_at
 from streams.harness.readiness import Readiness
 from streams.harness.stage import Stage
 
@@ -81,9 +81,8 @@ class Watch:
         return None
 
 
-def orphans(kafka: KafkaSettings, group: str, topic: str, partitions: int) -> frozenset[int] | None:
+def orphans(admin: AdminClient, group: str, topic: str, partitions: int) -> frozenset[int] | None:
     """Return the partitions that no member of the group has; None when the group is rebalancing or the broker does not tell."""
-    admin = AdminClient({**kafka.confluent(), "log_level": 0})
     try:
         described = admin.describe_consumer_groups([group], request_timeout=ASK_WITHIN_S)[group].result(ASK_WITHIN_S)
     except (KafkaException, FutureTimeout):
@@ -109,6 +108,7 @@ class Watched(Protocol):
 async def guard(worker: Watched, kafka: KafkaSettings) -> None:
     """Look every two seconds; end the process when the stage is stuck."""
     stage, watch = worker.stage, Watch()
+    admin: AdminClient | None = None  # kept once it is needed: a standby asks every time
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
         look = await _look(worker)
@@ -118,7 +118,8 @@ async def guard(worker: Watched, kafka: KafkaSettings) -> None:
             await _ask_the_log(worker, kafka, *stalled)
         if not watch.unassigned(look):
             continue
-        nobodys = await asyncio.to_thread(orphans, kafka, group_of(stage.name), stage.topic, worker.partitions)
+        admin = admin_client(kafka) if admin is None else admin
+        nobodys = await asyncio.to_thread(orphans, admin, group_of(stage.name), stage.topic, worker.partitions)
         if nobodys:
             await _leave(worker, f"partitions {sorted(nobodys)} belong to nobody and this member gets none")
         if nobodys is not None:

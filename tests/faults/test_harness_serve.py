@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka.admin import AdminClient
 
 from cli.processes import ROOT
 from schemas.approvals import Arming
@@ -23,7 +22,7 @@ from streams.harness.app import changelog_of, group_of
 from streams.harness.errors import Fatal, Poison
 from streams.harness.exits import EXIT_FATAL
 from streams.harness.fold import BACKFILL_HEADER
-from streams.harness.kafka import KafkaSettings, check
+from streams.harness.kafka import KafkaSettings, admin_client, check
 from streams.harness.producer import KafkaAppender
 from streams.harness.readiness import Readiness
 from streams.harness.runner import serve
@@ -193,8 +192,9 @@ async def test_every_partition_of_a_running_group_is_held(kafka: KafkaBroker, to
     stage = counting(f"held-{source}", source, target)
     async with serving(made.kafka, tmp_path, [stage]) as readiness:
         await until(lambda: readiness.report()[0])
-        assert orphans(made.kafka, group_of(stage.name), source, 3) == frozenset()
-        assert orphans(made.kafka, group_of(stage.name), source, 4) == frozenset({3})
+        admin = admin_client(made.kafka)
+        assert orphans(admin, group_of(stage.name), source, 3) == frozenset()
+        assert orphans(admin, group_of(stage.name), source, 4) == frozenset({3})
 
 
 async def test_a_static_member_that_gives_up_really_leaves_its_group(kafka: KafkaBroker, topics: Any, tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ async def test_a_static_member_that_gives_up_really_leaves_its_group(kafka: Kafk
     )
     await worker.start()
     await until(lambda: readiness.report()[0])
-    admin = AdminClient(made.kafka.confluent())
+    admin = admin_client(made.kafka)
 
     def members() -> list[str]:
         group = admin.describe_consumer_groups([group_of(stage.name)])[group_of(stage.name)].result(10)

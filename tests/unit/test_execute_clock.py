@@ -14,7 +14,7 @@ from tests.acting_world import ACTIONS, World
 from tests.unit.execute_steps import granted_world, reasons
 
 
-@pytest.mark.parametrize("skew", [-6000, 6000])
+@pytest.mark.parametrize("skew", [-3_600_000, -6000, 6000, 3_600_000])
 def test_a_clock_that_is_apart_refuses_in_the_end(skew: int) -> None:
     world = World()
     world.skew = skew

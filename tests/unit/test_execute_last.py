@@ -62,8 +62,8 @@ def test_without_an_executor_a_live_action_is_refused_with_the_setting_that_is_m
 
 
 def test_a_proposal_that_expired_between_its_grant_and_its_turn_is_not_done() -> None:
-    world = granted(World(), proposal(expires_at=T0 + 10_000))
-    world.logs.now = T0 + 10_001
+    world = granted(World(), proposal(expires_at=T0 + 3000))
+    world.logs.now = T0 + 3001
     world.perform()
     assert [event.reason for event in world.logs.events(ACTIONS, Refused)] == [RefusalReason.EXPIRED]
 

@@ -134,10 +134,22 @@ async def test_a_view_of_a_log_that_has_become_shorter_is_broken(monkeypatch: py
     await view.stop()
 
 
-def test_the_ids_of_topics_that_are_there_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Future:
-        def result(self, _: float) -> SimpleNamespace:
-            return SimpleNamespace(topic_id="x")
+class Future:
+    def result(self, _: float) -> SimpleNamespace:
+        return SimpleNamespace(topic_id="x")
 
-    admin: Any = SimpleNamespace(describe_topics=lambda names, **_: {"log": Future()})
+
+class Idle:
+    """A client without outstanding requests, as librdkafka's: its length is 0, and it is false."""
+
+    def __len__(self) -> int:
+        return 0
+
+    def describe_topics(self, *_: Any, **__: Any) -> dict[str, Future]:
+        return {"log": Future()}
+
+
+def test_the_ids_of_topics_are_asked_of_the_client_that_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lineage, "admin_client", lambda _: pytest.fail("a new client every time stops all threads when it goes"))
+    admin: Any = Idle()
     assert lineage.topic_ids(NOWHERE, ["log"], admin) == {"log": "x"}

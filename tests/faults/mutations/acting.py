@@ -136,7 +136,7 @@ SAFEGUARDS = (
     Safeguard(
         "the last check: the proposal has not expired",
         CHECK,
-        "    if grant.undo_of is None and _later(sight) > case.proposal.expires_at:\n",
+        "    if grant.undo_of is None and _later(sight, bounds) > case.proposal.expires_at:\n",
         "    if False:\n",
         unit("execute_last", "a_proposal_that_expired_between_its_grant_and_its_turn_is_not_done"),
     ),
