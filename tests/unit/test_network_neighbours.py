@@ -59,3 +59,26 @@ def test_a_wrong_clock_is_wrong_by_what_it_is_set_to_and_time_goes_on(tmp_path: 
     said = subprocess.run([sys.executable, "-c", told], env=clock.environment, capture_output=True, text=True, check=True).stdout.split()
     assert float(said[0]) == pytest.approx(time.time() - 3600.0, abs=30.0)
     assert float(said[1]) == pytest.approx(time.monotonic(), abs=30.0)
+
+
+WAIT = """
+import ctypes, time
+libc, condition, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64), ctypes.create_string_buffer(64)
+assert libc.cnd_init(condition) == libc.mtx_init(mutex, 0) == libc.mtx_lock(mutex) == 0
+until, begun = time.time() + 0.3, time.monotonic()
+libc.cnd_timedwait(condition, mutex, (ctypes.c_long * 2)(int(until), int(until % 1 * 1e9)))
+print(time.monotonic() - begun)
+"""
+
+
+@pytest.mark.parametrize("apart_s", [-3600.0, 3600.0])
+def test_a_wait_of_librdkafka_s_kind_is_as_long_as_it_says_by_a_wrong_clock(apart_s: float, tmp_path: Path) -> None:
+    try:
+        clock = faketime.WrongClock(tmp_path / "clock")
+    except faketime.Missing as lacking:
+        pytest.skip(str(lacking))
+    clock.step(apart_s)
+    told = subprocess.run(
+        [sys.executable, "-c", WAIT], env=clock.environment, capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+    assert 0.29 <= float(told) < 30.0

@@ -1,7 +1,8 @@
 """The runner of effectors under strikes: intents on a log, a target that fences, and its own log as the truth.
 
 One process is the victim; another is started when the victim sleeps, and takes over. Scenes: `work`; `join` (a second process comes);
-`end` (SIGTERM); `armed` (the group has no offsets, and an operator must arm first); `gap` (the log ends with a transaction's marker); `shorter` (the topic is deleted and made anew).
+`end` (SIGTERM); `armed` (the group has no offsets, and an operator must arm first); `gap` (the log ends with a transaction's marker);
+`shorter` (the broker lost with its power what it had not written to its disk: the topic is the same, and its log is empty).
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient
 
 from cli.acting import arm
 from schemas.topics import APPROVALS, DLQ
@@ -73,7 +73,7 @@ class EffectorBench:
         while time.monotonic() < deadline and not over() and (log.first.running or log.first.stopped):
             if scene == "armed":
                 arm(self._kafka, "bench", 3600)
-            elif not (troubled and scene == "gap"):
+            elif not (troubled and scene in {"gap", "shorter"}):
                 self._intend()
             if not troubled and seen.exists() and PERFORMS in seen.read_text():
                 troubled = True
@@ -86,7 +86,7 @@ class EffectorBench:
         elif scene == "end":
             self._log.first.signal(signal.SIGTERM)
         elif scene == "shorter":
-            self._make_anew()
+            self._lose_the_log()
         elif scene == "gap":
             producer = Producer({"bootstrap.servers": self._broker.bootstrap, "transactional.id": self._log.name, "log_level": 0})
             producer.init_transactions(30)
@@ -95,11 +95,13 @@ class EffectorBench:
             producer.flush(30)
             producer.abort_transaction(30)
 
-    def _make_anew(self) -> None:
-        """Delete the topic with all that stands on it, and make it again: what was intended there is nobody's any more."""
-        admin = AdminClient({**self._kafka.confluent(), "log_level": 0})
-        admin.delete_topics([self._log.name])[self._log.name].result(15)
-        until(lambda: bool(create_topics(self._kafka, [NewLog(self._log.name, 1, {})])), 15, "the topic is made anew")
+    def _lose_the_log(self) -> None:
+        """Kill the broker and take away what it wrote of the log: what was intended there is nobody's any more."""
+        self._broker.kill()
+        for file in (self._broker.folder / "logs" / f"{self._log.name}-0").iterdir():
+            if file.name != "partition.metadata":  # of the topic's id
+                file.unlink()
+        self._broker.restart()
         self._log.wanted.clear()
         self._log.anew = True
 
@@ -220,7 +222,7 @@ FAMILY = Family(
     owns=tuple(f"streams.harness.{name}:" for name in ("effector_runner", "arming", "closing")),
     scenes=("work", "join", "end", "armed", "gap", "shorter"),
     make=EffectorBench,
-    shared=True,
+    shared=False,  # a scene kills the broker
     minutes={"kill": 5, "stop": 12},
-    quiet_s={"shorter": 20.0},
+    quiet_s={"shorter": 30.0},
 )
