@@ -5,6 +5,9 @@ make faults FAULTS_ARGS="--list"                 chapters and cases, what is pro
 make faults FAULTS_ARGS="--only moves network"   these chapters, or chapter/case
 make faults FAULTS_ARGS="--sample --only poison" the short form, as CI runs it; writes nothing
 make faults FAULTS_ARGS="--report"               only write docs/reliability.md from the ledger
+
+Several may run beside each other with different --only: they share the ledger. What is timed (moves, load, control, poison/throughput)
+wants the machine for itself.
 """
 
 from __future__ import annotations
@@ -46,7 +49,7 @@ def run_case(chapter: Chapter, case: Case, ground: Ground, done: frozenset[str])
         ground.say(f"  NOT RUN {chapter.name}/{case.name}: {lacking}")
     except Exception as error:  # the one boundary: a case that breaks is told and does not end the others
         ground.say(traceback.format_exc())
-        yield Finding("the case itself", 0, failed=(f"{type(error).__name__}: {error}"[:300],)), time.monotonic() - begun
+        yield Finding(ledger.ITSELF, 0, failed=(f"{type(error).__name__}: {error}"[:300],)), time.monotonic() - begun
 
 
 def _list(cases: list[tuple[Chapter, Case]], path: Path) -> None:
@@ -80,10 +83,7 @@ def main() -> int:
         return 0
     bad = 0 if args.report else _campaign(cases, args)
     if not args.sample and args.ledger == ledger.LEDGER:
-        entries = ledger.read()
-        if entries:
-            ledger.rewrite(entries.values())
-        REPORT.write_text(rendered(CHAPTERS, entries), encoding="utf-8")
+        REPORT.write_text(rendered(CHAPTERS, ledger.tidy()), encoding="utf-8")
         print(f"written: {REPORT.relative_to(ledger.REPO)}")
     return 1 if bad else 0
 

@@ -8,7 +8,6 @@ import hashlib
 import json
 import subprocess
 import time
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from tests.faults.reliability.case import Finding
 
 REPO = Path(__file__).parents[3]
 LEDGER = REPO / "docs" / "reliability.jsonl"
+ITSELF = "the case itself"  # the item of a case that broke before it was through
 PRODUCT = ("schemas", "models", "streams", "agents", "api", "cli", "sandbox", "config")
 
 
@@ -55,11 +55,16 @@ def entry(chapter: str, case: str, finding: Finding, seconds: float) -> Entry:
 
 
 def read(path: Path = LEDGER) -> dict[tuple[str, str, str], Entry]:
-    """Return the newest entry of each item."""
+    """Return the newest entry of each item; that a case broke counts until it is run again."""
     if not path.exists():
         return {}
-    entries = (_parsed(line) for line in path.read_text(encoding="utf-8").splitlines() if line)
-    return {found.key: found for found in entries}
+    entries: dict[tuple[str, str, str], Entry] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line:
+            found = _parsed(line)
+            entries.pop((found.chapter, found.case, ITSELF), None)
+            entries[found.key] = found
+    return entries
 
 
 def append(found: Entry, path: Path = LEDGER) -> None:
@@ -70,9 +75,13 @@ def append(found: Entry, path: Path = LEDGER) -> None:
         file.write(_line(found))
 
 
-def rewrite(entries: Iterable[Entry], path: Path = LEDGER) -> None:
-    """Keep the newest entry of each item, in order, so that the file does not grow with every campaign."""
-    path.write_text("".join(_line(found) for found in sorted(entries, key=lambda found: found.key)), encoding="utf-8")
+def tidy(path: Path = LEDGER) -> dict[tuple[str, str, str], Entry]:
+    """Keep the newest entry of each item, in order, so that the file does not grow with every campaign; return them."""
+    with path.open("a", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        entries = dict(sorted(read(path).items()))
+        path.write_text("".join(map(_line, entries.values())), encoding="utf-8")
+    return entries
 
 
 def proven(chapter: str, case: str, path: Path = LEDGER, *, older: bool = False) -> frozenset[str]:
