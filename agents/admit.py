@@ -8,6 +8,7 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from models.admission import Admission, restore, snapshot, take
+from models.evicted import drained
 from schemas.actions import Grant
 from schemas.approvals import APPROVAL_EVENTS
 from schemas.config.policy import Policy
@@ -19,7 +20,7 @@ GRANTS = Counter("airra_admit_grants_total", "actions granted", ["mode"])
 REFUSALS = Counter("airra_admit_refusals_total", "actions refused before a grant", ["reason"])
 WAITING = Gauge("airra_admit_waiting_actions", "actions that wait for their target")
 LEASES = Gauge("airra_admit_leases", "targets that a live action holds")
-EVICTED = Counter("airra_admit_evicted_entries_total", "oldest entries dropped at a cap")
+EVICTED = Counter("airra_admit_evicted_entries_total", "oldest entries dropped at a cap, or new ones refused there", ["table"])
 
 log = structlog.get_logger()
 
@@ -29,9 +30,9 @@ def stage(policy: Policy) -> Stage[Admission]:
 
     def apply(state: Admission, record: Record, now: int) -> Sequence[Output]:
         event = parse(APPROVAL_EVENTS, record)
-        evicted = state.evicted + state.book.evicted
         words = take(state, event, now, position(record))
-        EVICTED.inc(state.evicted + state.book.evicted - evicted)
+        for table, entries in (*drained(state).items(), *drained(state.book).items()):
+            EVICTED.labels(table).inc(entries)
         WAITING.set(len(state.waiting))
         LEASES.set(len(state.leases))
         for word in words:

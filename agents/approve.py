@@ -9,6 +9,7 @@ from prometheus_client import Counter, Gauge
 
 from models.approvals import CommandFate, InForce, fold, verdict_on
 from models.approvals.announce import Announcer, asked, escalated, policy_to_say, restore, snapshot
+from models.evicted import drained
 from schemas.approvals import APPROVAL_EVENTS, Command, Decision
 from schemas.base import digest
 from schemas.config.policy import Policy
@@ -20,7 +21,7 @@ DECISIONS = Counter("airra_approve_decisions_total", "proposals decided", ["outc
 LOST = Counter("airra_approve_lost_commands_total", "commands that decided nothing", ["fate"])
 POLICIES = Counter("airra_approve_policies_total", "policies put on the log: the configured one differed from the one in force")
 PENDING = Gauge("airra_approve_pending_proposals", "proposals that wait for a decision")
-EVICTED = Counter("airra_approve_evicted_entries_total", "oldest entries of the book dropped at its caps")
+EVICTED = Counter("airra_approve_evicted_entries_total", "oldest entries of the book dropped at its caps", ["table"])
 
 log = structlog.get_logger()
 
@@ -33,9 +34,9 @@ def stage(policy: Policy) -> Stage[Announcer]:
         event, book = parse(APPROVAL_EVENTS, record), state.book
         if record.offset <= book.offset:
             return ()
-        evicted = book.evicted
         decided = fold(book, event, now, position(record))
-        EVICTED.inc(book.evicted - evicted)
+        for table, entries in drained(book).items():
+            EVICTED.labels(table).inc(entries)
         PENDING.set(len(book.open))
         if isinstance(event, Command) and (verdict := verdict_on(book, event.id)) and verdict.fate is not CommandFate.WON:
             LOST.labels(verdict.fate).inc()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import structlog
 from prometheus_client import Counter, Gauge
 
+from models.evicted import drained
 from models.verification import Verification, restore, snapshot, take
 from schemas.config.policy import Policy
 from schemas.incidents import INCIDENT_EVENTS
@@ -17,7 +18,7 @@ from streams.harness.stage import Output, Record, Stage
 VERDICTS = Counter("airra_verify_outcomes_total", "outcomes written, corrections among them", ["verdict", "mode"])
 UNDOS = Counter("airra_verify_undo_requests_total", "actions found worse that had an approved undo")
 WATCHED = Gauge("airra_verify_watched_actions", "actions under observation")
-EVICTED = Counter("airra_verify_evicted_entries_total", "oldest entries dropped at a cap")
+EVICTED = Counter("airra_verify_evicted_entries_total", "oldest entries dropped at a cap", ["table"])
 
 log = structlog.get_logger()
 
@@ -27,9 +28,9 @@ def stage(policy: Policy) -> Stage[Verification]:
 
     def apply(state: Verification, record: Record, now: int) -> Sequence[Output]:
         event = parse(INCIDENT_EVENTS, record)
-        evicted = state.evicted
         taken = take(state, event, now, position(record), policy.verification)
-        EVICTED.inc(state.evicted - evicted)
+        for table, entries in drained(state).items():
+            EVICTED.labels(table).inc(entries)
         WATCHED.set(len(state.watches))
         UNDOS.inc(len(taken.undos))
         for outcome in taken.outcomes:

@@ -94,7 +94,7 @@ def _refuse_what_is_known(deps: Dependencies, proposal: Proposal, command: Comma
         raise already_decided(decision, _newer(deps, proposal))
     if proposal.chosen is None or proposal.digests is None:
         raise _nothing_to_decide(proposal)
-    if command.at > proposal.expires_at:
+    if deps.model.approvals.newest > proposal.expires_at:  # the log's time: this host's clock may be wrong
         raise Refusal(
             410, "expired", "the proposal has expired", "a newer one follows while the incident lasts", newer=_newer(deps, proposal)
         )

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from prometheus_client import Counter
 
+from models.evicted import drained
 from models.execution.log import ActionLog, fold, restore, snapshot
 from schemas.actions import ACTION_EVENTS, Finished, Refused, Started
 from schemas.topics import ACTIONS, APPROVALS, INCIDENTS
@@ -17,7 +18,7 @@ from streams.harness.emit import emit, parse, position
 from streams.harness.stage import Output, Record, Stage
 
 IGNORED = Counter("airra_report_ignored_records_total", "repeats, second ends and words of older owners", ["type"])
-EVICTED = Counter("airra_report_evicted_entries_total", "oldest open grants and ends dropped at a cap")
+EVICTED = Counter("airra_report_evicted_entries_total", "oldest open grants and ends dropped at a cap", ["table"])
 
 
 def report() -> Stage[ActionLog]:
@@ -26,9 +27,9 @@ def report() -> Stage[ActionLog]:
     def apply(state: ActionLog, record: Record, now: int) -> Sequence[Output]:
         del now
         event = parse(ACTION_EVENTS, record)
-        evicted = state.evicted
         counts = fold(state, event, record.offset)
-        EVICTED.inc(state.evicted - evicted)
+        for table, entries in drained(state).items():
+            EVICTED.labels(table).inc(entries)
         if not counts:
             IGNORED.labels(event.type).inc()
             return ()

@@ -11,6 +11,7 @@ from typing import Protocol
 from prometheus_client import Counter
 
 from models.approvals import ApprovalBook, fold
+from models.evicted import Evicting, drained
 from models.execution import log as actions_log
 from models.execution.log import ActionLog
 from models.incidents.book import IncidentBook
@@ -28,21 +29,15 @@ OPEN_WITHIN_S = 120.0
 KEPT_ENDS = 100_000  # of actions: a grant repeated long after its end must find it; some 100 bytes each, and 400 of a live success
 
 
-EVICTED = Counter("airra_execute_evicted_entries_total", "oldest entries of execute's folds dropped at a cap", ["fold"])
-
-
-class Evicting(Protocol):
-    """A fold that counts what it drops at its caps."""
-
-    evicted: int
+EVICTED = Counter("airra_execute_evicted_entries_total", "oldest entries of execute's folds dropped at a cap", ["fold", "table"])
 
 
 @contextmanager
 def counted(name: str, book: Evicting) -> Iterator[None]:
     """Count on the metric what folding a record drops."""
-    before = book.evicted
     yield
-    EVICTED.labels(name).inc(book.evicted - before)
+    for table, entries in drained(book).items():
+        EVICTED.labels(name, table).inc(entries)
 
 
 class View(Protocol):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from pydantic import TypeAdapter
 
+from models.evicted import ByTable, count
 from schemas.approvals import Candidate
 from schemas.base import Position
 from schemas.incidents import Incident
@@ -44,6 +45,7 @@ class ReasonState:
     cases: dict[str, Case] = field(default_factory=dict)
     resolved: dict[str, bool] = field(default_factory=dict)  # late repeats of these bring nothing back
     evicted: int = 0
+    by_table: ByTable = field(default_factory=dict, compare=False)
 
 
 _ADAPTER = TypeAdapter(ReasonState)
@@ -64,7 +66,7 @@ def follow(state: ReasonState, incident: Incident, source: Position) -> Case:
         case = state.cases[incident.incident] = Case(incident, source, state.clock, state.clock)
         while len(state.cases) > CASES_KEPT:
             del state.cases[next(iter(state.cases))]
-            state.evicted += 1
+            count(state, "cases")
     case.incident, case.source = incident, source
     return case
 
@@ -74,7 +76,7 @@ def close(state: ReasonState, incident: str) -> Case | None:
     state.resolved[incident] = True
     while len(state.resolved) > CASES_KEPT:
         del state.resolved[next(iter(state.resolved))]
-        state.evicted += 1
+        count(state, "resolved")
     return state.cases.pop(incident, None)
 
 

@@ -9,6 +9,7 @@ from prometheus_client import Counter, Gauge
 
 from agents.reason.cases import ReasonState, restore, snapshot
 from agents.reason.decide import decide
+from models.evicted import drained
 from schemas.config.runbooks import RunbookCatalogue
 from schemas.incidents import INCIDENT_EVENTS
 from schemas.topics import APPROVALS, INCIDENTS, NOTICES
@@ -20,7 +21,7 @@ BACKFILL_HEADER = "airra.backfill"  # historical evidence never proposes
 PROPOSALS = Counter("airra_reason_proposals_total", "proposals written, abstentions among them", ["reason"])
 WITHDRAWALS = Counter("airra_reason_withdrawals_total", "proposals taken back", ["reason"])
 CASES = Gauge("airra_reason_open_cases", "incidents that reason follows now")
-EVICTED = Counter("airra_reason_evicted_cases_total", "oldest cases, and ids of resolved ones, dropped at their caps")
+EVICTED = Counter("airra_reason_evicted_cases_total", "oldest cases, and ids of resolved ones, dropped at their caps", ["table"])
 SKIPPED = Counter("airra_reason_historical_records_total", "records of a backfill, which propose nothing")
 
 log = structlog.get_logger()
@@ -34,9 +35,9 @@ def stage(runbooks: RunbookCatalogue) -> Stage[ReasonState]:
         if record.header(BACKFILL_HEADER) is not None:
             SKIPPED.inc()
             return ()
-        evicted = state.evicted
         decided = decide(state, event, source=position(record), now=now, catalogue=runbooks)
-        EVICTED.inc(state.evicted - evicted)
+        for table, entries in drained(state).items():
+            EVICTED.labels(table).inc(entries)
         CASES.set(len(state.cases))
         for proposal in decided.proposals:
             PROPOSALS.labels(proposal.reason).inc()

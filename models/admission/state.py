@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pydantic import TypeAdapter
 
 from models.approvals import ApprovalBook
+from models.evicted import ByTable
 from schemas.actions import ActionSpec, Grant, Preconditions
 from schemas.base import Millis
 from schemas.config.policy import Policy
@@ -49,6 +50,7 @@ class Admission:
     spent: list[Millis] = field(default_factory=list)  # append times of the last hour's live grants
     known: dict[str, Known] = field(default_factory=dict)
     evicted: int = 0
+    by_table: ByTable = field(default_factory=dict, compare=False)
 
 
 _STATE: TypeAdapter[Admission] = TypeAdapter(Admission)

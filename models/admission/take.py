@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from models.admission.state import HOUR_MS, MAX_KNOWN, MAX_LEASES, MAX_WAITING, Admission, Known, Wanted
 from models.approvals import Case, fold
+from models.evicted import count
 from models.execution.params import left_by
 from schemas.actions import Finished, FinishStatus, Grant, Preconditions, RefusalReason, Refused, Seen, Started
 from schemas.approvals import ApprovalEvent, Decision, DecisionOutcome, UndoRequest
@@ -123,6 +124,7 @@ def _want(state: Admission, grant: Grant, now: Millis, expires_at: Millis | None
     if grant.mode is Mode.LIVE and not undone and _spent(state, now) >= policy.budget.live_per_hour:
         return [_refuse(state, grant, RefusalReason.BUDGET_EXHAUSTED, f"{policy.budget.live_per_hour} live actions an hour", now)]
     if len(state.waiting) >= MAX_WAITING:
+        count(state, "waiting")
         return [_refuse(state, grant, RefusalReason.LEASE_HELD, f"{MAX_WAITING} actions wait already", now)]
     wanted = Wanted(grant, now + int(policy.lease.wait_s * 1000), expires_at)
     if undone:  # taking back comes before doing more
@@ -145,6 +147,7 @@ def _serve(state: Admission, now: Millis) -> list[Word]:
             words.append(_refuse(state, grant, RefusalReason.EXPIRED, "the proposal expired while it waited", now))
         elif live and (holder is not None or len(state.leases) >= MAX_LEASES):
             if now >= wanted.deadline:
+                count(state, "leases", int(holder is None))
                 words.append(_refuse(state, grant, RefusalReason.LEASE_HELD, f"{grant.spec.service} is held by {holder}", now))
             else:
                 still.append(wanted)
@@ -229,4 +232,4 @@ def _forget(state: Admission) -> None:
     over = len(state.known) - MAX_KNOWN
     for name in [name for name, known in state.known.items() if known.status not in UNDER_WAY][: max(over, 0)]:
         del state.known[name]
-        state.evicted += 1
+        count(state, "known")

@@ -63,7 +63,7 @@ def fold(book: ApprovalBook, event: ApprovalEvent, now: Millis, position: Positi
             _arm(book, event)
         case UndoRequest():
             book.undos.setdefault(event.action, event)
-            cap(book, book.undos, MAX_UNDOS)
+            cap(book, "undos", book.undos, MAX_UNDOS)
         case _:
             pass
     return decided
@@ -80,7 +80,7 @@ def _command(book: ApprovalBook, command: Command, now: Millis, position: Positi
         decided = [decide(book, case, now, position, outcome, subject=by, mode=command.mode, reason=command.reason)]
         verdict = CommandVerdict(CommandFate.WON, command.proposal, command.subject, outcome, now)
     book.verdicts[command.id] = verdict
-    cap(book, book.verdicts, MAX_COMMANDS)
+    cap(book, "verdicts", book.verdicts, MAX_COMMANDS)
     return decided
 
 
@@ -123,5 +123,5 @@ def _arm(book: ApprovalBook, arming: Arming) -> None:
     book.armings[arming.id] = None
     book.arming.pop(arming.cluster, None)
     book.arming[arming.cluster] = arming
-    cap(book, book.armings, MAX_ARMINGS)
-    cap(book, book.arming, MAX_CLUSTERS)
+    cap(book, "armings", book.armings, MAX_ARMINGS)
+    cap(book, "arming", book.arming, MAX_CLUSTERS)

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter
 
+from models.evicted import ByTable, count
 from schemas.approvals import Arming, Decision, DecisionOutcome, Proposal, UndoRequest
 from schemas.base import Millis
 from schemas.config.policy import Policy, Ruling
@@ -91,6 +92,7 @@ class ApprovalBook:
     offset: int = -1
     newest: Millis = 0  # append time of the newest record
     evicted: int = 0
+    by_table: ByTable = field(default_factory=dict, compare=False)
 
 
 _BOOK: TypeAdapter[ApprovalBook] = TypeAdapter(ApprovalBook)
@@ -105,8 +107,8 @@ def restore(data: bytes | None) -> ApprovalBook:
     return _BOOK.validate_json(data) if data else ApprovalBook()
 
 
-def cap(book: ApprovalBook, table: dict[str, Value], limit: int) -> None:
+def cap(book: ApprovalBook, name: str, table: dict[str, Value], limit: int) -> None:
     """Drop the oldest entries over the limit, counted."""
     while len(table) > limit:
         del table[next(iter(table))]
-        book.evicted += 1
+        count(book, name)

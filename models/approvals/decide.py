@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from models.approvals.case import MAX_CASES, MAX_FORGOTTEN, ApprovalBook, Case
+from models.evicted import count
 from schemas.approvals import CLOCK, POLICY, Decision, DecisionOutcome, Proposal
 from schemas.base import Millis, Position, derive_id
 from schemas.kinds import Mode
@@ -69,7 +70,7 @@ def forget(book: ApprovalBook) -> None:
     undecided = set(book.open.values())
     for name in [name for name in book.cases if name not in undecided][:over]:
         book.forgotten[name] = book.cases.pop(name).proposal.expires_at
-        book.evicted += 1
+        count(book, "cases")
     while len(book.forgotten) > MAX_FORGOTTEN:
         book.horizon = max(book.horizon, book.forgotten.pop(next(iter(book.forgotten))))
-        book.evicted += 1
+        count(book, "forgotten")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from models.approvals.case import MAX_OVER, MAX_PENDING, MAX_POLICIES, ApprovalBook, Case, InForce, cap
 from models.approvals.decide import by_clock, by_policy, forget
 from models.approvals.rules import read, ruling
+from models.evicted import count
 from schemas.approvals import POLICY, Decision, DecisionOutcome, Explanation, PolicyInForce, Proposal, Withdrawal
 from schemas.base import Millis, Position
 from schemas.config.policy import Rule, Ruling
@@ -18,7 +19,7 @@ def propose(book: ApprovalBook, proposal: Proposal, now: Millis, position: Posit
     case = book.cases[proposal.id] = Case(proposal=proposal, appended_at=now, ruling=None)
     decided = _open(book, case, now, position)
     while len(book.open) > MAX_PENDING:
-        book.evicted += 1
+        count(book, "open")
         oldest = book.cases[next(iter(book.open.values()))]
         decided.append(by_clock(book, oldest, now, position, reason="too many proposals are open"))
     forget(book)
@@ -113,7 +114,7 @@ def withdraw(book: ApprovalBook, withdrawal: Withdrawal, now: Millis, position: 
     """Close what is open for an incident that is over, and whatever a zombie may still propose for it."""
     case = book.cases.get(book.open.get(withdrawal.incident, ""))
     book.over.setdefault(withdrawal.incident)
-    cap(book, book.over, MAX_OVER)
+    cap(book, "over", book.over, MAX_OVER)
     return [by_clock(book, case, now, position, DecisionOutcome.WITHDRAWN, withdrawal.reason.value)] if case else []
 
 
@@ -122,7 +123,7 @@ def enforce(book: ApprovalBook, event: PolicyInForce, now: Millis, position: Pos
     if event.id in book.policies:
         return []
     book.policies[event.id] = None
-    cap(book, book.policies, MAX_POLICIES)
+    cap(book, "policies", book.policies, MAX_POLICIES)
     book.in_force = InForce(event.digest, read(event))
     decided = []
     for case in [book.cases[proposal] for proposal in book.open.values()]:

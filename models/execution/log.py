@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from pydantic import TypeAdapter
 
+from models.evicted import ByTable, count
 from models.execution.params import left_by
 from schemas.actions import ActionEvent, Epoch, Finished, FinishStatus, Grant, Preconditions, Refused, Started
 from schemas.kinds import Mode
@@ -41,6 +42,7 @@ class ActionLog:
     closed: dict[str, Ended] = field(default_factory=dict)
     offset: int = -1
     evicted: int = 0
+    by_table: ByTable = field(default_factory=dict, compare=False)
 
     def pending(self) -> list[Granted]:
         """Return what was granted and has no end, in log order."""
@@ -53,16 +55,16 @@ class ActionLog:
         self.closed[action] = end
         while len(self.closed) > self.max_closed:
             del self.closed[next(iter(self.closed))]
-            self.evicted += 1
+            count(self, "closed")
 
     def bound(self) -> None:
         """Drop the oldest open grants over the cap, those that nothing was begun of first; a begun one can be looked up."""
         while len(self.open) > self.max_open:
             del self.open[next((action for action in self.open if action not in self.started), next(iter(self.open)))]
-            self.evicted += 1
+            count(self, "open")
         while len(self.started) > self.max_open:
             del self.started[next((action for action in self.started if action not in self.open), next(iter(self.started)))]
-            self.evicted += 1
+            count(self, "started")
 
 
 _LOG: TypeAdapter[ActionLog] = TypeAdapter(ActionLog)

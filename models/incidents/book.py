@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from models.evicted import ByTable, count
 from schemas.actions import Finished, Refused, Started
 from schemas.base import Position
 from schemas.incidents import Feedback, Incident, IncidentEvent, IncidentPhase
@@ -42,6 +43,7 @@ class IncidentBook:
     capacity: int = 2000
     pages: dict[str, Page] = field(default_factory=dict)
     evicted: int = 0
+    by_table: ByTable = field(default_factory=dict, compare=False)
 
     def apply(self, event: IncidentEvent, source: Position, appended_at: int) -> bool:
         """Fold one event; `appended_at` in ms. Return whether it was news: repeats and older versions are not."""
@@ -51,8 +53,8 @@ class IncidentBook:
         if page is None:
             return False
         if isinstance(event, Feedback):
-            return self._add(page.feedback, event, FEEDBACK_KEPT)
-        return isinstance(event, Started | Refused | Finished) and self._add(page.actions, event, ACTIONS_KEPT)
+            return self._add("feedback", page.feedback, event, FEEDBACK_KEPT)
+        return isinstance(event, Started | Refused | Finished) and self._add("actions", page.actions, event, ACTIONS_KEPT)
 
     def get(self, incident: str) -> Page | None:
         return self.pages.get(incident)
@@ -93,13 +95,13 @@ class IncidentBook:
         while len(self.pages) > self.capacity:
             oldest = min(self.pages.items(), key=lambda item: (item[1].is_open, item[1].appended_at, item[0]))[0]
             del self.pages[oldest]
-            self.evicted += 1
+            count(self, "pages")
 
-    def _add(self, events: list[Event], event: Event, cap: int) -> bool:
+    def _add(self, name: str, events: list[Event], event: Event, cap: int) -> bool:
         """Append an event once, dropping the oldest above the cap, counted."""
         if any(known.id == event.id for known in events):
             return False
         events.append(event)
-        self.evicted += max(0, len(events) - cap)
+        count(self, name, len(events) - cap)
         del events[:-cap]
         return True

@@ -19,8 +19,8 @@ def heard(state: Verification, event: Feedback, now: Millis) -> list[Outcome]:
     state.feedback_ids[event.id] = None
     word = _merged(state.feedback.pop(event.incident, None), event)
     state.feedback[event.incident] = word
-    cap(state, state.feedback_ids, MAX_FEEDBACK)
-    cap(state, state.feedback, MAX_FEEDBACK)
+    cap(state, "feedback_ids", state.feedback_ids, MAX_FEEDBACK)
+    cap(state, "feedback", state.feedback, MAX_FEEDBACK)
     changed = []
     for outcome in [outcome for outcome in state.outcomes.values() if outcome.incident == event.incident]:
         newer = overridden(state, outcome, word)

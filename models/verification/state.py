@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter
 
+from models.evicted import ByTable, count
 from schemas.actions import Finished, Started
 from schemas.base import Millis, Position
 from schemas.incidents import Feedback, Incident, IncidentPhase
@@ -77,13 +78,14 @@ class Verification:
     feedback_ids: dict[str, None] = field(default_factory=dict)
     offset: int = -1
     evicted: int = 0
+    by_table: ByTable = field(default_factory=dict, compare=False)
 
 
-def cap(state: Verification, table: dict[str, Value], limit: int) -> None:
+def cap(state: Verification, name: str, table: dict[str, Value], limit: int) -> None:
     """Drop the oldest entries over the limit, counted."""
     while len(table) > limit:
         del table[next(iter(table))]
-        state.evicted += 1
+        count(state, name)
 
 
 _STATE: TypeAdapter[Verification] = TypeAdapter(Verification)

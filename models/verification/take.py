@@ -56,7 +56,7 @@ def _incident(state: Verification, event: Incident, now: Millis, position: Posit
         state.pictures[event.incident] = known
         return
     state.pictures[event.incident] = Picture.of(event, position, None)
-    cap(state, state.pictures, MAX_INCIDENTS)
+    cap(state, "pictures", state.pictures, MAX_INCIDENTS)
     for watch in [watch for watch in state.watches.values() if watch.started.incident == event.incident and watch.finished]:
         openers = watch.before.openers if watch.before else ()
         watch.after = Picture.of(event, position, frozenset((opener.service, opener.metric) for opener in openers))
@@ -72,7 +72,7 @@ def _started(state: Verification, event: Started) -> None:
     if _over(state, event.action) or (known is not None and known.finished is not None):
         return
     state.watches[event.action] = Watch(event, state.pictures.get(event.incident))
-    cap(state, state.watches, MAX_WATCHES)
+    cap(state, "watches", state.watches, MAX_WATCHES)
 
 
 def _finished(state: Verification, event: Finished, now: Millis, position: Position, bounds: Bounds, taken: Taken) -> None:
@@ -130,11 +130,11 @@ def _there(watch: Watch) -> tuple[str, ...]:
 def _conclude(state: Verification, watch: Watch, judgement: Judgement, now: Millis, taken: Taken) -> None:
     if watch.started.confidence is None:
         state.unasked[watch.started.action] = None
-        cap(state, state.unasked, MAX_OUTCOMES)
+        cap(state, "unasked", state.unasked, MAX_OUTCOMES)
     outcome = _outcome(state, watch, judgement, now)
     _end(state, outcome.action, over=False)
     state.outcomes[outcome.action] = outcome
-    cap(state, state.outcomes, MAX_OUTCOMES)
+    cap(state, "outcomes", state.outcomes, MAX_OUTCOMES)
     taken.outcomes.append(outcome)
     severity = _severity(state, outcome.incident)
     taken.notices.append(verified(outcome, severity, now))
@@ -205,7 +205,7 @@ def _end(state: Verification, action: str, *, over: bool = True) -> None:
     state.watches.pop(action, None)
     if over:
         state.over[action] = None
-        cap(state, state.over, MAX_OUTCOMES)
+        cap(state, "over", state.over, MAX_OUTCOMES)
 
 
 def _severity(state: Verification, incident: str) -> Severity:

@@ -83,14 +83,24 @@ class Fleet:
         """SIGTERM, without waiting."""
         self._processes[number].terminate()
 
+    def counted(self, event: str) -> int:
+        """Return how often all workers in all their lives have logged an event."""
+        return sum(log.read_text(errors="replace").count(event) for log in self._folder.glob("worker-*.log"))
+
     def kill(self, number: int) -> None:
+        """SIGKILL; one that had ended by itself before is counted."""
         process = self._processes.pop(number)
+        if (code := process.poll()) is not None:
+            self.exits[code] += 1
         process.kill()
         process.wait()
 
     def terminate(self, number: int) -> float:
-        """SIGTERM; return how long it took to end."""
+        """SIGTERM; return how long it took to end. One that had ended by itself before is counted."""
         process = self._processes.pop(number)
+        if (code := process.poll()) is not None:
+            self.exits[code] += 1
+            return 0.0
         begun = time.monotonic()
         process.terminate()
         code = process.wait(30)

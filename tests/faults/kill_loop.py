@@ -24,7 +24,8 @@ import httpx2
 from cli.config import ConfigError
 from cli.demo.command import DEFAULT_SCENARIO, ROOT
 from cli.demo.run import Plan, Run
-from cli.demo.sandbox import faults
+from cli.demo.sandbox import Sandbox, faults
+from cli.demo.stack import Stack
 from cli.demo.story import met
 from cli.reading import read
 from schemas import topics
@@ -136,9 +137,18 @@ def effects(run: Run) -> list[dict[str, Any]]:
 
 
 def run_case(
-    case: Case, bootstrap: str, directory: Path, say: Callable[[str], None], scenario: Path = DEFAULT_SCENARIO, seed: int = 1
+    case: Case,
+    bootstrap: str,
+    directory: Path,
+    say: Callable[[str], None],
+    scenario: Path = DEFAULT_SCENARIO,
+    seed: int = 1,
+    look: Callable[[Run], list[str]] = lambda _: [],
 ) -> list[str]:
-    """Run one loop with one kill; return what is not as it should be."""
+    """Run one loop with one kill; return what is not as it should be.
+
+    `look` is asked at the end, when the sandbox has fallen silent and every role still runs.
+    """
     killer = Killer(case)
     seen: dict[str, Any] = {}
     fault = next(fault for fault in faults(scenario) if fault["name"] == FAULT or fault["kind"] == "memory_leak")
@@ -153,12 +163,18 @@ def run_case(
     class Recorded(Run):
         """Looks at the target and the store while they still run."""
 
+        def _start(self, stack: Stack, sandbox: Sandbox) -> None:
+            self._sandbox = sandbox
+            super()._start(stack, sandbox)
+
         def _read_back(self) -> dict[str, Any] | None:
             row = super()._read_back()
             seen["effects"] = effects(self)
             seen["missing"] = self._missing()
             for name, query in COUNTS.items():
                 seen[name] = self.query(query)[0]["n"]
+            self._sandbox.stop()
+            killer.wrong += look(self)
             return row
 
         def _missing(self) -> dict[str, int]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from streams.harness.kafka import KafkaSettings
@@ -40,3 +41,21 @@ def mirror(source: str, target: str, wanted: Callable[[str], bool]) -> int:
     if producer.flush(60):
         raise RuntimeError("the mirror's records were not acknowledged")
     return copied
+
+
+def mirror_offsets(source: str, target: str, group: str, topic: str) -> dict[int, int]:
+    """Give a group the places in the other cluster that it has committed here, as a restore of the offsets does; return those there.
+
+    Each is one further on, as the mirror's records are.
+    """
+    with _of(source, group) as here, _of(target, group) as there:
+        places = [TopicPartition(topic, number) for number in here.list_topics(topic, timeout=10).topics[topic].partitions]
+        found = [place for place in here.committed(places, timeout=10) if place.offset > 0]
+        moved = [TopicPartition(topic, place.partition, place.offset + 1) for place in found]
+        if moved:
+            there.commit(offsets=moved, asynchronous=False)
+        return {place.partition: place.offset for place in moved}
+
+
+def _of(bootstrap: str, group: str) -> contextlib.closing[Consumer]:
+    return contextlib.closing(Consumer({"bootstrap.servers": bootstrap, "group.id": group, "enable.auto.commit": False, "log_level": 0}))

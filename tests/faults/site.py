@@ -11,9 +11,11 @@ import contextlib
 import itertools
 import secrets
 import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 import httpx2
@@ -23,6 +25,7 @@ from cli.demo.sandbox import Sandbox
 from cli.processes import WRONG_CONFIGURATION, role_command, role_env
 from cli.watch import Watch
 from schemas import topics
+from schemas.actions import RefusalReason, Refused
 from schemas.approvals import Command, CommandVerb, Proposal
 from schemas.base import derive_id
 from schemas.incidents import Incident
@@ -31,10 +34,12 @@ from streams.harness.emit import emit
 from streams.harness.errors import Fatal
 from streams.harness.kafka import KafkaSettings
 from streams.harness.topics import create_topics
+from tests.faults.holding import holding
 from tests.faults.points.acting_world import configuration, scenario
 from tests.faults.points.groups import plain_environment, until
 from tests.faults.points.patient import SICK, WELL, Patient, Seen
 from tests.faults.points.victim import Victim
+from tests.network.recorder import Recorder
 from tests.unit.incident_world import SERVICES
 
 EVERY_S = 0.5  # the evidence is renewed
@@ -42,15 +47,26 @@ READY_WITHIN_S = 120.0
 DONE_WITHIN_S = 180.0  # with a broker that comes back, and roles that start anew
 
 
-class Site:
-    """Use as a context. `replication` is that of every topic."""
+NO_CHANGES: Mapping[str, float] = MappingProxyType({})
 
-    def __init__(self, bootstrap: str, folder: Path, replication: int = 1) -> None:
+
+class Site:
+    """Use as a context. `replication` is that of every topic; `lease` and `acting` change the policy's sections of these names."""
+
+    def __init__(
+        self,
+        bootstrap: str,
+        folder: Path,
+        replication: int = 1,
+        lease: Mapping[str, float] = NO_CHANGES,
+        acting: Mapping[str, float] = NO_CHANGES,
+    ) -> None:
         self.kafka = KafkaSettings(bootstrap)
         self.seen = Seen()
         self.exits: collections.Counter[int] = collections.Counter()
         self._folder = folder
         self._replication = replication
+        self._lease, self._acting = lease, acting
         self._token = secrets.token_urlsafe(24)
         self._exit = contextlib.ExitStack()
         self._numbers = itertools.count()
@@ -76,7 +92,8 @@ class Site:
         self._ready = sandbox.wait_ready()
         headers = {"Authorization": f"Bearer {self._token}"}
         self._target = self._exit.enter_context(httpx2.Client(base_url=self._ready["control_url"], headers=headers, timeout=20.0))
-        self._config = configuration(self._folder, "config")
+        self._front = self._exit.enter_context(Recorder(self._ready["control_url"]))
+        self._config = configuration(self._folder, "config", self._lease, **self._acting)
         self._begin()
 
     def _begin(self) -> None:
@@ -89,7 +106,7 @@ class Site:
             "config_dir": self._config,
             "dry_run_mode": False,
             "executor": "http",
-            "executor_url": self._ready["control_url"],
+            "executor_url": self._front.url,
             "executor_token": self._token,
             "topology_file": self._ready["topology"],
             "observe_port": 0,
@@ -148,7 +165,27 @@ class Site:
         self.forget(key)
         return time.monotonic() - begun
 
+    def done_after(self, key: str, within_s: float) -> float:
+        """Wait for the incident's effect; return the seconds it took."""
+        begun = time.monotonic()
+        until(lambda: bool(self.of(key)), within_s, f"what {key} needs is done", self.step)
+        return time.monotonic() - begun
+
     # the course of things
+
+    def held(self) -> contextlib.AbstractContextManager[threading.Event]:
+        """Hold what the target says of itself back until the end of this: who is about to act is in the midst of its last look."""
+        return holding(self._front)
+
+    def granted(self, key: str) -> bool:
+        """Say whether an action of this incident stands granted on the log, without an end."""
+        return self.seen.end_of(key) is None and any(grant.incident == key for grant in self.seen.grants.values())
+
+    def refusals(self, key: str) -> set[RefusalReason]:
+        """Return why actions of this incident were refused."""
+        actions = {action for action, grant in self.seen.grants.items() if grant.incident == key}
+        ends = (end for action in actions for end in self.seen.ends.get(action, {}).values())
+        return {end.reason for end in ends if isinstance(end, Refused)}
 
     def step(self) -> None:
         """Start control again where it ended, and see to the patients."""

@@ -9,6 +9,7 @@ from schemas import topics
 from schemas.approvals import Command, Decision, DecisionOutcome, Withdrawal
 from schemas.base import Position
 from schemas.kinds import Mode
+from schemas.signals import Tick
 from streams.harness.emit import emit
 from streams.harness.errors import Fatal, Retryable
 from tests.api_world import ALICE, BOB, NOW, World, approval, proposal
@@ -143,9 +144,21 @@ async def test_the_action_id_names_the_proposal_and_its_mode(world):
 
 async def test_an_expired_proposal_is_gone(world):
     world.now = NOW + 600_001
+    world.put(topics.APPROVALS, "tick", Tick(at=world.now))
     answer = await post(world, APPROVE, approval("alice"))
     assert (answer.status_code, answer.json()["error"]) == (410, "expired")
     assert world.commands() == []
+
+
+@pytest.mark.parametrize("apart", [-3_600_000, 3_600_000])
+async def test_a_wrong_clock_of_the_api_s_host_neither_closes_a_proposal_nor_keeps_it_open(world, apart):
+    object.__setattr__(world.app.state.deps, "clock", lambda: world.now + apart)
+    assert (await post(world, APPROVE, approval("alice"))).status_code == 200
+    world.propose("prp-2")
+    world.now = NOW + 600_001
+    world.put(topics.APPROVALS, "tick", Tick(at=world.now))
+    late = await post(world, "/api/v1/approvals/prp-2/approve", approval("alice"))
+    assert (late.status_code, late.json()["error"]) == (410, "expired")
 
 
 async def test_one_that_expires_on_the_way_is_gone_too(world):

@@ -7,6 +7,7 @@ import asyncio
 import builtins
 import queue
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,10 +15,24 @@ from typing import Any
 import pytest
 
 from streams.harness.errors import Fatal
-from tests.faults.points import code, exempt, proven, strike
-from tests.faults.points.code import AFTER, BEFORE, BESIDE, PATH, REPO, Point, all_points, rewritten, source_of
-from tests.faults.points.driving import SIDES, TRIES, Family, Lane, Spot, Verdict, owner
+from tests.faults.points import beside, code, exempt, proven, strike
+from tests.faults.points.code import (
+    AFTER,
+    BEFORE,
+    BESIDE,
+    OUTSIDE,
+    PATH,
+    REPO,
+    SOCKET_WRITE,
+    STAGE_COMMIT,
+    Point,
+    all_points,
+    rewritten,
+    source_of,
+)
+from tests.faults.points.driving import SIDES, Family, Lane, Verdict, discover, owner
 from tests.faults.points.families import FAMILIES
+from tests.faults.points.spots import TRIES, Spot, tries
 from tests.faults.points.strike import callbacks
 from tests.faults.points.worker import FencedTarget
 from tests.faults.reliability.case import Finding, Ground
@@ -26,11 +41,11 @@ from tests.kafka.broker import KafkaBroker
 ASYNC = """
 async def work(step):
     first = await step("a") + await step("b")
-    async with guard():
+    async with guard(), other() as entered:
         await step("c")
     async for item in items():
         await step(item)
-    return first
+    return [first, *[each async for each in items() if entered]]
 """
 
 
@@ -45,9 +60,11 @@ def test_every_await_is_a_point_and_the_same_call_twice_is_two(module: str) -> N
         "some.module:work:step",
         "some.module:work:step#1",
         "some.module:work:async with guard",
+        "some.module:work:async with other",
         "some.module:work:step#2",
         "some.module:work:async for items",
         "some.module:work:step#3",
+        "some.module:work:async for items#1",
     ]
 
 
@@ -68,11 +85,15 @@ def test_the_rewritten_code_does_the_same_and_calls_back_on_both_sides(module: s
     monkeypatch.setattr(builtins, AFTER, lambda name: passed.append(f"> {name.rsplit(':', 1)[1]}"), raising=False)
 
     class Guard:
-        async def __aenter__(self) -> None:
+        def __init__(self) -> None:
+            passed.append("made")
+
+        async def __aenter__(self) -> bool:
             passed.append("entered")
+            return True
 
         async def __aexit__(self, *error: object) -> None:
-            pass
+            passed.append("left")
 
     async def items() -> Any:
         yield "d"
@@ -81,13 +102,15 @@ def test_the_rewritten_code_does_the_same_and_calls_back_on_both_sides(module: s
         passed.append(name)
         return name
 
-    space: dict[str, Any] = {"guard": Guard, "items": items}
+    space: dict[str, Any] = {"guard": Guard, "other": Guard, "items": items}
     exec(compile(rewritten(module, ASYNC), "some", "exec"), space)
-    assert asyncio.run(space["work"](step)) == "ab"
+    assert asyncio.run(space["work"](step)) == ["ab", "d"]
     assert passed == [
         *("< step", "a", "> step", "< step#1", "b", "> step#1"),
-        *("< async with guard", "entered", "> async with guard", "< step#2", "c", "> step#2"),
+        *("< async with guard", "made", "entered", "> async with guard", "< async with other", "made", "entered", "> async with other"),
+        *("< step#2", "c", "> step#2", "left", "left"),
         *("< async for items", "> async for items", "< step#3", "d", "> step#3"),
+        *("< async for items#1", "> async for items#1"),
     ]
 
 
@@ -127,6 +150,39 @@ def test_passings_count_only_from_another_point_on() -> None:
     assert len(struck) == 1
 
 
+def test_passings_count_only_once_the_process_has_worked() -> None:
+    """Given a point that is passed as a process starts, when it is passed again with work in hand, then the strike falls there."""
+    struck: list[int] = []
+    before, after = callbacks({"FAULT_POINT": "read", "FAULT_SIDE": "after", "FAULT_WORKED": "after fold"}, struck.append)
+    for name in ("read", "fold"):
+        before(name)
+        after(name)
+        assert struck == []
+    before("read")
+    assert struck == []
+    after("read")
+    assert len(struck) == 1
+
+
+def test_a_strike_falls_at_the_passing_that_is_the_work_itself() -> None:
+    struck: list[int] = []
+    before, _ = callbacks({"FAULT_POINT": "perform", "FAULT_WORKED": "before perform"}, struck.append)
+    before("perform")
+    assert len(struck) == 1
+
+
+def test_what_was_passed_once_there_was_work_is_written_apart(tmp_path: Path) -> None:
+    file = tmp_path / "seen"
+    before, after = callbacks({"FAULT_SEEN": str(file), "FAULT_WORKED": "after fold"}, lambda _: None)
+    for name in ("start", "read", "fold", "read"):
+        before(name)
+        after(name)
+    assert file.read_text().splitlines() == [
+        *("before start", "after start", "before read", "after read", "before fold"),
+        *("after fold", "later after fold", "later before read", "later after read"),
+    ]
+
+
 def test_what_was_passed_is_written_by_side(tmp_path: Path) -> None:
     file = tmp_path / "seen"
     before, after = callbacks({"FAULT_SEEN": str(file)}, lambda _: None)
@@ -150,28 +206,40 @@ def test_constants_are_set_in_the_struck_process_alone_and_one_that_is_gone_is_a
 
 
 def awaiting(path: Path) -> bool:
-    """Say whether a module awaits, or is a client of Kafka."""
+    nodes = (ast.Await, ast.AsyncFor, ast.AsyncWith)
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    clients = {"Consumer", "Producer"}
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Await, ast.AsyncFor, ast.AsyncWith)):
-            return True
-        if isinstance(node, ast.ImportFrom) and node.module == "confluent_kafka" and clients & {alias.name for alias in node.names}:
-            return True
-    return False
+    return any(isinstance(node, nodes) or (isinstance(node, ast.comprehension) and node.is_async) for node in ast.walk(tree))
+
+
+def talking(path: Path) -> bool:
+    """Say whether a module is a client of Kafka."""
+    imports = (node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.ImportFrom))
+    return any(node.module == "confluent_kafka" and {"Consumer", "Producer"} & {each.name for each in node.names} for node in imports)
 
 
 def test_every_module_that_awaits_is_on_the_path_or_beside_it_for_a_reason() -> None:
     """Given a new module that awaits, when nobody has said whether an input waits there for its commit, then this fails."""
-    paths = [path for package in ("streams", "agents", "api") for path in (REPO / package).rglob("*.py") if awaiting(path)]
+    packages = ("streams", "agents", "api", "models", "schemas")
+    paths = [path for package in packages for path in (REPO / package).rglob("*.py") if awaiting(path) or talking(path)]
+    paths += [path for path in (REPO / "cli").rglob("*.py") if awaiting(path)]
     found = {".".join(path.relative_to(REPO).with_suffix("").parts) for path in paths}
-    assert found - set(PATH) - set(BESIDE) == set(), "put it into PATH, or with a reason into BESIDE, of tests/faults/points/code.py"
+    assert found - set(PATH) - set(BESIDE) == set(), "put it into PATH, or into BESIDE, of tests/faults/points/code.py"
     assert set(BESIDE) - found == set(), "no longer awaits: take it out of BESIDE"
 
 
-def test_every_crash_point_is_proven_or_exempt() -> None:
-    """Given a new await between an input and its commit, when the campaign has not struck there, then this names it and the command."""
-    assert proven.problems(proven.read(), proven.names(), proven.read(proven.OWED)) == []
+def test_every_await_beside_the_path_is_there_by_name_for_a_reason() -> None:
+    """Given a new await in a module beside the path, when nobody has said whether an input waits there, then this names it."""
+    found = {point.name for point in all_points(BESIDE)}
+    assert found - set(beside.POINTS) == set(), "put the module into PATH of code.py, or the await with a reason into beside.py"
+    assert set(beside.POINTS) - found == set(), "no longer in the code: take it out of tests/faults/points/beside.py"
+
+
+def test_the_points_inside_of_libraries_are_there() -> None:
+    """Given another release of a library, when its await has another name, then nothing would strike there: this fails."""
+    inside = {point.name for point in all_points(OUTSIDE)}
+    assert {SOCKET_WRITE, STAGE_COMMIT} <= inside
+    for module in OUTSIDE:
+        compile(rewritten(module, source_of(module).read_text(encoding="utf-8")), module, "exec", dont_inherit=True)
 
 
 def test_no_exemption_outlives_its_point() -> None:
@@ -179,33 +247,6 @@ def test_no_exemption_outlives_its_point() -> None:
     gone = [name for name in exempt.POINTS if name not in points]
     gone += [entry for entry in exempt.SIDES if entry.rsplit(" ", 1)[0] not in points]
     assert gone == [], "take them out of tests/faults/points/exempt.py"
-
-
-def test_a_point_that_is_new_or_gone_or_half_proven_is_named_with_what_to_do() -> None:
-    stood = {"a:f:one": frozenset({"kb", "ka", "zb", "za"}), "a:f:two": frozenset({"kb", "za"}), "a:f:gone": frozenset({"kb"})}
-    owed = {"a:f:later": frozenset({"kb", "ka", "zb", "za"}), "a:f:one": frozenset({"za"}), "a:f:past": frozenset({"kb"})}
-    found = proven.problems(stood, ["a:f:one", "a:f:two", "a:f:new", "a:f:later"], owed)
-    assert len(found) == 5
-    assert found[0].startswith("a:f:gone is in proven.txt and no longer in the code")
-    assert found[1].startswith("a:f:past is in owed.txt and no longer in the code")
-    assert found[2].startswith("a:f:one is owed and proven")
-    assert "a:f:two is not proven (ka, zb)" in found[3]
-    assert "a:f:new is not proven (ka, kb, za, zb)" in found[4]
-    assert "python -m tests.faults.points --note --only 'a:f:new'" in found[4]
-
-
-def test_what_a_point_stood_is_added_to_what_it_stood_before_and_points_that_are_gone_are_dropped(tmp_path: Path) -> None:
-    path, (first, second, *_) = tmp_path / "proven.txt", proven.names()
-    owed = tmp_path / "owed.txt"
-    path.write_text("no.such:module:point  kb\n")
-    owed.write_text(f"{first}  zb\n{second}  kb za\n")
-    proven.note(second, {"kb", "ka"}, path, owed)
-    assert proven.read(owed) == {first: {"zb"}, second: {"za"}}
-    proven.note(first, {"zb"}, path, owed)
-    proven.note(second, {"za"}, path, owed)
-    assert not owed.exists()
-    assert proven.read(path) == {first: {"zb"}, second: {"kb", "ka", "za"}}
-    assert [line.split("  ")[0] for line in path.read_text().splitlines()[1:]] == [first, second]
 
 
 def test_every_point_has_a_bench_that_answers_for_it() -> None:
@@ -242,8 +283,12 @@ class Bench:
     def close(self) -> None: ...
 
 
-def driven(bench: Bench, names: list[str], tmp_path: Path) -> list[Finding]:
-    plan = {(name, side): [Spot("work", {"FAULT_POINT": name}), Spot("join", {"FAULT_POINT": name})] for name in names for side in SIDES}
+def driven(bench: Bench, names: list[str], tmp_path: Path, *before: Callable[[str], Spot]) -> list[Finding]:
+    plan = {
+        (name, side): [*(make(name) for make in before), Spot("work", {"FAULT_POINT": name}), Spot("join", {"FAULT_POINT": name})]
+        for name in names
+        for side in SIDES
+    }
     todo: queue.SimpleQueue[str] = queue.SimpleQueue()
     found: queue.SimpleQueue[Finding | None] = queue.SimpleQueue()
     for name in names:
@@ -267,6 +312,54 @@ def test_a_strike_that_does_not_fall_is_tried_again_and_proves_nothing(tmp_path:
     assert bench.scenes == ["work", "join", "work"] * 2, f"tried {TRIES} times a side, in another scene each time"
     assert found.failed == ("before: did not fall", "after: did not fall")
     assert bench.noted == []
+
+
+def late(name: str) -> Spot:
+    return Spot("work", {"FAULT_POINT": name, "FAULT_WORKED": "after fold"})
+
+
+def test_a_strike_is_tried_where_the_process_has_worked_and_at_the_last_where_it_begins() -> None:
+    first = [Spot("work", {"FAULT_POINT": "p"}), Spot("join", {"FAULT_POINT": "p"})]
+    assert tries(first) == [first[0], first[1], first[0]]
+    assert tries([late("p"), *first]) == [late("p"), late("p"), first[0]]
+    assert tries([late("p")]) == [late("p")] * TRIES
+
+
+def test_a_strike_that_fell_with_empty_hands_alone_is_told(tmp_path: Path) -> None:
+    class Idle(Bench):
+        def live(self, scene: str, environment: Mapping[str, str], over: Callable[[], bool]) -> None:
+            super().live(scene, environment, over)
+            self.struck = "FAULT_WORKED" not in environment or environment["FAULT_SIDE"] == "after"
+
+    bench = Idle(Verdict())
+    (found,) = driven(bench, ["m:f:one"], tmp_path, late)
+    assert len(bench.lives) == TRIES + 1
+    assert (found.passed, found.notes) == (True, "before: struck at its first passing, with empty hands")
+
+
+class Rehearsal(Bench):
+    """A bench whose scene passes one point as it starts, and another with work in hand too."""
+
+    def live(self, scene: str, environment: Mapping[str, str], over: Callable[[], bool]) -> None:
+        before, after = callbacks(environment, lambda _: None)
+        for name in ("m:f:start", "m:f:fold", *(["m:f:fold"] if scene == "work" else [])):
+            before(name)
+            after(name)
+
+
+def test_discovery_tells_what_is_passed_with_work_in_hand(tmp_path: Path) -> None:
+    family_ = replace(family(Rehearsal(Verdict())), scenes=("idle", "work"), worked="after m:f:fold")
+    plan = discover(family_, KafkaBroker(tmp_path / "kafka"), Ground(tmp_path, lambda _: None))
+    spots = {key: [(spot.scene, spot.late) for spot in found] for key, found in plan.items()}
+    assert spots["m:f:start", "before"] == [("idle", False), ("work", False)]
+    assert spots["m:f:fold", "before"] == [("work", True), ("idle", False), ("work", False)]
+
+
+def test_the_work_that_a_family_waits_for_is_a_point_of_its_path() -> None:
+    points = {point.name for point in all_points()}
+    worked = [family.worked.partition(" ") for family in FAMILIES if family.worked]
+    assert [name for side, _, name in worked if name not in points or side not in SIDES] == []
+    assert [family.name for family in FAMILIES if not family.worked] == ["api"], "each of its points is passed for a decision alone"
 
 
 def test_what_a_comparison_finds_counts_against_every_point_of_its_round(tmp_path: Path) -> None:

@@ -75,7 +75,8 @@ def test_a_run_without_an_end_is_a_failed_run(monkeypatch: pytest.MonkeyPatch) -
 
 
 PARENT = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs these tests in the background ignores it, and hands that down
 from pathlib import Path
 from cli.demo import all as whole
 from cli.demo.batch import Job

@@ -28,8 +28,8 @@ def test_the_log_of_actions_is_bounded_and_what_is_begun_is_dropped_last() -> No
 
 def test_what_execute_and_report_drop_is_counted_on_a_metric() -> None:
     def counts() -> list[float]:
-        names = [("airra_report_evicted_entries_total", {})]
-        names += [("airra_execute_evicted_entries_total", {"fold": fold}) for fold in ("intents", "actions")]
+        names = [("airra_report_evicted_entries_total", {"table": "open"})]
+        names += [("airra_execute_evicted_entries_total", {"fold": fold, "table": "open"}) for fold in ("intents", "actions")]
         return [REGISTRY.get_sample_value(name, labels) or 0.0 for name, labels in names]
 
     before = counts()

@@ -1,5 +1,7 @@
 """execute's last check: each thing without which an action is not begun, and the reason that is told."""
 
+import asyncio
+
 import pytest
 
 from agents.execute.executors import Answer, Status
@@ -21,7 +23,7 @@ from tests.acting_world import (
     incident,
     proposal,
 )
-from tests.unit.execute_steps import reasons
+from tests.unit.execute_steps import granted_world, reasons
 
 
 def test_the_setting_refuses_live_whatever_was_approved() -> None:
@@ -116,6 +118,17 @@ def test_without_an_executor_live_refuses_and_a_dry_run_does_not() -> None:
     world.settle()
     assert reasons(world) == [RefusalReason.NO_EXECUTOR]
     assert [event.mode for event in world.finished()] == [Mode.DRY_RUN]
+
+
+def test_what_came_onto_the_logs_since_they_were_last_read_counts_before_acting() -> None:
+    """Given views that have read all there was, when the incident is resolved at the last moment, then the barrier before the act tells."""
+    world = granted_world()
+    assert world.views is not None
+    asyncio.run(world.views.barrier(1.0))
+    world.open_incident(2, phase=IncidentPhase.RESOLVED)
+    world.perform()
+    assert world.target.effects == []
+    assert reasons(world) == [RefusalReason.INCIDENT_CLOSED]
 
 
 def test_an_unreadable_view_refuses_in_the_end() -> None:

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 
 import pytest
 
+from agents.execute.executors import Answer, Status
 from schemas.actions import FinishStatus, RefusalReason
 from schemas.base import Position
 from schemas.incidents import IncidentPhase
 from streams.harness.errors import Retryable
 from streams.harness.stage import Output
-from tests.acting_world import INCIDENTS, T0, Killed, World, evidence, incident
+from tests.acting_world import INCIDENTS, RESTART, T0, Killed, Target, World, evidence, incident, proposal
 from tests.unit.execute_steps import granted_world, reasons
 
 
@@ -24,6 +25,33 @@ def test_a_lost_answer_is_looked_up_and_not_repeated() -> None:
     (finished,) = world.finished()
     assert (finished.status, finished.looked_up) == (FinishStatus.SUCCEEDED, True)
     assert len(world.target.effects) == 1
+
+
+def test_a_begun_action_is_asked_after_and_done_once_though_the_target_looks_as_it_did_before() -> None:
+    """A restart leaves what the last check compares as it was found: nothing but the look-up knows that it is done."""
+    world = World()
+    world.start_execute()
+    world.target.lost = 1
+    world.approved(proposal(spec=RESTART, undo=None))
+    world.settle()
+    world.tick(1)
+    assert len(world.target.effects) == 1
+    assert [(event.status, event.looked_up) for event in world.finished()] == [(FinishStatus.SUCCEEDED, True)]
+
+
+def test_an_action_that_the_target_says_is_under_way_is_not_sent_again() -> None:
+    class Busy(Target):
+        async def look_up(self, action: str, token: int) -> Answer:
+            return Answer(Status.IN_PROGRESS)
+
+    world = World()
+    world.executor = world.target = Busy(lost=1)
+    world.start_execute()
+    world.approved(proposal(spec=RESTART, undo=None))
+    world.settle()
+    world.tick(10)
+    assert len(world.target.effects) == 1
+    assert world.finished() == []
 
 
 def test_a_begun_action_that_cannot_be_looked_up_ends_unknown_and_goes_to_a_human() -> None:

@@ -1,6 +1,7 @@
 """execute's owner: only the newest acts and is believed; an older one stops, whenever it wakes."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 
 import pytest
@@ -27,6 +28,24 @@ def test_an_older_owner_stops_and_does_nothing() -> None:
         asyncio.run(older.perform(intent, world.append))
     assert world.target.effects == []
     assert world.logs.events(ACTIONS, Started) == []
+
+
+def test_an_owner_that_is_replaced_between_its_started_and_the_act_does_not_act() -> None:
+    """No clock moves: only the barrier between the two tells it of the newer epoch."""
+    world = granted_world()
+    assert world.execute is not None
+    (intent,) = world.execute.pending()
+
+    async def replaced(outputs: Sequence[Output]) -> list[Position]:
+        positions = await world.append(outputs)
+        if world.logs.events(ACTIONS, Started):
+            world.logs.write(ACTIONS, Epoch(id="epo-other", owner="another", at=T0))
+        return positions
+
+    with contextlib.suppress(Fatal):
+        asyncio.run(world.execute.perform(intent, replaced))
+    assert len(world.logs.events(ACTIONS, Started)) == 1
+    assert world.target.effects == []
 
 
 def test_a_zombie_that_wakes_in_mid_act_has_no_effect_and_no_word() -> None:

@@ -113,9 +113,9 @@ async def test_an_effector_that_acts_waits_for_an_operator_where_no_offset_is_co
     effector, log = Doing(armed_start=True), Log([said(0, "intent", "a")], committed=None)
     task = await running(runner_of(effector), log)
     task.cancel()
-    assert asked.is_set()
     assert effector.said == []
     assert log.stored is None
+    assert asked.is_set()
 
 
 async def test_what_stood_on_the_log_before_the_arming_is_history(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -151,3 +151,19 @@ async def test_one_tick_at_a_time_is_on_its_way_and_none_while_history_passes(
     await turns(50)
     ticking.cancel()
     assert len(appender.outputs) == written
+
+
+async def test_a_fold_waits_where_too_much_is_not_acknowledged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "UNACKED_OUTPUTS", 4)
+    appender = Appender(at_once=False)
+    worker = worker_of(echo(), tmp_path, appender)
+    part = worker.parts[0] = Part(0, [], -1, -1)
+    for offset in range(4):
+        await worker._take(message(offset))
+    waiting = asyncio.create_task(worker._take(message(4)))
+    await turns()
+    assert not waiting.done()
+    for future in appender.futures[:2]:
+        future.set_result(None)
+    await waiting
+    assert (part.state, len(part.unacked)) == ([0, 1, 2, 3, 4], 3)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import httpx2
 import pytest
 
+from tests.faults.holding import holding
 from tests.network import faketime
 from tests.network.clickhouse import INSERT
 from tests.network.recorder import Heard, Recorder
@@ -28,6 +30,22 @@ def test_a_front_that_refuses_hands_on_all_the_same() -> None:
         front.refuses = lambda heard: heard.method == "POST"
         assert httpx2.post(f"http://{front.address}/actions", content=b"{}", trust_env=False).status_code == 503
         assert len(behind.heard) == 1
+
+
+def test_what_a_target_says_of_itself_is_held_until_it_is_let_go_and_nothing_else_is() -> None:
+    answered = threading.Event()
+
+    def ask() -> None:
+        httpx2.get(f"http://{front.address}/services/s1", trust_env=False)
+        answered.set()
+
+    with Recorder() as behind, Recorder(f"http://{behind.address}") as front:
+        with holding(front) as reached:
+            threading.Thread(target=ask, daemon=True).start()
+            assert reached.wait(10)
+            assert httpx2.post(f"http://{front.address}/actions", content=b"{}", trust_env=False).status_code == 204
+            assert not answered.is_set()
+        assert answered.wait(10)
 
 
 @pytest.mark.parametrize("cut", [30, 75, 118])

@@ -1,58 +1,64 @@
-"""Which counters of evictions the product has, and which of them its unit and property tests move: a cap that no test reaches is a guess."""
+"""Which bounded tables the unit and property tests fill: a cap that no test reaches is a guess."""
 
 from __future__ import annotations
 
-import ast
+import json
 import os
-import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from tests.faults.reliability.ledger import PRODUCT
+from tests.faults.load.tables import COUNTED, WAITED_FOR
 
-EVICTS = re.compile(r"evict|untold|forgot")
-SEEN = "AIRRA_CAPS_SEEN"
-
-
-def counters(repo: Path) -> set[str]:
-    """Return the names of all counters in the product that count what had to make room."""
-    files = [path for folder in PRODUCT for path in (repo / folder).rglob("*.py")]
-    found = (name for path in files for name in _named(ast.parse(path.read_text(encoding="utf-8"))))
-    return {name for name in found if EVICTS.search(name)}
+SEEN = "FAULT_CAPS_SEEN"  # no setting of AIRRA: those are refused where they are not known
 
 
-def _named(tree: ast.AST) -> list[str]:
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Counter" and node.args]
-    return [node.args[0].value for node in calls if isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str)]
+@dataclass(frozen=True)
+class Ran:
+    """A run of the tests: the series of counters above zero, the tests that passed, and how the run ended."""
+
+    moved: frozenset[str]
+    passed: frozenset[str]
+    code: int
+
+    def missing(self) -> list[str]:
+        """Return what bounds a table that was never full, with the counter that stood or the test that did not pass."""
+        stood = [f"{bound}: {series} never moved" for bound, every in COUNTED.items() for series in every if series not in self.moved]
+        unseen = [f"{bound}: {test} did not pass" for bound, test in WAITED_FOR.items() if test not in self.passed]
+        return sorted(stood + unseen)
 
 
-def moved_by_tests(folder: Path, repo: Path) -> tuple[set[str], set[str]]:
-    """Run the unit and property tests; return the counters that moved, and all."""
-    seen = folder / "seen"
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "tests.faults.load.caps",
-        "tests/unit",
-        "tests/property",
-    ]
+def tried(folder: Path, repo: Path) -> Ran:
+    """Run the unit and property tests, and look what they moved."""
+    seen = folder / "seen.json"
+    plugins = ["-p", "no:cacheprovider", "-p", "tests.faults.load.caps"]
+    command = [sys.executable, "-m", "pytest", "-q", *plugins, "tests/unit", "tests/property"]
     with (folder / "pytest.log").open("wb") as log:
-        subprocess.run(command, cwd=repo, env={**os.environ, SEEN: str(seen)}, stdout=log, stderr=log, check=False)
-    return set(seen.read_text(encoding="utf-8").split()) if seen.exists() else set(), counters(repo)
+        done = subprocess.run(command, cwd=repo, env={**os.environ, SEEN: str(seen)}, stdout=log, stderr=log, check=False)
+    told = json.loads(seen.read_text(encoding="utf-8")) if seen.exists() else {"moved": [], "passed": []}
+    return Ran(frozenset(told["moved"]), frozenset(told["passed"]), done.returncode)
+
+
+_passed: list[str] = []
+
+
+def pytest_runtest_logreport(report: Any) -> None:
+    """As a plugin of that run: keep which tests passed."""
+    if report.when == "call" and report.passed:
+        _passed.append(report.nodeid)
 
 
 def pytest_sessionfinish() -> None:
-    """As a plugin of that run: write the counters that are above zero."""
+    """As a plugin of that run: write the series that are above zero, each with the values of its labels."""
     from prometheus_client import REGISTRY
 
     if path := os.environ.get(SEEN):
         moved = {
-            sample.name for family in REGISTRY.collect() for sample in family.samples if sample.value > 0 and EVICTS.search(sample.name)
+            " ".join([sample.name, *(value for _, value in sorted(sample.labels.items()))])
+            for family in REGISTRY.collect()
+            for sample in family.samples
+            if sample.name.endswith("_total") and sample.value > 0
         }
-        Path(path).write_text("\n".join(sorted(moved)), encoding="utf-8")
+        Path(path).write_text(json.dumps({"moved": sorted(moved), "passed": _passed}), encoding="utf-8")

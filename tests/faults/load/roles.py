@@ -1,29 +1,16 @@
-"""What the roles of a running stack say of themselves: memory, counters, and how far the groups are behind."""
+"""What is seen of the roles of a running stack from outside: processes, memory, and how far the groups are behind."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-
-import httpx2
-from prometheus_client.parser import text_string_to_metric_families
+from typing import Self
 
 from cli.demo.stack import Stack
 from tests.faults.ledger import committed, length
 
 NORMALISE_GROUP, DETECT_GROUP = "airra-normalise", "airra-detect"
-
-
-def counters(stack: Stack, role: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    """Return a role's samples by name and labels."""
-    text = httpx2.get(f"http://127.0.0.1:{stack.address(role, 'observe_port')}/metrics", timeout=10.0).text
-    found = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
-    return {(sample.name, tuple(sorted(sample.labels.items()))): sample.value for sample in found}
-
-
-def total(stack: Stack, role: str, name: str, **labels: str) -> float:
-    """Return the sum over all samples of a name that carry these labels."""
-    wanted = set(labels.items())
-    return sum(value for (found, has), value in counters(stack, role).items() if found == name and wanted <= set(has))
 
 
 def resident_mb(stack: Stack, role: str) -> float:
@@ -32,6 +19,32 @@ def resident_mb(stack: Stack, role: str) -> float:
     pid = stack.supervisor.pid(role)
     lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 1024
+
+
+@dataclass(frozen=True)
+class Pids:
+    """Which process each role was at the beginning: a role that was started again has a small memory and nothing to show."""
+
+    begun: Mapping[str, int | None]
+
+    @classmethod
+    def of(cls, stack: Stack, roles: Iterable[str]) -> Self:
+        assert stack.supervisor is not None
+        return cls({role: stack.supervisor.pid(role) for role in roles})
+
+    def failures(self, stack: Stack) -> list[str]:
+        """Return which roles are another process by now."""
+        supervisor = stack.supervisor
+        assert supervisor is not None
+        return self.changed({role: (supervisor.pid(role), supervisor.children[role].restarts) for role in self.begun})
+
+    def changed(self, now: Mapping[str, tuple[int | None, int]]) -> list[str]:
+        """Compare with processes and restarts by role."""
+        return [
+            f"{role} ended in the course: process {pid} became {now[role][0]}, started again {now[role][1]} times"
+            for role, pid in self.begun.items()
+            if pid is None or now[role] != (pid, 0)
+        ]
 
 
 def behind(bootstrap: str, group: str, topic: str) -> int:

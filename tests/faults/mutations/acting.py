@@ -26,14 +26,14 @@ SAFEGUARDS = (
         EXECUTE,
         "        if started is not None and not await self._looked_up(task, started, executor):\n            return\n",
         "",
-        unit("execute_clock", "a_clock_set_forward_does_not_cut_the_look_up_short"),
+        unit("execute_lookup", "a_begun_action_is_asked_after_and_done_once_though_the_target_looks_as_it_did_before"),
     ),
     Safeguard(
         "only a definite no allows a second sending",
         EXECUTE,
         "        if answer.status is Status.NOT_DONE:\n            return True\n",
         "        if answer.status in {Status.NOT_DONE, Status.IN_PROGRESS}:\n            return True\n",
-        unit("execute_lookup", "a_begun_action_that_cannot_be_looked_up_ends_unknown_and_goes_to_a_human"),
+        unit("execute_lookup", "an_action_that_the_target_says_is_under_way_is_not_sent_again"),
     ),
     Safeguard(
         "what cannot be learned ends as unknown",
@@ -45,6 +45,13 @@ SAFEGUARDS = (
     Safeguard(
         "the read barrier before acting",
         EXECUTE,
+        "            ends = await self._views.barrier(self._bounds.barrier_s)\n",
+        "            ends = (0, 0)\n",
+        unit("execute_check", "what_came_onto_the_logs_since_they_were_last_read_counts_before_acting"),
+    ),
+    Safeguard(
+        "logs that cannot be read refuse",
+        EXECUTE,
         "            await self._unreadable(task, str(error))\n            return\n",
         "            ends = (0, 0)\n",
         unit("execute_check", "an_unreadable_view_refuses_in_the_end"),
@@ -54,7 +61,7 @@ SAFEGUARDS = (
         EXECUTE,
         "        await self._views.actions.barrier(self._bounds.barrier_s)\n        self._own(task)\n        passed",
         "        self._own(task)\n        passed",
-        unit("execute_clock", "a_clock_set_between_the_check_and_the_act_holds_it_back"),
+        unit("execute_owner", "an_owner_that_is_replaced_between_its_started_and_the_act_does_not_act"),
     ),
     Safeguard(
         "a newer executor fences the older out",

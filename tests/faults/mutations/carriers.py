@@ -140,6 +140,13 @@ SAFEGUARDS = (
     Safeguard(
         "a state of an unknown format is refused",
         "streams/harness/fold.py",
+        "    if (convert := stage.reads.get(snapshot.format)) is None:\n",
+        "    if (convert := stage.reads.get(snapshot.format, bytes)) is None:\n",
+        unit("versions", "a_state_of_a_format_that_is_not_read_is_refused_with_what_to_do"),
+    ),
+    Safeguard(
+        "a state of another format is converted",
+        "streams/harness/fold.py",
         "    if snapshot.format == stage.format:\n        return snapshot.data\n",
         "    return snapshot.data\n",
         unit("versions", "a_state_of_the_format_before_or_after_is_converted"),

@@ -107,7 +107,14 @@ SAFEGUARDS = (
         unit("approvals_arming", "an_arming_is_in_force_on_its_cluster_until_it_ends_or_is_taken_back"),
     ),
     Safeguard(
-        "an arming ends, and counts on its cluster alone",
+        "an arming counts on its cluster alone",
+        "models/approvals/read.py",
+        "    arming = book.arming.get(cluster)\n",
+        "    arming = next(iter(book.arming.values()), None)\n",
+        unit("approvals_arming", "an_arming_is_in_force_on_its_cluster_until_it_ends_or_is_taken_back"),
+    ),
+    Safeguard(
+        "an arming ends",
         "models/approvals/read.py",
         "arming.armed and now <= arming.until",
         "arming.armed",

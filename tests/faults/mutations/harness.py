@@ -92,7 +92,7 @@ SAFEGUARDS = (
         CONSUMER,
         "                if record.offset != self.run.expected(tp.partition):\n                    continue",
         "                if self.run.expected(tp.partition) is None:\n                    continue",
-        unit("harness_delivery", "a_partition_is_sought_to_where_its_state_ends"),
+        unit("harness_delivery", "what_comes_twice_is_delivered_once"),
     ),
     Safeguard(
         "a hole is read again",

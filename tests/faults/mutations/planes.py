@@ -98,7 +98,7 @@ SAFEGUARDS = (
         DEDUP,
         "        words += close(tracked, watermark)\n",
         "",
-        unit("dedup", "a_resolve_of_an_alert_long_forgotten_is_told"),
+        unit("dedup", "a_window_that_the_watermark_passes_tells_its_final_count_and_is_forgotten"),
     ),
     Safeguard(
         "a late notification is told by itself",

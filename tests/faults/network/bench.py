@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
+from cli.conserve.logs import LiveLogs
+from cli.settings import read_settings
+from cli.wiring import folds
 from schemas import topics
+from streams.harness.stage import Record
 from tests.faults.kill_loop import TABLES
 from tests.faults.ledger import read_all
 from tests.faults.network.loop import DONE_WITHIN_S, EVERY_S, ROLES, LoopBench
 from tests.faults.network.moving import behind
+from tests.faults.network.repeats import stand_twice, unaccounted, under_other_ids
+from tests.faults.network.trouble import Lived, Spell, Trouble
 from tests.kafka.broker import KafkaBroker
 from tests.llm_server import LlmServer
 from tests.network.clickhouse import ClickHouseServer
@@ -25,71 +32,10 @@ from tests.network.toxiproxy import Proxy, Toxiproxy
 EXECUTOR_TIMEOUT_S = 3.0
 WEBHOOK_TIMEOUT_S = 1.5
 LLM_TIMEOUT_S = 4.0
+LLM_KEY = "test-key"
+LOOK_S = 0.05  # how soon it is seen that a record stands on its log
 CAUGHT_UP_S = 60.0
 LOGS = (topics.INCIDENTS, topics.APPROVALS, topics.ACTIONS, topics.OUTCOMES, topics.NOTICES)
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """What is done to the way, when it begins and how long it lasts."""
-
-    begin: Callable[[], None]
-    end: Callable[[], None]
-    lasts_s: float | None  # None: until the outcome is there
-    early: bool = False  # with the incident, else with its proposal
-    heard: Callable[[Heard], bool] | None = None  # or when the target hears this, before it answers
-    role: str | None = None  # whose way it is, where it is one to the broker
-
-
-class Spell:
-    """One trouble as it passes: it begins once and ends once."""
-
-    def __init__(self, trouble: Trouble) -> None:
-        self._trouble = trouble
-        self._once = threading.Lock()
-        self.born = time.monotonic()
-        self.began: float | None = None
-        self.ended: float | None = None
-
-    @property
-    def nearly_over(self) -> bool:
-        lasts_s = self._trouble.lasts_s
-        return self.began is not None and self.ended is None and lasts_s is not None and time.monotonic() - self.began > 0.8 * lasts_s
-
-    @property
-    def goes_on(self) -> bool:
-        """Tell whether it has its own time, and that is not over."""
-        return self.began is not None and self.ended is None and self._trouble.lasts_s is not None
-
-    @property
-    def over_for_s(self) -> float:
-        return time.monotonic() - (self.ended or self.began or self.born)
-
-    def begin(self) -> None:
-        with self._once:
-            if self.began is None:
-                self._trouble.begin()
-                self.began = time.monotonic()
-
-    def step(self) -> None:
-        lasts_s = self._trouble.lasts_s
-        if self.began is not None and lasts_s is not None and time.monotonic() - self.began >= lasts_s:
-            self.end()
-
-    def end(self) -> None:
-        if self.began is not None and self.ended is None:
-            self._trouble.end()
-            self.ended = time.monotonic()
-
-
-@dataclass
-class Lived:
-    """One incident with trouble in its course; seconds count from the end of the trouble."""
-
-    key: str
-    wrong: list[str] = field(default_factory=list)
-    outcome_s: float = 0.0
-    ready: dict[str, bool] = field(default_factory=dict)  # of the roles that nothing was done to, in the midst of it
 
 
 class NetworkBench(LoopBench):
@@ -119,7 +65,7 @@ class NetworkBench(LoopBench):
             "store_url": f"{self.proxies['store'].url}/default",
             "webhook_url": f"{self.proxies['receiver'].url}/notices",
             "webhook_timeout_s": WEBHOOK_TIMEOUT_S,
-            "llm_api_key": "test-key",
+            "llm_api_key": LLM_KEY,
             "llm_base_url": self.proxies["LLM"].url,
             "llm_timeout_s": LLM_TIMEOUT_S,
         }
@@ -131,7 +77,7 @@ class NetworkBench(LoopBench):
     def live(self, trouble: Trouble) -> Lived:
         """Live through one incident with trouble in its course; the target's log must show one effect, and the outcome be there."""
         patient = self.fresh()
-        lived, spell, over = Lived(patient.key), Spell(trouble), threading.Event()
+        lived, spell, over, stepped = Lived(patient.key), Spell(trouble, patient.key), threading.Event(), 0.0
         with contextlib.ExitStack() as ending:
             ending.callback(spell.end)
             ending.callback(over.set)
@@ -142,7 +88,9 @@ class NetworkBench(LoopBench):
                 ending.callback(setattr, self.target, "meanwhile", lambda _: None)
             asked, reached = False, None
             while (reached is None or spell.goes_on) and spell.over_for_s < DONE_WITHIN_S + (trouble.lasts_s or 0.0):
-                self.step(patient)
+                if time.monotonic() - stepped >= EVERY_S:
+                    self.step(patient)
+                    stepped = time.monotonic()
                 if reached is None and lived.key in self.seen.outcomes:
                     reached = time.monotonic()
                 if not asked and lived.key in self.seen.proposals:
@@ -153,11 +101,22 @@ class NetworkBench(LoopBench):
                 if spell.nearly_over and not lived.ready:
                     lived.ready = {name: self.stack._ready(name, {}) for name in ROLES if name != trouble.role}
                 spell.step()
-                time.sleep(EVERY_S)
+                time.sleep(LOOK_S)
             spell.end()
             lived.outcome_s = max(0.0, (reached or time.monotonic()) - (spell.ended or spell.born))
-        lived.wrong = self.over(patient)
+        lived.wrong = self.over(patient) + ([] if spell.met else ["the fault did not fall where the case says"])
         return lived
+
+    def granted(self, key: str) -> bool:
+        """Say whether an action of this incident stands granted on the log."""
+        return any(grant.incident == key for grant in self.seen.grants.values())
+
+    def kill(self, role: str) -> None:
+        """SIGKILL; the supervisor starts it again."""
+        assert self.stack.supervisor is not None
+        pid = self.stack.supervisor.pid(role)
+        assert pid is not None, f"{role} does not run"
+        os.kill(pid, signal.SIGKILL)
 
     def _insist(self, key: str, over: threading.Event) -> None:
         """Approve, again and again with the same idempotency key, until the API says that it is decided."""
@@ -179,24 +138,27 @@ class NetworkBench(LoopBench):
             for kind, content in records:
                 if kind == b"delivery" and content["receiver"] == "webhook" and content["notice"] in told:
                     told[content["notice"]] = content["status"]
-            if all(told.values()) or time.monotonic() - began > CAUGHT_UP_S:
+            if (told and all(told.values())) or time.monotonic() - began > CAUGHT_UP_S:
                 return time.monotonic() - began, told
             time.sleep(0.3)
 
+    def heard_of(self, notices: Container[str]) -> list[Heard]:
+        """Return what the receiver heard of these notices."""
+        return [one for one in self.receiver.heard if one.key in notices]
+
     def repeats(self) -> tuple[int, list[str]]:
-        """Return how many records of the control logs stand twice with the same id, and which ids stand there with different bytes."""
-        seen: dict[tuple[str, str, str], bytes] = {}
-        twice, differing = 0, []
-        for topic in LOGS:
-            for record in read_all(self._bootstrap, topic.name):
-                kind = (record.header("airra.type") or b"").decode()
-                if kind == "tick" or record.header("airra.source") is not None:
-                    continue
-                key = (topic.name, kind, _id(record.value))
-                twice += key in seen
-                if seen.setdefault(key, record.value) != record.value:
-                    differing.append(" ".join(key))
-        return twice, differing
+        """Return how many records of the control logs stand twice with the same id, and what differs or stands under another id."""
+        records = self._records()
+        twice, differing = stand_twice(records)
+        return twice, differing + under_other_ids(records)
+
+    def unaccounted(self) -> list[str]:
+        """Return what does not add up when every control log is folded again, with what the roles were told."""
+        told = read_settings(config_dir=self.config, llm_api_key=LLM_KEY, llm_timeout_s=LLM_TIMEOUT_S)
+        return unaccounted(LiveLogs(self.stack.kafka), folds(told))
+
+    def _records(self) -> list[Record]:
+        return [record for topic in LOGS for record in read_all(self._bootstrap, topic.name)]
 
     def stored(self) -> tuple[int, int]:
         """Return how many records of the control logs the store lacks, and how many ids its readers see twice."""

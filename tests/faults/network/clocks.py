@@ -13,7 +13,7 @@ import yaml
 from cli.acting import append
 from schemas import topics
 from schemas.actions import Refused, Started
-from schemas.approvals import Decision
+from schemas.approvals import Decision, Proposal
 from schemas.incidents import Incident
 from schemas.outcomes import Notice, NoticeKind
 from schemas.signals import Anomaly, Health
@@ -42,6 +42,7 @@ class Told(Seen):
     decided: dict[str, list[tuple[Decision, int]]] = field(default_factory=dict)
     said: dict[str, list[tuple[Notice, int]]] = field(default_factory=dict)
     versions: list[tuple[Incident, int]] = field(default_factory=list)
+    due: dict[str, int] = field(default_factory=dict)  # by proposal: when it expires, in ms
 
     def take(self, event: object, at: int) -> None:
         super().take(event, at)
@@ -54,6 +55,8 @@ class Told(Seen):
                 self.decided.setdefault(event.incident, []).append((event, at))
             case Notice():
                 self.said.setdefault(event.incident, []).append((event, at))
+            case Proposal():
+                self.due[event.id] = event.expires_at
             case Incident():
                 self.versions.append((event, at))
 
@@ -67,7 +70,7 @@ class Told(Seen):
 
 
 class ClockBench(LoopBench):
-    """Use as a context; `clock.step` sets the control role's clock, and nobody else's."""
+    """Use as a context; `clock.step` sets the control role's clock, `api_clock.step` that of the API, and nobody else's."""
 
     def __init__(self, bootstrap: str, folder: Path, *, wrong: bool = True) -> None:
         super().__init__(bootstrap, folder)
@@ -78,7 +81,7 @@ class ClockBench(LoopBench):
 
     def configuration(self) -> Path:
         folder = configuration(self._folder, "config", patience_s=PATIENCE_S, evidence_s=EVIDENCE_S)
-        _change(folder / "runbooks.yaml", "proposing", expires_s=EXPIRES_S, patience_s=NO_CURE_S)
+        change(folder / "runbooks.yaml", "proposing", expires_s=EXPIRES_S, patience_s=NO_CURE_S)
         return folder
 
     def settings(self, control_url: str) -> dict[str, Any]:
@@ -88,12 +91,17 @@ class ClockBench(LoopBench):
     def _start(self) -> None:
         super()._start()
         if self._wrong:
-            self.clock = WrongClock(self._folder / "clock")
-            assert self.stack.supervisor is not None
-            child = self.stack.supervisor.children["control"]
-            child.env = {**child.env, **self.clock.environment}
-            again(child)
+            self.clock = self._set_wrong("control")
+            self.api_clock = self._set_wrong("api")
             self.stack.wait_ready(ROLES)
+
+    def _set_wrong(self, role: str) -> WrongClock:
+        """Start a role again under a clock of its own; it is right until it is stepped."""
+        assert self.stack.supervisor is not None
+        clock, child = WrongClock(self._folder / f"clock-{role}"), self.stack.supervisor.children[role]
+        child.env = {**child.env, **clock.environment}
+        again(child)
+        return clock
 
     def drive(self, patient: Patient, reached: Callable[[], bool], *, approving: bool, within_s: float = WITHIN_S) -> bool:
         """Keep the incident fresh until something is reached; with `approving` each new proposal is approved. Say whether it was."""
@@ -125,7 +133,8 @@ class ClockBench(LoopBench):
         append(self.stack.kafka, emit(topics.SIGNALS, service, said))
 
 
-def _change(path: Path, section: str, **changes: float) -> None:
+def change(path: Path, section: str, **changes: float) -> None:
+    """Write other values into one section of a configuration file."""
     content = yaml.safe_load(path.read_text())
     content.setdefault(section, {}).update(changes)
     path.write_text(yaml.safe_dump(content))

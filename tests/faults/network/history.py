@@ -28,6 +28,8 @@ LEAK_S = 3_600  # before the end of the day memory begins to grow, and it grows 
 LIVE = Shape(60)
 BEFORE_S, AFTER_S = 45, 60  # of live traffic: past the history that a judgement needs, and past the opening of incidents
 OLD = ("old0", "old1", "old2", "old3")  # services that only history knows
+LIVE_ONE, LEVEL, LEAK_B_S = "live0", 60e6, 10e6  # a live service, its memory, and how that grows when it leaks
+OPENS_WITHIN_S = 60
 BACKFILLS = {"beside a live stream": True, "before any live stream": False}
 YEAR_S = 365 * 86_400
 # By how much the samples' times leap, and whether their records are stamped so too: a broker refuses stamps more than an hour ahead.
@@ -43,7 +45,8 @@ LEAPING = 5  # series
 LEAP_S = 20.0  # so long
 
 
-def _sample(service: str, name: str, at_s: int, value: float, instance: str = "i:1") -> bytes:
+def sample(service: str, name: str, at_s: int, value: float, instance: str = "i:1") -> bytes:
+    """Return one sample as prometheus-kafka-adapter writes it."""
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at_s))
     labels = {"__name__": name, "service": service, "instance": instance}
     return json.dumps({"labels": labels, "name": name, "timestamp": stamp, "value": f"{value:.1f}"}).encode()
@@ -56,6 +59,7 @@ class DayBench:
         self._bootstrap = bootstrap
         self._folder = folder
         self._exit = contextlib.ExitStack()
+        self._leaks, self._leaked = False, 0.0
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as guard:
@@ -74,8 +78,12 @@ class DayBench:
 
     def live(self, seconds: int) -> None:
         for _ in range(seconds):
-            begun = time.monotonic()
-            self._live.second(int(time.time()))
+            begun, now = time.monotonic(), int(time.time())
+            self._live.second(now)
+            self._leaked += LEAK_B_S * self._leaks
+            record = sample(LIVE_ONE, "process_resident_memory_bytes", now, LEVEL + self._leaked)
+            self._producer.produce(topics.RAW_METRICS.name, record, LIVE_ONE.encode())
+            self._producer.poll(0)
             time.sleep(max(0.0, 1.0 - (time.monotonic() - begun)))
         self._live.flush()
 
@@ -87,7 +95,7 @@ class DayBench:
                 grown = max(0, at - (end - LEAK_S)) * 100_000 if service == OLD[0] else 0
                 for name, value in (("process_resident_memory_bytes", 60e6 + grown), ("http_requests_in_flight", 1.0)):
                     self._producer.produce(
-                        topics.RAW_METRICS.name, _sample(service, name, at, value), service.encode(), headers=[(BACKFILL_HEADER, b"1")]
+                        topics.RAW_METRICS.name, sample(service, name, at, value), service.encode(), headers=[(BACKFILL_HEADER, b"1")]
                     )
                     sent += 1
             self._producer.poll(0)
@@ -105,6 +113,16 @@ class DayBench:
             before = now
         return still >= 5
 
+    def opens(self) -> float | None:
+        """Let the live service leak; return after how many seconds an incident of it is told, None where none is."""
+        self._leaks, begun = True, time.monotonic()
+        while time.monotonic() - begun < OPENS_WITHIN_S:
+            self.live(1)
+            records = read_all(self._bootstrap, topics.INCIDENTS.name)
+            if any(LIVE_ONE in json.loads(one.value)["services"] for one in records if one.header("airra.type") == b"incident"):
+                return time.monotonic() - begun
+        return None
+
     def signals(self, *, historical: bool) -> Iterator[dict[str, Any]]:
         for record in read_all(self._bootstrap, topics.SIGNALS.name):
             if record.header("airra.type") != b"tick" and (record.header(BACKFILL_HEADER) is not None) is historical:
@@ -115,7 +133,7 @@ class DayBench:
 
 
 def backfilled(ground: Ground, done: frozenset[str]) -> Iterator[Finding]:
-    """Backfill a day with a leak in it; nothing of it may open, propose or act."""
+    """Backfill a day with a leak in it; nothing of it may open, propose or act, and what lives still does."""
     for name, beside in BACKFILLS.items():
         if name in done:
             continue
@@ -125,7 +143,15 @@ def backfilled(ground: Ground, done: frozenset[str]) -> Iterator[Finding]:
             sent = bench.backfill()
             drained = bench.drained(sent)
             bench.live(AFTER_S)
-            yield _judged(bench, name, sent, drained=drained, beside=beside)
+            yield _awake(bench, _judged(bench, name, sent, drained=drained, beside=beside))
+
+
+def _awake(bench: DayBench, found: Finding) -> Finding:
+    """Show that what opened nothing was not asleep: a live fault still opens an incident."""
+    took = bench.opens()
+    if took is None:
+        return dataclasses.replace(found, failed=(*found.failed, f"a live leak opened nothing within {OPENS_WITHIN_S} s"))
+    return dataclasses.replace(found, notes=f"{found.notes}; after it a live leak opened an incident within {took:.0f} s")
 
 
 def _judged(bench: DayBench, name: str, sent: int, *, drained: bool, beside: bool) -> Finding:
@@ -160,7 +186,7 @@ class LeapBench(PlaneBench):
         leap_s, stamped = self.leap
         now, counted = time.time(), "own_refused" if abs(leap_s) > BELIEVED_S else "own_sent"
         for number in range(LEAPING):
-            value = _sample("leaper", "process_resident_memory_bytes", int(now + leap_s), 60e6 + number, f"i:{number}")
+            value = sample("leaper", "process_resident_memory_bytes", int(now + leap_s), 60e6 + number, f"i:{number}")
             stamp = int((now + leap_s * stamped) * 1000)
             self._producer.produce(
                 topics.RAW_METRICS.name,

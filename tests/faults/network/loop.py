@@ -66,7 +66,8 @@ class LoopBench:
         return {"executor": "http", "executor_url": control_url, "executor_token": self._token}
 
     def _start(self) -> None:
-        settings = {"config_dir": self.configuration(), "dry_run_mode": False}
+        self.config = self.configuration()
+        settings = {"config_dir": self.config, "dry_run_mode": False}
         self.stack = self._exit.enter_context(Stack(self._folder / "run", settings, self._bootstrap, roles=ROLES))
         sandbox = Sandbox(scenario(self._folder), "none", 1, self._bootstrap, self._folder / "sandbox", self._token)
         self._exit.callback(sandbox.stop)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -25,6 +27,7 @@ from streams.harness.stage import Output, Record, Stage
 from tests.faults.ledger import difference, length, read_all
 from tests.faults.load.traffic import Shape, Traffic
 from tests.faults.network.moving import behind
+from tests.faults.points.groups import until
 from tests.faults.reliability.case import Finding
 from tests.kafka.broker import KafkaBroker
 from tests.network.toxiproxy import Proxy
@@ -32,6 +35,7 @@ from tests.network.toxiproxy import Proxy
 ROLES = ("normalise", "detect", "dedup")
 PER_SECOND = 60  # series, each with a sample a second
 SETTLED_S = 90.0
+LOOK_S = 0.05  # how soon it is seen that a row stands on its log
 BEFORE_S, AFTER_S = 3, 2  # of traffic round each trouble
 
 
@@ -64,15 +68,22 @@ class PlaneBench:
         assert self._proxy is not None
         behind(self.stack, role, self._proxy.address)
 
-    def during(self, name: str, begin: Callable[[], None], end: Callable[[], None], lasts_s: float) -> Finding:
-        """Let traffic flow before, while and after; then wait until all of it has come out, and compare."""
+    def during(self, name: str, begin: Callable[[], None], end: Callable[[], None], lasts_s: float, killed: str | None = None) -> Finding:
+        """Let traffic flow before, while and after; then wait until all of it has come out, and compare.
+
+        A role that is `killed` is so at the end of the trouble, as soon as rows stand on their log that were not there: where answers
+        are late, nobody can have been told that they do.
+        """
         assert self.stack.supervisor is not None
         restarts = {role: child.restarts for role, child in self.stack.supervisor.children.items()}
         self._flow(BEFORE_S)
+        repeated = self._repeated()[0]
         begin()
         try:
             self._flow(int(lasts_s))
             ready = {role: self.stack._ready(role, {}) for role in ROLES}
+            if killed is not None:
+                self._kill_when_written(killed)
         finally:
             end()
         ended = time.monotonic()
@@ -80,6 +91,7 @@ class PlaneBench:
         rows, alerts, lost, wrong, twice = self._settled()
         took = time.monotonic() - ended
         again = {role: child.restarts - restarts[role] for role, child in self.stack.supervisor.children.items()}
+        again_rows, differing = self._repeated()
         notes = f"{self._traffic.sent} samples and {self._alerts} alerts sent so far; ready meanwhile: {_words(ready)}"
         notes += (
             f"; started again: {_words({role: count for role, count in again.items() if count})}; {twice} signals with the same id twice"
@@ -87,9 +99,35 @@ class PlaneBench:
         failed = self.dead_letters() + [
             f"{-each} more {what} than were sent" for what, each in (("rows", rows), ("alerts", alerts)) if each < 0
         ]
+        if killed is not None and again_rows == repeated:
+            failed.append("no row stands again of those that were acknowledged to nobody")
+        lost += max(0, rows) + max(0, alerts)
         return Finding(
-            name, 1, lost=max(0, rows) + max(0, alerts) + lost, wrong=wrong, recovery_s=(took,), notes=notes, failed=tuple(failed)
+            name,
+            1,
+            lost=lost,
+            wrong=wrong + differing,
+            recovery_s=(took,),
+            notes=notes,
+            failed=tuple(failed),
+            repeated=again_rows - repeated,
         )
+
+    def _kill_when_written(self, role: str) -> None:
+        assert self.stack.supervisor is not None
+        before = self._standing()
+        self._second()
+        until(lambda: self._standing() > before, SETTLED_S, "rows stand on their log", lambda: time.sleep(LOOK_S))
+        pid = self.stack.supervisor.pid(role)
+        assert pid is not None, f"{role} does not run"
+        os.kill(pid, signal.SIGKILL)
+
+    def _standing(self) -> int:
+        return sum(1 for _ in _rows(read_all(self._broker.bootstrap, topics.SAMPLES.name)))
+
+    def _repeated(self) -> tuple[int, int]:
+        """Return how many rows stand again on their log, and how many of them say something else than the first."""
+        return repeated_rows(read_all(self._broker.bootstrap, topics.SAMPLES.name))
 
     def dead_letters(self) -> list[str]:
         """Return what is wrong with the dead letters: there should be none."""
@@ -102,14 +140,17 @@ class PlaneBench:
     def _flow(self, seconds: int) -> None:
         for _ in range(seconds):
             begun = time.monotonic()
-            self._traffic.second(int(time.time()))
-            self._producer.produce(topics.RAW_ALERTS.name, _webhook(self._alerts))
-            self._extra()
-            self._producer.poll(0)
-            self._alerts += 1
+            self._second()
             time.sleep(max(0.0, 1.0 - (time.monotonic() - begun)))
         self._traffic.flush()
         self._producer.flush(10)
+
+    def _second(self) -> None:
+        self._traffic.second(int(time.time()))
+        self._producer.produce(topics.RAW_ALERTS.name, _webhook(self._alerts))
+        self._extra()
+        self._producer.poll(0)
+        self._alerts += 1
 
     def _settled(self) -> tuple[int, int, int, int, int]:
         """Wait until nothing is missing; return missing rows, alerts and signals, wrong signals, and signals that stand twice."""
@@ -123,7 +164,7 @@ class PlaneBench:
     def _missing(self) -> tuple[int, int, int, int, int]:
         bootstrap = self._broker.bootstrap
         samples, alerts = read_all(bootstrap, topics.SAMPLES.name), read_all(bootstrap, topics.ALERTS.name)
-        rows = set(_rows(samples))
+        rows = {(partition, offset) for partition, offset, _ in _rows(samples)}
         events = {json.loads(record.value)["id"] for record in alerts if record.header("airra.type") == b"alert_event"}
         sigma = Settings().anomaly_threshold_sigma
         detecting = detect.stage(load(DetectConfig, ROOT / "config" / "detect.yaml").model_copy(update={"sigma": sigma}))
@@ -132,13 +173,24 @@ class PlaneBench:
         return self._traffic.sent - len(rows), self._alerts - len(events), lost, wrong, twice
 
 
-def _rows(samples: list[Record]) -> Iterator[tuple[int, int]]:
-    """Yield partition and offset of the raw record of every row."""
+def _rows(samples: list[Record]) -> Iterator[tuple[int, int, object]]:
+    """Yield partition and offset of the raw record of every row, and what the row says."""
     for record in samples:
         if record.header("airra.type") == b"samples":
-            source = decode_source(record.header(BATCH_HEADER))
-            for offset in decode_batch(record.value).offset.tolist():
-                yield source.partition, offset
+            source, batch = decode_source(record.header(BATCH_HEADER)), decode_batch(record.value)
+            said = zip(batch.series.tolist(), batch.time.tolist(), batch.value.tolist(), strict=True)
+            for offset, row in zip(batch.offset.tolist(), said, strict=True):
+                yield source.partition, offset, row
+
+
+def repeated_rows(samples: list[Record]) -> tuple[int, int]:
+    """Return how many rows stand again on their log, and how many of those say something else than the first of their place."""
+    first: dict[tuple[int, int], object] = {}
+    again = differing = 0
+    for partition, offset, row in _rows(samples):
+        again += (partition, offset) in first
+        differing += first.setdefault((partition, offset), row) != row
+    return again, differing
 
 
 def _replayed(stage: Stage[Any], records: list[Record]) -> Iterator[Output]:

@@ -11,6 +11,10 @@ CUT_KAFKA_BYTES = 2_500  # of a connection: past its greeting, in a request
 
 LATENCY, REQUESTS_LOST, ANSWERS_LOST = "latency", "requests lost", "answers lost"
 CUT_REQUEST, CUT_ANSWER, SLOW = "cut in mid-request", "cut in mid-answer", "slow reader"
+KILLED = "killed before the answer"  # what the broker took is acknowledged to nobody
+
+ANSWER_LATE_MS = 2_000  # longer than it takes to see a record on its log and to kill whoever wrote it
+LATE_ANSWERS = (Toxic("latency", "downstream", (("latency", ANSWER_LATE_MS),)),)
 
 
 def toxics(cut_bytes: int) -> dict[str, tuple[Toxic, ...]]:

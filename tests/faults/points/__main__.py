@@ -1,6 +1,7 @@
 """Strike by hand: `python -m tests.faults.points --only TEXT … [--how kill|stop] [--note]`, at every point whose name holds a text.
 
 --note writes what a point stood to proven.txt, as the campaign does (`make faults FAULTS_ARGS="--only points"`: every point, resumable).
+--tidy strikes at nothing: it takes out of proven.txt what is gone from the code, or stands in another order by now.
 `python -m tests.faults.points --family NAME --scenes SCENE …` strikes at nothing and says which points these scenes of a bench pass.
 """
 
@@ -49,10 +50,14 @@ def main() -> int:
     parser.add_argument("--how", choices=["kill", "stop"], help="(default: both)")
     parser.add_argument("--note", action="store_true", help=f"write what is proven to {proven.FILE.name}")
     parser.add_argument("--scenes", nargs="+", metavar="SCENE", help="strike at nothing, say what these scenes pass")
+    parser.add_argument("--tidy", action="store_true", help=f"take out of {proven.FILE.name} what the code is no more")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep logs there")
     args = parser.parse_args()
     if args.scenes and not args.family:
         parser.error("--scenes needs --family")
+    if args.tidy:
+        say(f"to be struck again: {', '.join(proven.tidy()) or 'nothing'}")
+        return 0
     names = [name for name in proven.names() if any(text in name for text in args.only)]
     families = [family for family in FAMILIES if args.family in (None, family.name)]
     folder = args.keep or Path(tempfile.mkdtemp(prefix="airra-points-"))

@@ -20,7 +20,7 @@ from cli.reading import read
 from models.execution import log as actions_log
 from models.execution.log import ActionLog
 from schemas import topics
-from schemas.actions import ACTION_EVENTS, FinishStatus
+from schemas.actions import ACTION_EVENTS, FinishStatus, Grant
 from schemas.approvals import Command, CommandVerb, Proposal
 from schemas.base import derive_id
 from schemas.incidents import Incident, IncidentPhase
@@ -28,10 +28,12 @@ from schemas.kinds import Mode
 from streams.harness.emit import emit, parse
 from tests.faults.points.acting_world import World
 from tests.faults.points.code import SOCKET, SOCKET_WRITE
-from tests.faults.points.driving import SESSION_S, Family, Spot, Verdict
+from tests.faults.points.doubles import counted
+from tests.faults.points.driving import SESSION_S, Family, Verdict
 from tests.faults.points.groups import MOVED_WITHIN_S, Groups, until
 from tests.faults.points.patient import SICK, WELL, Patient
 from tests.faults.points.proven import SOCKET_POINTS
+from tests.faults.points.spots import Spot
 from tests.kafka.broker import KafkaBroker
 from tests.unit.incident_world import SERVICES
 
@@ -70,6 +72,7 @@ class ActingBench:
         self._counts = (0, 0, 0)  # lost, doubled, wrong effects as of the last comparison
         self._read = 0  # of the actions log
         self._log = ActionLog(max_closed=1_000_000)
+        self._incidents: dict[str, str] = {}  # by action that was granted
         self._wrong: list[str] = []
         self._late_write = False
         self.victim.start()
@@ -197,8 +200,8 @@ class ActingBench:
             patient.step(WELL, IncidentPhase.RESOLVED)
         self._patients.clear()
         self.victim.kill()
-        lost, doubled, wrong = self._compared()
-        return Verdict(lost=lost, doubled=doubled, wrong=wrong, failed=tuple(failed))
+        lost, twice, wrong = self._compared()
+        return Verdict(lost=lost, doubled=twice, wrong=wrong, failed=tuple(failed))
 
     def _verified(self, patient: Patient) -> bool:
         end = self._world.seen.end_of(patient.key)
@@ -210,19 +213,21 @@ class ActingBench:
         seen, told = self._world.seen, self._world.receiver.told
         wrong = [f"{name} was not told" for name in list(seen.notices) if not told[name] or (name, "webhook") not in seen.deliveries]
         wrong += [f"{name} has no explanation" for name in list(seen.asked) if name not in seen.explanations]
+        wrong += [f"{name} has two explanations" for name, ids in list(seen.explanations.items()) if len(ids) > 1]
+        wrong += [f"{name} has two deliveries to {receiver}" for (name, receiver), ids in list(seen.deliveries.items()) if len(ids) > 1]
         return wrong
 
     def _compared(self) -> tuple[int, int, int]:
-        """Return lost, doubled and wrong effects: the target's log against a linear replay of the actions log."""
+        """Return lost, doubled and wrong effects: the target's log, and what came to it, against a linear replay of the actions log."""
         records = [record for record in read(self._world.kafka, topics.ACTIONS.name) if record.offset >= self._read]
         for record in records:
-            actions_log.fold(self._log, parse(ACTION_EVENTS, record), record.offset)
+            event = parse(ACTION_EVENTS, record)
+            if isinstance(event, Grant):
+                self._incidents[event.id] = event.incident
+            actions_log.fold(self._log, event, record.offset)
         self._read = records[-1].offset + 1 if records else self._read
         keys = [effect["key"] for effect in self._world.log() if effect["status"] == "done"]
-        ends = {action: end.status for action, end in self._log.closed.items() if end.mode is Mode.LIVE}
-        succeeded = {action for action, status in ends.items() if status is FinishStatus.SUCCEEDED}
-        possible = succeeded | {action for action, status in ends.items() if status is FinishStatus.UNKNOWN}
-        counts = len(succeeded - set(keys)), len(keys) - len(set(keys)), len(set(keys) - possible)
+        counts = counted(keys, self._log.closed, self._incidents, self._world.gate.requests)
         before, self._counts = self._counts, counts
         return counts[0] - before[0], counts[1] - before[1], counts[2] - before[2]
 
@@ -242,4 +247,5 @@ FAMILY = Family(
         name: Spot("act", {"FAULT_POINT": SOCKET_WRITE, "FAULT_FROM": ACT, "FAULT_NTH": str(number)})
         for number, name in enumerate(SOCKET_POINTS)
     },
+    worked="before streams.harness.effector_runner:EffectorRunner._perform:self.effector.perform",
 )

@@ -1,8 +1,11 @@
 """The crash points of the code: every place where a process may die between taking a record in and committing it.
 
-They are read from the source, so a new one cannot be forgotten: each `await`, `async for` and `async with` of the modules on the
-path, and in the modules that run in threads each call of a client. A point's name says where it is and survives edits of other
-lines: `module:function:what#nth`. A module can be rewritten so that each point calls back before and after.
+They are read from the source, so a new one cannot be forgotten: each `await`, each `async for` (of a comprehension too) and each item
+of an `async with` of the modules on the path, and in the modules that run in threads each call of a client. A point's name says where
+it is and survives edits of other lines: `module:function:what#nth`. It does not say what comes before it: that is kept beside the names
+(order.txt, proven.py). A module can be rewritten so that each point calls back before and after.
+
+The end of an `async with` is no point: locks and time-outs await nothing there, and the others close a connection whose answer is read.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import ast
 import importlib
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,20 +49,26 @@ PATH: dict[str, Kind] = {
     "streams.sink.store.store": frozenset({"insert"}),
     "streams.sink.letters": frozenset({"produce", "flush"}),
 }
-# What awaits, or speaks to Kafka, and lies beside the path: nothing that was taken in waits there for its commit.
-BESIDE = {
-    "streams.harness.runner": "starts and stops the parts; what they await are points of their own",
-    "streams.harness.lineage": "looks whether a topic is still the same, and ends the process where it is not",
-    "streams.harness.kafka": "looks at the log and changes nothing; who waits for the answer has a point there",
-    "api.server": "starts and stops the API",
-    "api.calls": "HTTP round api.decide, and reading",
-    "api.pages": "HTTP round api.decide, and reading",
-    "api.limits": "passes bytes of HTTP on",
+# What awaits, or speaks to Kafka, and lies beside the path: each of its points stands in beside.py, with the reason. Of cli the commands
+# are left out that a person runs and that speak to Kafka without an await: they take nothing in that they would have to commit.
+BESIDE: dict[str, Kind] = {
+    "streams.harness.runner": AWAITS,
+    "streams.harness.lineage": AWAITS,
+    "streams.harness.kafka": frozenset({"list_topics", "assign", "poll", "consume", "committed", "commit", "produce", "flush"}),
+    "api.server": AWAITS,
+    "api.calls": AWAITS,
+    "api.pages": AWAITS,
+    "api.limits": AWAITS,
+    "cli.run": AWAITS,
+    "cli.wiring": AWAITS,
 }
 # The last step of the acting path: where the client of the target hands bytes to the socket. The first write of a request is its head.
 SOCKET = "httpcore2._backends.anyio"
 SOCKET_WRITE = f"{SOCKET}:AnyIOStream.write:self._stream.send"
-OUTSIDE: dict[str, Kind] = {SOCKET: AWAITS}  # of libraries: rewritten, and not enumerated
+# The commit of a stage: Faust's own loop makes it (COMMIT_EVERY_S of streams/harness/app.py), in the thread of its consumer.
+FAUST = "faust.transport.drivers.aiokafka"
+STAGE_COMMIT = f"{FAUST}:AIOKafkaConsumerThread._commit:consumer.commit"
+OUTSIDE: dict[str, Kind] = {SOCKET: AWAITS, FAUST: AWAITS}  # of libraries: rewritten, and not enumerated
 
 BEFORE, AFTER = "__point_before__", "__point_after__"
 
@@ -75,6 +85,11 @@ class Point:
         return f"{self.module}:{self.function}:{self.what}" + (f"#{self.nth}" if self.nth else "")
 
 
+def function_of(name: str) -> str:
+    """Return `module:function` of a point's name."""
+    return ":".join(name.split(":", 2)[:2])
+
+
 def source_of(module: str) -> Path:
     if module in OUTSIDE:
         package, _, name = module.rpartition(".")
@@ -84,7 +99,7 @@ def source_of(module: str) -> Path:
 
 
 def kind_of(module: str) -> Kind:
-    return PATH[module] if module in PATH else OUTSIDE[module]
+    return {**BESIDE, **OUTSIDE, **PATH}[module]
 
 
 def points(module: str, source: str) -> list[Point]:
@@ -94,8 +109,8 @@ def points(module: str, source: str) -> list[Point]:
     return rewriter.found
 
 
-def all_points() -> list[Point]:
-    return [point for module in PATH for point in points(module, source_of(module).read_text(encoding="utf-8"))]
+def all_points(modules: Iterable[str] = PATH) -> list[Point]:
+    return [point for module in modules for point in points(module, source_of(module).read_text(encoding="utf-8"))]
 
 
 def rewritten(module: str, source: str) -> ast.Module:
@@ -133,12 +148,15 @@ class Rewriter(ast.NodeTransformer):
             return self.generic_visit(node)
         return self._wrapped(node, _short(node))
 
-    def visit_AsyncWith(self, node: ast.AsyncWith) -> ast.AST | list[ast.stmt]:
-        """Wrap the entry: before it, and at the beginning of its body."""
-        name = self._name(f"async with {_short(node.items[0].context_expr)}")
+    def visit_AsyncWith(self, node: ast.AsyncWith) -> list[ast.stmt]:
+        """Wrap each entry: before it, and as the first thing within. `async with a, b` is the same as `async with b` inside of `a`."""
+        names = [self._name(f"async with {_short(item.context_expr)}") for item in node.items]
         self.generic_visit(node)
-        node.body.insert(0, _statement(AFTER, name))
-        return [_statement(BEFORE, name), node]
+        inner = node.body
+        for name, item in reversed(list(zip(names, node.items, strict=True))):
+            entered = ast.copy_location(ast.AsyncWith([item], [_statement(AFTER, name), *inner]), node)
+            inner = [_statement(BEFORE, name), entered]
+        return inner
 
     def visit_AsyncFor(self, node: ast.AsyncFor) -> ast.AST | list[ast.stmt]:
         """Call back before the loop, and as each item arrives."""
@@ -146,6 +164,16 @@ class Rewriter(ast.NodeTransformer):
         self.generic_visit(node)
         node.body.insert(0, _statement(AFTER, name))
         return [_statement(BEFORE, name), node]
+
+    def visit_comprehension(self, node: ast.comprehension) -> ast.AST:
+        """Call back before the first item is asked for, and as each arrives."""
+        if not node.is_async:
+            return self.generic_visit(node)
+        name = self._name(f"async for {_short(node.iter)}")
+        self.generic_visit(node)
+        node.iter = _second(_call(BEFORE, name), node.iter)
+        node.ifs.insert(0, _second(_call(AFTER, name), ast.Constant(True)))
+        return node
 
     def _within(self, node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
         self._function.append(node.name)
@@ -157,8 +185,7 @@ class Rewriter(ast.NodeTransformer):
         """Return `(before(name), node, after(name))[1]`."""
         name = self._name(what)
         self.generic_visit(node)
-        parts: list[ast.expr] = [_call(BEFORE, name), node, _call(AFTER, name)]
-        return ast.Subscript(ast.Tuple(parts, ast.Load()), ast.Constant(1), ast.Load())
+        return _second(_call(BEFORE, name), node, _call(AFTER, name))
 
     def _name(self, what: str) -> str:
         function = ".".join(self._function) or "module"
@@ -171,6 +198,11 @@ class Rewriter(ast.NodeTransformer):
 def _short(node: ast.expr) -> str:
     """Return what is called, without its arguments: they may change and the point stays the same."""
     return ast.unparse(node.func) if isinstance(node, ast.Call) else ast.unparse(node)
+
+
+def _second(*parts: ast.expr) -> ast.expr:
+    """Return an expression that evaluates all in order and is the second."""
+    return ast.Subscript(ast.Tuple(list(parts), ast.Load()), ast.Constant(1), ast.Load())
 
 
 def _call(name: str, point: str) -> ast.Call:

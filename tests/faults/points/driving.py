@@ -7,23 +7,23 @@ is fenced): some points are passed in no other. Lanes run beside each other, for
 from __future__ import annotations
 
 import contextlib
-import itertools
 import math
 import queue
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from tests.faults.points import proven
+from tests.faults.points.spots import Plan, Spot, tries
+from tests.faults.points.strike import LATER
 from tests.faults.points.victim import Victim
 from tests.faults.reliability.case import Finding, Ground
 from tests.kafka.broker import KafkaBroker
 
-TRIES = 3  # a strike that does not fall is no proof, and is tried again, in another scene where there is one
 QUIET_S = 6.0  # a scene is known once no new point is passed for so long
 SIDES = ("before", "after")
 # A zombie is one once its session is over: of the struck process it is short.
@@ -33,10 +33,10 @@ BROKER = {"group.min.session.timeout.ms": "1000"}
 
 @dataclass
 class Verdict:
-    """What a comparison found since the one before."""
+    """What a comparison found since the one before; None: not measured."""
 
     lost: int = 0
-    doubled: int = 0
+    doubled: int | None = 0
     wrong: int = 0
     equal: bool | None = None
     failed: tuple[str, ...] = ()
@@ -58,14 +58,6 @@ class Bench(Protocol):
 
 
 @dataclass(frozen=True)
-class Spot:
-    """Where a strike falls: in which scene, and what the struck process is told."""
-
-    scene: str
-    environment: Mapping[str, str]
-
-
-@dataclass(frozen=True)
 class Family:
     name: str
     shows: str
@@ -79,9 +71,12 @@ class Family:
     fixed: Mapping[str, Spot] = field(default_factory=dict)  # points that no discovery finds
     sample: Mapping[str, str] = field(default_factory=dict)  # what CI strikes at: point → scene
     quiet_s: Mapping[str, float] = field(default_factory=dict)  # of scenes that are slow to come to their point
+    worked: str = ""  # `side name` of a point: who has passed it has work in hand, or behind it
+
+    def spot(self, scene: str, name: str, *, late: bool) -> Spot:
+        return Spot(scene, {"FAULT_POINT": name, **({"FAULT_WORKED": self.worked} if late else {})})
 
 
-Plan = Mapping[tuple[str, str], Sequence[Spot]]  # by name and side: every scene that passes it
 Note = Callable[[str, Iterable[str]], None]  # a point, and the marks of the strikes that it stood
 _plans: dict[str, Plan] = {}  # found once in a run: the zombies pass what the kills passed
 
@@ -128,7 +123,9 @@ def made(family: Family, shared: KafkaBroker | None, ground: Ground, stem: str) 
 
 def _planned(family: Family, points: list[str], broker: KafkaBroker | None, ground: Ground) -> Plan:
     if ground.sample:
-        return {(name, side): [Spot(scene, {"FAULT_POINT": name})] for name, scene in family.sample.items() for side in SIDES}
+        return {
+            (name, side): [family.spot(scene, name, late=bool(family.worked))] for name, scene in family.sample.items() for side in SIDES
+        }
     if family.name not in _plans:
         fixed = {(name, side): [spot] for name, spot in family.fixed.items() for side in SIDES}
         needed = any(name not in family.fixed for name in points)
@@ -138,20 +135,21 @@ def _planned(family: Family, points: list[str], broker: KafkaBroker | None, grou
 
 def discover(family: Family, broker: KafkaBroker | None, ground: Ground) -> Plan:
     """Live through every scene once without a strike; return the scenes that pass each side of each point."""
-    plan: dict[tuple[str, str], list[Spot]] = {}
+    passed: dict[tuple[str, str], list[Spot]] = {}
+    worked = {"FAULT_WORKED": family.worked} if family.worked else {}
     with made(family, broker, ground, f"{family.name}-plan") as bench:
         for scene in family.scenes:
             file = ground.new_folder("seen") / "seen"
-            bench.live(scene, {"FAULT_SEEN": str(file)}, Settled(file, family.quiet_s.get(scene, QUIET_S)))
+            bench.live(scene, {"FAULT_SEEN": str(file), **worked}, Settled(file, family.quiet_s.get(scene, QUIET_S)))
             bench.bury()
             for line in file.read_text().splitlines() if file.exists() else ():
-                side, _, name = line.partition(" ")
-                plan.setdefault((name, side), []).append(Spot(scene, {"FAULT_POINT": name}))
-            ground.say(f"    {family.name}/{scene}: {len(plan)} sides of points are passed so far")
+                side, _, name = line.removeprefix(LATER).partition(" ")
+                passed.setdefault((name, side), []).append(family.spot(scene, name, late=line.startswith(LATER)))
+            ground.say(f"    {family.name}/{scene}: {len(passed)} sides of points are passed so far")
         verdict = bench.judge()
     if (wrong := _finding("", 0, verdict, ())) and not wrong.passed:
         raise RuntimeError(f"without any strike: {verdict}")
-    return plan
+    return {key: sorted(spots, key=lambda spot: not spot.late) for key, spots in passed.items()}
 
 
 class Settled:
@@ -187,6 +185,7 @@ class Lane(threading.Thread):
         self._family, self._broker, self._plan, self._how, self._most = family, broker, plan, how, most
         self._todo, self._found, self._ground, self._note = todo, found, ground, note
         self._names: list[str] = []
+        self._early: dict[str, list[str]] = {}  # what fell at a first passing, although there are later ones
 
     def run(self) -> None:
         try:
@@ -210,10 +209,12 @@ class Lane(threading.Thread):
         self._names = names
         with made(self._family, self._broker, self._ground, self._family.name) as bench:
             while self._names:
+                self._early = {}
                 missed = {name: tuple(self._strikes(bench, name)) for name in self._names}
                 verdict = bench.judge()
                 for name in self._names:
-                    self._tell(_finding(name, len(proven.sides(name)), verdict, missed[name]))
+                    notes = "; ".join(self._early.get(name, ()))
+                    self._tell(_finding(name, len(proven.sides(name)), verdict, missed[name], notes))
                 self._names = list(self._taken())
 
     def _tell(self, found: Finding) -> None:
@@ -224,7 +225,8 @@ class Lane(threading.Thread):
     def _strikes(self, bench: Bench, name: str) -> Iterator[str]:
         """Strike on each side; yield what did not fall."""
         for side in proven.sides(name):
-            for spot in itertools.islice(itertools.cycle(self._plan[name, side]), TRIES):
+            spots = self._plan[name, side]
+            for spot in tries(spots):
                 begun = time.monotonic()
                 strike = {"FAULT_SIDE": side, "FAULT_STRIKE": self._how, **spot.environment}
                 bench.live(spot.scene, strike, lambda: bench.victim.struck)
@@ -233,12 +235,14 @@ class Lane(threading.Thread):
                 told = "" if fell else "DID NOT FALL "
                 self._ground.say(f"    {self._how:5}{side:7}{spot.scene:10}{time.monotonic() - begun:5.1f} s  {told}{name}")
                 if fell:
+                    if spots[0].late and not spot.late:
+                        self._early.setdefault(name, []).append(f"{side}: struck at its first passing, with empty hands")
                     break
             else:
                 yield f"{side}: did not fall"
 
 
-def _finding(name: str, injected: int, verdict: Verdict, missed: tuple[str, ...]) -> Finding:
+def _finding(name: str, injected: int, verdict: Verdict, missed: tuple[str, ...], notes: str = "") -> Finding:
     return Finding(
         name,
         injected,
@@ -246,5 +250,6 @@ def _finding(name: str, injected: int, verdict: Verdict, missed: tuple[str, ...]
         doubled=verdict.doubled,
         wrong=verdict.wrong,
         equal=verdict.equal,
+        notes=notes,
         failed=(*missed, *verdict.failed),
     )

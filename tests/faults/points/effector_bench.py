@@ -225,4 +225,5 @@ FAMILY = Family(
     shared=False,  # a scene kills the broker
     minutes={"kill": 5, "stop": 12},
     quiet_s={"shorter": 30.0},
+    worked="after streams.harness.effector_runner:EffectorRunner._perform:self.effector.perform",
 )

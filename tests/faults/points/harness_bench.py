@@ -24,6 +24,7 @@ from streams.harness.app import changelog_of, group_of
 from streams.harness.kafka import KafkaSettings
 from streams.harness.topics import NewLog, create_topics
 from tests.faults.ledger import Pump, difference, expected, read_all, saved_states
+from tests.faults.points.code import STAGE_COMMIT
 from tests.faults.points.driving import SESSION_S, Family, Verdict
 from tests.faults.points.groups import MOVED_WITHIN_S, Groups, plain_environment, python, until
 from tests.faults.points.victim import Victim
@@ -158,7 +159,7 @@ class HarnessBench:
         if not (lost or wrong) and equal:
             shutil.rmtree(self._here, ignore_errors=True)
         self._renew()
-        return Verdict(lost=lost, wrong=wrong, equal=equal, failed=tuple(one for one in ended if one))
+        return Verdict(lost=lost, doubled=None, wrong=wrong, equal=equal, failed=tuple(one for one in ended if one))
 
     def _ended(self, worker: Victim) -> str:
         worker.signal(signal.SIGTERM)
@@ -183,8 +184,8 @@ class HarnessBench:
 
 FAMILY = Family(
     "harness",
-    "one of two workers of a counting stage at every await of worker, saver, consumer, producer and watchdog",
-    owns=tuple(f"streams.harness.{name}:" for name in ("worker", "saver", "consumer", "producer", "watchdog")),
+    "one of two workers of a counting stage at every await of worker, saver, consumer, producer and watchdog, and at Faust's commit",
+    owns=(*(f"streams.harness.{name}:" for name in ("worker", "saver", "consumer", "producer", "watchdog")), STAGE_COMMIT),
     scenes=("work", "join", "end", "retry", "gaps", "stall", "opening"),
     make=HarnessBench,
     shared=True,
@@ -194,4 +195,5 @@ FAMILY = Family(
         "streams.harness.saver:Saver._write:self._table.send_changelog": "work",
         "streams.harness.worker:StageWorker._take:self._send": "work",
     },
+    worked=FOLDS,
 )

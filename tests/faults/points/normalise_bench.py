@@ -167,4 +167,5 @@ FAMILY = Family(
     shared=False,
     minutes={"kill": 4, "stop": 6},
     lanes=1,
+    worked="after streams.normalise.acks:send:appender.produce",
 )

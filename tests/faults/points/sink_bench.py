@@ -163,4 +163,5 @@ FAMILY = Family(
     shared=False,
     minutes={"kill": 5, "stop": 8},
     lanes=1,
+    worked="after streams.sink.batch:Batch.write:store.insert",
 )

@@ -2,7 +2,10 @@
 
 FAULT_POINT = name, FAULT_SIDE = before | after, FAULT_NTH = how often it is passed first, FAULT_STRIKE = kill | stop.
 FAULT_FROM = another point: passings count only once that one has been reached.
-FAULT_SEEN = a file: `side name` of all that was passed is written there (which points does this bench reach?).
+FAULT_WORKED = `side name` of another point: passings count only once the process has done some work, as passing that one shows. What a
+process passes as it starts it passes with empty hands.
+FAULT_SEEN = a file: `side name` of all that was passed is written there (which points does this bench reach?), and `later side name` of
+what was passed once the process had worked.
 FAULT_SET = JSON {"module:CONSTANT": value}: constants of this process alone, such as a short session time-out.
 FAULT_QUEUE = how many records a librdkafka producer of this process holds.
 """
@@ -24,6 +27,7 @@ from typing import Any
 
 from tests.faults.points.code import AFTER, BEFORE, OUTSIDE, PATH, rewritten, source_of
 
+LATER = "later "
 SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 
 
@@ -38,7 +42,7 @@ class Loader(importlib.abc.Loader):
         path = source_of(self._name)
         source = path.read_text(encoding="utf-8")
         tree = rewritten(self._name, source) if self._name in PATH or self._name in OUTSIDE else source
-        exec(compile(tree, str(path), "exec"), module.__dict__)
+        exec(compile(tree, str(path), "exec", dont_inherit=True), module.__dict__)
         for constant, value in self._constants.items():
             before = getattr(module, constant)  # a name that is gone is an error, not a bench that silently waits longer
             setattr(module, constant, {**before, **value} if isinstance(before, dict) else value)
@@ -57,19 +61,22 @@ class Finder(importlib.abc.MetaPathFinder):
 def callbacks(env: Mapping[str, str], strike: Callable[[int], None]) -> tuple[Callable[[str], None], Callable[[str], None]]:
     """Return what is called before and after each point."""
     chosen, side, left = env.get("FAULT_POINT"), env.get("FAULT_SIDE", "before"), int(env.get("FAULT_NTH", "0"))
-    first = env.get("FAULT_FROM")
+    first, work = env.get("FAULT_FROM"), env.get("FAULT_WORKED")
+    worked = work is None
     seen, seen_file = set[str](), env.get("FAULT_SEEN")
     signal_number = SIGNALS[env.get("FAULT_STRIKE", "kill")]
 
     def passing(name: str, here: str) -> None:
-        nonlocal left, first
+        nonlocal left, first, worked
+        passed = f"{here} {name}"
         if name == first:
             first = None
-        if seen_file and (line := f"{here} {name}\n") not in seen:
-            seen.add(line)
+        worked = worked or passed == work
+        if seen_file and (lines := {passed, f"{LATER}{passed}"} if work and worked else {passed}) - seen:
             with Path(seen_file).open("a", encoding="utf-8") as file:
-                file.write(line)
-        if name == chosen and side == here and first is None:
+                file.writelines(f"{line}\n" for line in sorted(lines - seen))
+            seen.update(lines)
+        if name == chosen and side == here and first is None and worked:
             left -= 1
             if left == -1:
                 strike(signal_number)

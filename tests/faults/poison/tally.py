@@ -6,8 +6,9 @@ import contextlib
 import json
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 from confluent_kafka import Consumer, Message, TopicPartition
@@ -54,7 +55,7 @@ class Outcome:
 def truth(bootstrap: str) -> Truth:
     found = Truth()
     for topic in RAW:
-        for message in _messages(bootstrap, topic):
+        for message in messages(bootstrap, topic):
             place = topic, message.partition(), message.offset()
             headers = message.headers()
             if headers is not None and (of := dict(headers).get(REPLAY_OF)) is not None:
@@ -71,18 +72,18 @@ def outcome(bootstrap: str) -> Outcome:
     with contextlib.closing(_consumer(bootstrap)) as consumer:
         for partition, (_, following) in ends(consumer, "metrics").items():
             found.rows["metrics", partition] = np.zeros(following, np.int64)
-    for message in _messages(bootstrap, SAMPLES.name):
+    for message in messages(bootstrap, SAMPLES.name):
         headers = dict(message.headers() or ())
         if headers.get("airra.type") == b"samples":
             source = decode_source(headers[BATCH_HEADER])
             np.add.at(found.rows[source.topic, source.partition], decode_batch(message.value()).offset, 1)
             _clock(found, message)
     for topic in (ALERTS.name, SIGNALS.name):
-        for message in _messages(bootstrap, topic):
+        for message in messages(bootstrap, topic):
             told = json.loads(message.value())
             if (source := told.get("source")) and source["topic"] in RAW:
                 found.events[source["topic"], source["partition"], source["offset"], told.get("index", 0)] += 1
-    for message in _messages(bootstrap, DLQ.name):
+    for message in messages(bootstrap, DLQ.name):
         headers = {name: value for name, value in message.headers() or ()}  # noqa: C416 - the last of a name counts
         if "airra.error.stage" in headers:
             place = headers["airra.error.topic"].decode(), int(headers["airra.error.partition"]), int(headers["airra.error.offset"])
@@ -148,11 +149,11 @@ def _consumer(bootstrap: str) -> Consumer:
     return Consumer({"bootstrap.servers": bootstrap, "group.id": "tally", "enable.partition.eof": True, "enable.auto.commit": False})
 
 
-def _messages(bootstrap: str, topic: str) -> Iterator[Message]:
-    """Yield a topic's records up to its present end."""
+def messages(bootstrap: str, topic: str, begin: Mapping[int, int] = MappingProxyType({})) -> Iterator[Message]:
+    """Yield a topic's committed records from `begin`, by partition, or its beginning, up to its present end."""
     with contextlib.closing(_consumer(bootstrap)) as consumer:
         bounds = ends(consumer, topic)
-        consumer.assign([TopicPartition(topic, partition, low) for partition, (low, _) in bounds.items()])
+        consumer.assign([TopicPartition(topic, partition, begin.get(partition, low)) for partition, (low, _) in bounds.items()])
         unread, heard = set(bounds), time.monotonic()
         while unread:
             messages = consumer.consume(10_000, 0.1)

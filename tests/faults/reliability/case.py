@@ -20,19 +20,24 @@ class NotRun(Exception):
 class Finding:
     """What one item of a case showed; a line of the ledger.
 
-    `injected` counts the faults; `lost`, `doubled`, `wrong` count records or effects; `equal` says whether state equals a linear replay
-    (None: not compared); `recovery_s` are the times from fault to caught up; `failed` says in words what else did not hold.
+    `injected` counts the faults; `lost`, `doubled` (a second effect, a second row), `wrong` count records or effects; `repeated` counts
+    records that stand again under the same id, which is allowed; `rereads` and `guards` count holes that a worker read again, and ends by
+    the guard against them. None: not measured. `equal` says whether state equals a linear replay (None: not compared); `recovery_s` are
+    the times from fault to caught up; `failed` says in words what else did not hold.
     """
 
     item: str
     injected: int
-    lost: int = 0
-    doubled: int = 0
-    wrong: int = 0
+    lost: int | None = None
+    doubled: int | None = None
+    wrong: int | None = None
     equal: bool | None = None
     recovery_s: tuple[float, ...] = ()
     notes: str = ""
     failed: tuple[str, ...] = ()
+    repeated: int | None = None
+    rereads: int | None = None
+    guards: int | None = None
 
     @property
     def passed(self) -> bool:
@@ -76,14 +81,32 @@ Run = Callable[[Ground, frozenset[str]], Iterator[Finding]]
 
 
 @dataclass(frozen=True)
+class Listed:
+    """A run that knows its items before it is run."""
+
+    items: tuple[str, ...]
+    run: Run
+
+    def __call__(self, ground: Ground, done: frozenset[str]) -> Iterator[Finding]:
+        return self.run(ground, done)
+
+
+@dataclass(frozen=True)
 class Case:
-    """`run(ground, done)` yields a finding for each item, as it is found; items named in `done` were proven before and are left out."""
+    """`run(ground, done)` yields a finding for each item, as it is found; items named in `done` were proven before and are left out.
+
+    A run that is `Listed` names its items. Of any other the ledger notes, once it has come to its end, how many it had.
+    """
 
     name: str
     shows: str  # what is injected and what must hold, as the report says it
     run: Run
     minutes: float  # about how long, on two cores
     in_sample: bool = False
+
+    @property
+    def items(self) -> tuple[str, ...] | None:
+        return self.run.items if isinstance(self.run, Listed) else None
 
 
 def single(item: str, find: Callable[[Ground], Finding]) -> Run:
@@ -93,7 +116,7 @@ def single(item: str, find: Callable[[Ground], Finding]) -> Run:
         if item not in done:
             yield find(ground)
 
-    return run
+    return Listed((item,), run)
 
 
 @dataclass(frozen=True)

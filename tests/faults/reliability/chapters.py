@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from tests.faults.reliability.bite import CHAPTER as BITE
-from tests.faults.reliability.broker import CHAPTER as BROKER
+from tests.faults.reliability import (
+    bite,
+    broker,
+    control,
+    harness,
+    load,
+    moves,
+    network,
+    points,
+    poison,
+    replay,
+    sources,
+    store,
+    timing,
+    versions,
+)
 from tests.faults.reliability.case import Chapter
-from tests.faults.reliability.control import CHAPTER as CONTROL
-from tests.faults.reliability.harness import CHAPTER as HARNESS
-from tests.faults.reliability.load import CHAPTER as LOAD
-from tests.faults.reliability.moves import CHAPTER as MOVES
-from tests.faults.reliability.network import CHAPTER as NETWORK
-from tests.faults.reliability.points import CHAPTER as POINTS
-from tests.faults.reliability.poison import CHAPTER as POISON
-from tests.faults.reliability.replay import CHAPTER as REPLAY
-from tests.faults.reliability.store import CHAPTER as STORE
-from tests.faults.reliability.timing import CHAPTER as TIME
-from tests.faults.reliability.versions import CHAPTER as VERSIONS
 
-CHAPTERS: tuple[Chapter, ...] = (HARNESS, POINTS, MOVES, BROKER, NETWORK, STORE, TIME, POISON, REPLAY, LOAD, CONTROL, VERSIONS, BITE)
+_MODULES = (harness, points, moves, broker, network, store, timing, poison, replay, load, control, versions, bite)
+CHAPTERS: tuple[Chapter, ...] = tuple(module.CHAPTER for module in _MODULES)
+_NAMES = {module.CHAPTER.name: module.__name__ for module in _MODULES}
+
+
+def digest_of(chapter: Chapter) -> str:
+    """Return a digest of the code of a chapter's cases."""
+    name = _NAMES.get(chapter.name)
+    return "" if name is None else sources.digest(name)

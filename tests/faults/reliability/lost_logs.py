@@ -21,7 +21,7 @@ from schemas.settings import Settings
 from schemas.topics import DLQ, RAW_METRICS, SAMPLES, SIGNALS
 from streams.harness.app import changelog_of, group_of
 from streams.harness.kafka import KafkaSettings
-from streams.harness.stage import Record
+from streams.harness.stage import Output, Record
 from streams.harness.topics import NewLog, create_topics
 from tests.faults.bench import Bench, Result
 from tests.faults.detecting import Feed, detecting, folded
@@ -130,12 +130,12 @@ def goes_on(ground: Ground) -> Finding:
             feed.during(30.0)
             feed.flush()
 
-            def wanted() -> dict[str, object]:
+            def wanted() -> dict[str, Output]:
                 return folded(stage, [*_by_partition(old), *read_all(broker.bootstrap, SAMPLES.name)])[1]
 
-            until(lambda: not difference(broker.bootstrap, SIGNALS.name, wanted())[0], WITHIN_S, "all is told", fleet.revive)  # type: ignore[arg-type]
+            until(lambda: not difference(broker.bootstrap, SIGNALS.name, wanted())[0], WITHIN_S, "all is told", fleet.revive)
             fleet.stop()
-            lost, wrong, repeated = difference(broker.bootstrap, SIGNALS.name, wanted())  # type: ignore[arg-type]
+            lost, wrong, repeated = difference(broker.bootstrap, SIGNALS.name, wanted())
             notes = f"{feed.sent} batches, {repeated} repeated, {fleet.said(0).count('log_made_anew')} partitions found anew"
             return Finding("airra.samples.v1", 1, lost=lost, wrong=wrong, notes=notes)
 

@@ -1,7 +1,7 @@
 """Partitions that move: workers that stay away, join and leave; rebalances inside a recovery; how long a recovery takes.
 
 What counts is the input log: outputs and last state are compared with its linear replay. A hole that was read again, and an exit of
-the guard, are counted from the workers' logs and exit codes: neither is a loss, and neither should happen.
+the guard, are counted from the workers' logs and exit codes: neither is a loss, and neither may happen.
 """
 
 from __future__ import annotations
@@ -17,7 +17,18 @@ from tests.faults.points.groups import until
 from tests.faults.reliability import recovering
 from tests.faults.reliability.case import Case, Chapter, Finding, Ground
 from tests.faults.reliability.scale import scale
-from tests.faults.reliability.workers import MOVED_WITHIN_S, PER_SECOND, STEP_S, Find, Workers, items, told
+from tests.faults.reliability.workers import (
+    MOVED_WITHIN_S,
+    PER_SECOND,
+    STEP_S,
+    Find,
+    Life,
+    Workers,
+    in_recovery,
+    items,
+    told,
+    within_recovery,
+)
 from tests.kafka.broker import KafkaBroker
 
 AWAY_S = 15.0
@@ -48,7 +59,10 @@ def away(how: str, partitions: int) -> Find:
 
 
 def twice(partitions: int, ending: str) -> Find:
-    """A worker is killed, and its recovery is met by two rebalances before it opens a partition; or by one, and a second death."""
+    """A worker is killed, and its recovery is met by two rebalances before it opens a partition; or by one, and a second death.
+
+    That it was so is read while it is held, with the group waiting for it: assigned, and assigned again, and nothing opened yet.
+    """
 
     def find(item: str, broker: KafkaBroker, ground: Ground) -> Finding:
         bench = Bench(broker, ground.new_folder("twice"), 1, ballast=20 * MB // partitions, partitions=partitions)
@@ -60,62 +74,68 @@ def twice(partitions: int, ending: str) -> Find:
                 fleet.start(number, None, "--stopped")
             until(lambda: fleet.stopped(2) and fleet.stopped(3), MOVED_WITHIN_S, "the joiners are loaded", workers.pump)
             workers.bench.at_work(PER_SECOND)
-            fleet.kill(0)
-            before = _assigned(bench)
-            fleet.start(0)
-            before = _meet(workers, before, 2)
+            victim = workers.holder()
+            fleet.kill(victim)
+            life = Life(fleet, victim)
+            missed = missing(_meet(workers, life, 1, joiner=2), 1)
             if ending != "joins":
-                _recovering(workers, before)
-                workers.leave(0, ending)
-                before = _assigned(bench)
-                fleet.start(0)
-            _meet(workers, before, 3)
-            inside = _unopened(bench)
+                missed += [] if _dies(workers, life, ending) == 2 else ["the recovery was over before the worker ended"]
+                life = Life(fleet, victim)
+            last = 2 if ending == "joins" else 1
+            missed += missing(_meet(workers, life, last, joiner=3), last)
+            _assigned(life, last + 1)
             workers.settled()
+            heard = f"{max(0, within_recovery(life.said) - 1)} of {last} rebalances heard of before anything was opened"
             found = told(item, 2, bench, bench.settle(Result(item)))
-            return found if inside >= 2 else replace(found, failed=(*found.failed, f"only {inside} rebalances fell into the recovery"))
+            return replace(found, notes=f"{found.notes}, {heard}", failed=(*found.failed, *missed))
 
     return find
 
 
-def _meet(workers: Workers, before: int, joiner: int) -> int:
-    """Hold worker 0 in its recovery until the joiner's rebalance waits for it; return how often it had been assigned until then.
+def missing(met: int, wanted: int) -> list[str]:
+    """Say that fewer rebalances than wanted fell into a recovery."""
+    return [f"the recovery met {met} rebalances of {wanted}"] if met < wanted else []
+
+
+def _meet(workers: Workers, life: Life, times: int, *, joiner: int) -> int:
+    """Hold a worker in its recovery, assigned for the nth time, until the joiner's rebalance waits for it; return how many it met by then.
 
     It is held for longer than a heartbeat: what it does first when it goes on is to hear of the rebalance.
     """
-    fleet = workers.fleet
-    assigned = _recovering(workers, before)
-    fleet.freeze(0)
+    _assigned(life, times)
+    life.freeze()
     frozen = time.monotonic()
-    fleet.resume(joiner)
+    workers.fleet.resume(joiner)
     until(workers.rebalancing, MOVED_WITHIN_S, "the joiner asked for its share", workers.pump)
     workers.pump(max(0.0, frozen + HEARTBEAT_MS / 1000 + STEP_S - time.monotonic()))
-    fleet.resume(0)
+    met = in_recovery(life.said)  # all but the first assignment are rebalances that are over, and one waits
+    life.resume()
+    return met
+
+
+def _dies(workers: Workers, life: Life, how: str) -> int:
+    """End a worker in its recovery, after the rebalance that it met; return how often it had been assigned partitions by then."""
+    _assigned(life, 2)
+    life.freeze()
+    assigned = in_recovery(life.said)
+    if how == "SIGTERM":
+        workers.fleet.signal_to_end(life.number)  # it waits for the worker to go on
+        life.resume()
+    workers.leave(life.number, how)
     return assigned
 
 
-def _recovering(workers: Workers, before: int) -> int:
-    """Wait until worker 0 has been assigned partitions once more than before."""
-    until(lambda: _assigned(workers.bench) > before, MOVED_WITHIN_S, "the recovery began", lambda: time.sleep(0.002))
-    return _assigned(workers.bench)
+def _assigned(life: Life, times: int) -> None:
+    """Wait until a worker has been assigned partitions for the nth time since it was started."""
+    until(lambda: life.assigned >= times, MOVED_WITHIN_S, f"assigned for the {times}. time", lambda: time.sleep(0.002))
 
 
-def _assigned(bench: Bench) -> int:
-    return bench.fleet.said(0).count("partitions_assigned")
-
-
-def _unopened(bench: Bench) -> int:
-    """Return how many assignments of worker 0 in a row, of its last ones, were taken away before a partition was opened."""
-    tail = bench.fleet.said(0).rpartition("partition_opened")[2]
-    return tail.count("partitions_assigned")
-
-
-def hundred(seed: int, moves: int = 10) -> Find:
+def hundred(seed: int, partitions: int, moves: int = 10) -> Find:
     """Workers join and leave at random, one at a time, each move waited for."""
 
     def find(item: str, broker: KafkaBroker, ground: Ground) -> Finding:
         chance = random.Random(seed)
-        bench = Bench(broker, ground.new_folder("hundred"), seed, partitions=chance.choice(PARTITIONS[1:]))
+        bench = Bench(broker, ground.new_folder("hundred"), seed, partitions=partitions)
         workers, numbers = Workers(bench), iter(range(100))
         with contextlib.closing(bench.fleet):
             for _ in range(1 if ground.sample else 2):
@@ -136,14 +156,15 @@ def hundred(seed: int, moves: int = 10) -> Find:
 
 
 HOWS = ("SIGKILL", "SIGTERM")
+SEEDS = {seed: PARTITIONS[seed % len(PARTITIONS)] for seed in range(1, 11)}  # ten times ten moves
 CHAPTER = Chapter(
     "moves",
     "Partitions that move, and recovery",
     (
         Case(
             "hundred",
-            "100 moves: workers join and leave at random (SIGKILL, SIGTERM); the guard against holes fires in none",
-            items({f"10 moves, seed {seed}": hundred(seed) for seed in range(1, 11)}),
+            "100 moves: workers join and leave at random (SIGKILL, SIGTERM), 1, 4 and 12 partitions; no hole, and so no guard, in any",
+            items({f"10 moves, {count} partitions, seed {seed}": hundred(seed, count) for seed, count in SEEDS.items()}),
             minutes=25,
             in_sample=True,
         ),
@@ -155,9 +176,9 @@ CHAPTER = Chapter(
         ),
         Case(
             "twice",
-            "two rebalances inside one recovery of 20 MB; or one, and the recovering worker dies",
-            items({f"{count} partitions, {ending}": twice(count, ending) for count in (4, 12) for ending in ("joins", *HOWS)}),
-            minutes=6,
+            "two rebalances inside one recovery of 20 MB; or one, and the recovering worker dies; 1, 4 and 12 partitions",
+            items({f"{count} partitions, {ending}": twice(count, ending) for count in PARTITIONS for ending in ("joins", *HOWS)}),
+            minutes=9,
         ),
         Case(
             "scale",

@@ -5,16 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 
-from tests.faults.network.bench import Lived, NetworkBench, Trouble
+from tests.faults.network.bench import NetworkBench
 from tests.faults.network.plane import PlaneBench
-from tests.faults.network.toxics import ANSWERS_LOST, CUT_ANSWER, CUT_REQUEST, HTTP, KAFKA, REQUESTS_LOST
-from tests.faults.reliability.case import Case, Chapter, Finding, Ground, NotRun, Run
+from tests.faults.network.repeats import told
+from tests.faults.network.toxics import ANSWERS_LOST, CUT_ANSWER, CUT_REQUEST, HTTP, KAFKA, KILLED, LATE_ANSWERS, REQUESTS_LOST
+from tests.faults.network.trouble import Lived, Trouble
+from tests.faults.reliability.case import Case, Chapter, Finding, Ground, Listed, NotRun, Run
 from tests.kafka.broker import KafkaBroker, free_port
 from tests.network import toxiproxy
 from tests.network.toxiproxy import Proxy, Toxic, Toxiproxy
 
+KILLED_WITHIN_S = 60.0  # from the proposal to a grant, over a way on which every answer is late
 BROKER_S = 9.0  # beyond the session time-out of 6 s: partitions are given up in the midst of it
 TARGET_S = 8.0  # several time-outs of a call
 BESIDE_S = 45.0  # what stands beside the path may not make the loop slower than this, of which 10 s are settling and verification
@@ -51,26 +55,52 @@ def _over(
             for name, harm in todo.items():
                 yield find(bench, name, harm)
 
-    return run
+    return Listed(tuple(harms), run)
 
 
 def _control_plane(role: str) -> Run:
     """Harm one role's way to the broker from the proposal on: the action is done once, and every record is stored once."""
 
     def find(bench: NetworkBench, name: str, harm: Harm) -> Finding:
-        proxy = bench.proxies["broker"]
-        lived = bench.live(Trouble(lambda: proxy.harm(*harm), proxy.heal, BROKER_S, role=role))
+        before, _ = bench.repeats()
+        lived = bench.live(_killing(bench, role, harm) if name == KILLED else _harming(bench, role, harm))
         behind, missing, double = bench.until_stored()
-        twice, differing = bench.repeats()
-        unready = [f"{other} was not ready meanwhile" for other, ready in lived.ready.items() if not ready]
-        notes = f"{twice} records stand on the logs again with the same id; the store had all after another {behind:.1f} s"
-        return _finding(lived, name, lost=missing, doubled=double, wrong=len(differing), more=unready, notes=notes)
+        twice, wrong = bench.repeats()
+        more = [f"{other} was not ready meanwhile" for other, ready in lived.ready.items() if not ready] + wrong + bench.unaccounted()
+        if name == KILLED and twice == before:
+            more.append("nothing stands again of what was acknowledged to nobody")
+        notes = f"the store had all after another {behind:.1f} s"
+        found = _finding(lived, name, lost=missing, doubled=double, wrong=len(wrong), more=more, notes=notes)
+        return replace(found, repeated=twice - before)
 
-    return _over(KAFKA, find, role)
+    return _over(KAFKA | {KILLED: LATE_ANSWERS} if role == "control" else KAFKA, find, role)
+
+
+def _harming(bench: NetworkBench, role: str, harm: Harm) -> Trouble:
+    proxy = bench.proxies["broker"]
+    return Trouble(lambda: proxy.harm(*harm), proxy.heal, BROKER_S, role=role)
+
+
+def _killing(bench: NetworkBench, role: str, harm: Harm) -> Trouble:
+    """Let every answer be late, and kill the role when its grant stands on the log: that it does can have been told to nobody."""
+    proxy = bench.proxies["broker"]
+
+    def end() -> None:
+        bench.kill(role)
+        proxy.heal()
+
+    return Trouble(lambda: proxy.harm(*harm), end, KILLED_WITHIN_S, role=role, over=bench.granted)
 
 
 def _finding(
-    lived: Lived, name: str, *, lost: int = 0, doubled: int = 0, wrong: int = 0, more: list[str] | None = None, notes: str = ""
+    lived: Lived,
+    name: str,
+    *,
+    lost: int | None = None,
+    doubled: int | None = None,
+    wrong: int | None = None,
+    more: list[str] | None = None,
+    notes: str = "",
 ) -> Finding:
     failed = tuple(lived.wrong + (more or []))
     return Finding(name, 1, lost=lost, doubled=doubled, wrong=wrong, recovery_s=(lived.outcome_s,), notes=notes, failed=failed)
@@ -124,36 +154,43 @@ def _llm(bench: NetworkBench, lived: Lived, name: str) -> Finding:
 
 
 def _receiver(bench: NetworkBench, lived: Lived, name: str) -> Finding:
-    """Count as lost what counts as delivered and did not arrive, as wrong what arrived with two bodies under one key."""
-    took, told = bench.until_told(lived.key)
-    arrived: dict[str, set[bytes]] = {}
-    for one in bench.receiver.heard:
-        arrived.setdefault(one.key, set()).add(one.body)
-    lost = sum(1 for notice, status in told.items() if status == "delivered" and notice not in arrived)
-    given_up = sum(1 for status in told.values() if status != "delivered")
-    repeated = len(bench.receiver.heard) - len(arrived)
-    notes = f"{len(told)} notices, {given_up} given up and said so; {repeated} repeats so far, each with the key of the first"
-    failed = tuple(lived.wrong) + tuple("a notice has no word of its delivery" for status in told.values() if not status)
-    wrong = sum(1 for bodies in arrived.values() if len(bodies) > 1)
-    return Finding(name, 1, lost=lost, wrong=wrong, recovery_s=(took,), notes=notes, failed=failed)
+    """Count as lost what did not arrive, as wrong what arrived with two bodies under one key; nothing is given up in so short a time."""
+    took, words = bench.until_told(lived.key)
+    found = told(words, bench.heard_of(words))
+    failed = [*lived.wrong, *found.failed]
+    if name in LOST_ANSWERS and not found.repeated:
+        failed.append("no notice came again whose answer was lost")
+    return Finding(
+        name,
+        1,
+        lost=found.lost,
+        wrong=found.wrong,
+        recovery_s=(took,),
+        notes=f"{len(words)} notices",
+        failed=tuple(failed),
+        repeated=found.repeated,
+    )
 
 
 def _data_plane(role: str) -> Run:
     """Harm one role's way to the broker while samples flow; compare with what was sent and with a linear replay."""
+    harms = KAFKA | {KILLED: LATE_ANSWERS} if role == "normalise" else KAFKA
 
     def run(ground: Ground, done: frozenset[str]) -> Iterator[Finding]:
-        todo = {name: harm for name, harm in KAFKA.items() if name not in done and (not ground.sample or name == ANSWERS_LOST)}
+        todo = {name: harm for name, harm in harms.items() if name not in done and (not ground.sample or name == ANSWERS_LOST)}
         if not todo:
             return
         with proxied(ground) as (broker, _, kafka), PlaneBench(broker, kafka, ground.new_folder("plane")) as bench:
             bench.move_behind_proxy(role)
             for name, harm in todo.items():
-                yield bench.during(name, partial(kafka.harm, *harm), kafka.heal, BROKER_S)
+                killed = role if name == KILLED else None
+                yield bench.during(name, partial(kafka.harm, *harm), kafka.heal, BROKER_S, killed)
 
-    return run
+    return Listed(tuple(harms), run)
 
 
 EVERY_HARM = "latency, requests lost, answers lost, cut in mid-request and in mid-answer, slow reader"
+REPEATED = "killed before an acknowledgement came: the same ids again"
 CHAPTER = Chapter(
     "network",
     "Network faults between every pair",
@@ -161,20 +198,20 @@ CHAPTER = Chapter(
         *(
             Case(
                 f"{role}-broker",
-                f"{role} and broker: {EVERY_HARM}, {BROKER_S:.0f} s each, under load; nothing lost, nothing differs",
+                f"{role} and broker: {EVERY_HARM}, {BROKER_S:.0f} s each, under load; nothing lost, nothing differs{more}",
                 _data_plane(role),
                 7,
             )
-            for role in ("normalise", "detect", "dedup")
+            for role, more in (("normalise", f"; {REPEATED}"), ("detect", ""), ("dedup", ""))
         ),
         *(
             Case(
                 f"{role}-broker",
-                f"{role} and broker: {EVERY_HARM}, from the proposal on; one effect, all stored, the others go on",
+                f"{role} and broker: {EVERY_HARM}, from the proposal on; one effect, all stored, the logs add up, the others go on{more}",
                 _control_plane(role),
                 8,
             )
-            for role in ("control", "sink", "api")
+            for role, more in (("control", f"; {REPEATED}"), ("sink", ""), ("api", ""))
         ),
         Case(
             "control-target",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from cli.demo.stack import Stack
 from schemas.topics import ALERTS, DLQ, RAW_ALERTS, RAW_CHANGES, RAW_METRICS, SAMPLES, SIGNALS
 from tests.faults.ledger import length
 from tests.faults.poison.flood import flood
+from tests.faults.poison.half_way import kill_half_way
 from tests.faults.poison.inner import between
 from tests.faults.poison.kinds import MENDED
 from tests.faults.poison.tally import Outcome, Truth, Verdict, brought_in, judged, outcome, truth
@@ -31,6 +31,7 @@ WITHIN_S = 900.0
 MARKERS = 16  # offsets at the ends of partitions that are no records, at most
 SLOWER_AT_MOST = 0.20
 REPLAYED = "replay after a fix, killed half-way"
+LETTERS_OF_SAMPLE = 1  # in one transaction of the replay that is killed: the sample's are few
 RULE = {"match": "requests_total", "kind": "requests", "type": "counter"}
 
 
@@ -130,32 +131,23 @@ def replayed(ground: Ground, bootstrap: str, before: Truth) -> Finding:
     folder = ground.new_folder("replay")
     meant = sum((place[0], kind) in MENDED for place, kind in before.poison.items())
     with normalising(bootstrap, folder, ["service", "app"]):
-        killed = kill_half_way(bootstrap, folder)
+        killed = kill_half_way(bootstrap, *_command(folder, bootstrap, LETTERS_OF_SAMPLE if ground.sample else None))
         said = [airra_replay(bootstrap, folder) for _ in range(1 if ground.sample else 2)]
         until_quiet(bootstrap)
     raw, came = truth(bootstrap), outcome(bootstrap)
     last = said[-1].get("replayed", -1), said[-1].get("already", -1)
     wrong = [f"replay said {said}"] if sum(last) != meant or (len(said) > 1 and last[0]) else []
-    notes = f"{meant} letters; the first replay was killed {'half-way' if killed else 'before it began, or after'}"
+    notes = f"{meant} letters; the first replay was killed when {killed.brought} were in"
     verdict = brought_in(raw, came, MENDED)
-    return found(REPLAYED, meant, verdict, notes, (*wrong, *judged(raw, came).failed))
+    return found(REPLAYED, meant, verdict, notes, (*killed.missed(meant), *wrong, *judged(raw, came).failed))
 
 
-def _command(folder: Path, bootstrap: str) -> tuple[list[str], dict[str, str]]:
+def _command(folder: Path, bootstrap: str, letters: int | None = None) -> tuple[list[str], dict[str, str]]:
+    """Return the command and its environment; `letters` in one of its transactions, None: as many as it takes itself."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("AIRRA_")}
-    command = [sys.executable, "-m", "cli.main", "dlq", "replay", "--reason", "no_service", "--topic", "metrics", "--topic", "alerts"]
+    module = ["cli.main"] if letters is None else ["tests.faults.poison.half_way", str(letters)]
+    command = [sys.executable, "-m", *module, "dlq", "replay", "--reason", "no_service", "--topic", "metrics", "--topic", "alerts"]
     return [*command, "--json"], {**env, "AIRRA_KAFKA_BOOTSTRAP": bootstrap, "AIRRA_DATA_DIR": str(folder)}
-
-
-def kill_half_way(bootstrap: str, folder: Path) -> bool:
-    """Start a replay and kill it once the first letters are in; say whether it fell."""
-    before = length(bootstrap, "metrics")
-    command, env = _command(folder, bootstrap)
-    process = subprocess.Popen(command, cwd=REPO, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while process.poll() is None and length(bootstrap, "metrics") == before:
-        pass
-    process.kill()
-    return process.wait() == -signal.SIGKILL
 
 
 def airra_replay(bootstrap: str, folder: Path) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""The code as it was before the last change of the product, beside the code as it is, in one group: a real role, both ways."""
+"""The code as it was before the last change, of the product and of a format, beside the code as it is: real roles, both ways."""
 
 from __future__ import annotations
 
@@ -6,51 +6,44 @@ import contextlib
 import random
 import signal
 import subprocess
-import tarfile
 import time
-from collections.abc import Callable
-from io import BytesIO
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from confluent_kafka import Producer
 
 from cli.processes import spawn, stop
-from schemas.kinds import Kind
+from cli.wiring import folds
+from schemas.kinds import Kind, Mode
+from schemas.samples import TYPE_HEADER
 from schemas.settings import Settings
-from schemas.topics import CATALOGUE, SAMPLES, SIGNALS
-from streams import detect
+from schemas.topics import APPROVALS, CATALOGUE, INCIDENTS, SAMPLES, SIGNALS
+from streams.harness.emit import emit
 from streams.harness.kafka import KafkaSettings
+from streams.harness.stage import Record, Stage
 from streams.harness.topics import create_topics
+from tests.acting_world import command, proposal
 from tests.faults.bench import BEYOND_S
 from tests.faults.ledger import read_all
 from tests.faults.points.groups import plain_environment, python
-from tests.faults.reliability.case import Case, Finding, Ground, single
-from tests.faults.reliability.ledger import PRODUCT, REPO
+from tests.faults.reliability.case import Case, Finding, Ground, Listed
+from tests.faults.reliability.earlier import Release, before_format, newest
+from tests.faults.reliability.ledger import REPO
 from tests.kafka.broker import KafkaBroker
-from tests.unit.detect_feed import CONFIG, Log, series
+from tests.unit.detect_feed import Log, series
 
 PARTITIONS, SERVICES = 4, 3  # services in each partition
 STEPS_PER_S = 10  # a step is a second of event time
 BEHIND_S = 1_200  # the feed begins so long ago and ends before now
 SETTLE_S = 60.0
 OLD, NEW = "0", "1"  # instances
-ITEM = "detect of the release before beside detect of this one"
-
-
-def before(folder: Path) -> str:
-    """Unpack the newest commit whose product is another than that of the working folder; return its name."""
-    revisions = _git("rev-list", "-n", "500", "HEAD").decode().split()
-    for revision in revisions:
-        same = subprocess.run(["git", "-C", str(REPO), "diff", "--quiet", revision, "--", *PRODUCT], check=False, capture_output=True)
-        if same.returncode == 1:
-            with tarfile.open(fileobj=BytesIO(_git("archive", revision, "--", *PRODUCT))) as archive:
-                archive.extractall(folder, filter="data")
-            return revision[:7]
-    raise RuntimeError("no earlier commit of the product is in this repository: fetch its history")
-
-
-def _git(*words: str) -> bytes:
-    return subprocess.run(["git", "-C", str(REPO), *words], capture_output=True, check=True).stdout
+ROLES = ("detect", "control")
+ITEMS: dict[str, Callable[[Path], Release]] = {
+    "the newest other code beside this one": newest,
+    "the code before the newest change of a format beside this one": before_format,
+}
 
 
 class Feed:
@@ -95,40 +88,100 @@ class Feed:
 
 
 class Roles:
-    """detect as two instances, each of the code that it is started from."""
+    """detect and control as two instances, each of the code that it is started from."""
 
     def __init__(self, bootstrap: str, folder: Path) -> None:
         self._env = {**plain_environment(), "AIRRA_KAFKA_BOOTSTRAP": bootstrap, "AIRRA_OBSERVE_PORT": "0", "PYTHONSAFEPATH": "1"}
         self._folder = folder
-        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._running: dict[tuple[str, str], subprocess.Popen[bytes]] = {}
 
     def start(self, instance: str, code: Path) -> None:
-        env = {**self._env, "PYTHONPATH": str(code), "AIRRA_INSTANCE": instance, "AIRRA_DATA_DIR": str(self._folder / instance)}
-        env["AIRRA_CONFIG_DIR"] = str(code / "config")
-        with (self._folder / f"detect-{instance}.log").open("ab") as log:
-            self._running[instance] = spawn(python("cli.main", "worker", "detect"), env, stdout=log, stderr=log, cwd=self._folder)
+        for role in ROLES:
+            data = self._folder / f"{role}-{instance}"
+            env = {**self._env, "PYTHONPATH": str(code), "AIRRA_INSTANCE": instance, "AIRRA_DATA_DIR": str(data)}
+            env["AIRRA_CONFIG_DIR"] = str(code / "config")
+            with (self._folder / f"{role}-{instance}.log").open("ab") as log:
+                command = python("cli.main", "worker", role)
+                self._running[role, instance] = spawn(command, env, stdout=log, stderr=log, cwd=self._folder)
 
     def kill(self, instance: str) -> None:
-        process = self._running.pop(instance)
-        if (code := process.poll()) is not None:
-            raise RuntimeError(f"detect {instance} ended by itself with {code}")
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        for role in ROLES:
+            process = self._running.pop((role, instance))
+            if (code := process.poll()) is not None:
+                raise RuntimeError(f"{role} {instance} ended by itself with {code}")
+            process.send_signal(signal.SIGKILL)
+            process.wait()
 
     def close(self) -> None:
         for process in self._running.values():
             stop(process)
 
 
-def replayed(bootstrap: str) -> dict[bytes, bytes]:
-    """Fold the samples log linearly with the code as it is; return what comes out, by its own bytes."""
-    one = detect.stage(CONFIG.model_copy(update={"sigma": Settings.model_fields["anomaly_threshold_sigma"].default}))
-    states = {partition: one.restore(None) for partition in range(PARTITIONS)}
-    found: dict[bytes, bytes] = {}
-    for record in read_all(bootstrap, SAMPLES.name):
-        for output in one.apply(states[record.partition], record, record.timestamp):
-            found[output.value] = output.key or b""
-    return found
+class Asking:
+    """Proposals on the approvals log, and a person's word on each: what approve decides between detect's signals."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self._producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 5, "log_level": 0})
+        self.asked = 0
+
+    def once(self) -> None:
+        self.asked += 1
+        now = int(time.time() * 1000)
+        of = proposal(f"inc-asked-{self.asked}", at=now, expires_at=now + 900_000)
+        for told in (of, command(of, mode=Mode.DRY_RUN, at=now)):
+            said = emit(APPROVALS, of.id, told)
+            self._producer.produce(APPROVALS.name, said.value, said.key, partition=0, headers=list(said.headers))
+        self._producer.flush(10)
+
+
+@dataclass(frozen=True)
+class Link:
+    """A stage with the records that it writes: of these types, on this log."""
+
+    stage: str
+    log: str
+    types: frozenset[bytes]
+    shows: bytes  # in one of them at least, or nothing was shown
+
+
+LINKS = (
+    Link("detect", SIGNALS.name, frozenset({b"anomaly", b"health"}), b'"type":"anomaly"'),
+    Link("correlate", INCIDENTS.name, frozenset({b"incident"}), b'"type":"incident"'),
+    Link("approve", APPROVALS.name, frozenset({b"decision"}), b'"outcome":"approved"'),
+)
+
+
+def replayed(stage: Stage[Any], records: list[Record], link: Link) -> set[bytes]:
+    """Fold a stage's log linearly with the code as it is; return what it writes."""
+    states = {partition: stage.restore(None) for partition in {record.partition for record in records}}
+    found = (output for record in records for output in stage.apply(states[record.partition], record, record.timestamp))
+    return {output.value for output in found if output.topic == link.log and dict(output.headers)[TYPE_HEADER] in link.types}
+
+
+def written(bootstrap: str, link: Link) -> list[bytes]:
+    return [record.value for record in read_all(bootstrap, link.log) if record.header(TYPE_HEADER) in link.types]
+
+
+def compared(broker: KafkaBroker, item: str, release: Release, notes: str) -> Finding:
+    """Compare what each stage has written with a linear replay of its log, once nothing is missing any more."""
+    stages = {stage.name: stage for stage in folds(Settings(kafka_bootstrap=broker.bootstrap, config_dir=REPO / "config"))}
+
+    def expected(link: Link) -> set[bytes]:
+        return replayed(stages[link.stage], read_all(broker.bootstrap, stages[link.stage].topic), link)
+
+    _until(lambda: not any(expected(link) - set(written(broker.bootstrap, link)) for link in LINKS))
+    lost = wrong = repeated = 0
+    failed, told = [], [f"the release before is {release.revision}, {release.differs}", notes]
+    for link in LINKS:
+        there, wanted = written(broker.bootstrap, link), expected(link)
+        lost, wrong = lost + len(wanted - set(there)), wrong + len(set(there) - wanted)
+        repeated += len(there) - len(set(there))
+        told.append(f"{link.stage} {len(wanted)} records")
+        if wanted != set(there):
+            failed.append(f"{link.stage}: {len(wanted - set(there))} lost, {len(set(there) - wanted)} wrong")
+        if not any(link.shows in value for value in wanted):
+            failed.append(f"{link.stage} wrote no {link.shows.decode()}: nothing was shown")
+    return Finding(item, 5, lost=lost, wrong=wrong, repeated=repeated, notes="; ".join(told), failed=tuple(failed))
 
 
 def _until(reached: Callable[[], bool]) -> None:
@@ -137,46 +190,44 @@ def _until(reached: Callable[[], bool]) -> None:
         time.sleep(1.0)
 
 
-def _compared(broker: KafkaBroker, revision: str, steps: int) -> Finding:
-    def seen() -> list[bytes]:
-        return [record.value for record in read_all(broker.bootstrap, SIGNALS.name)]
-
-    _until(lambda: not set(replayed(broker.bootstrap)) - set(seen()))
-    there = seen()
-    expected = set(replayed(broker.bootstrap))
-    anomalies = sum(1 for value in expected if b'"type":"anomaly"' in value)
-    notes = f"the release before is {revision}; {steps} s of samples, {len(expected)} signals, {anomalies} of them anomalies, "
-    notes += f"{len(there) - len(set(there))} repeats of the same bytes"
-    failed = () if anomalies else ("no anomaly was among the signals: nothing was shown",)
-    return Finding(ITEM, 5, lost=len(expected - set(there)), wrong=len(set(there) - expected), notes=notes, failed=failed)
-
-
-def beside(ground: Ground) -> Finding:
+def beside(ground: Ground, item: str, chosen: Callable[[Path], Release]) -> Finding:
     folder = ground.new_folder("previous")
-    revision = before(folder / "code")
+    release = chosen(folder / "code")
     with ground.own_kafka() as broker:
         create_topics(KafkaSettings(broker.bootstrap), CATALOGUE)
-        feed = Feed(broker.bootstrap)
+        feed, asking = Feed(broker.bootstrap), Asking(broker.bootstrap)
+
+        def during(seconds: float) -> None:
+            for _ in range(int(seconds)):
+                feed.during(1)
+                asking.once()
+
         with contextlib.closing(Roles(broker.bootstrap, folder)) as roles:
-            roles.start(OLD, folder / "code")
-            feed.during(15)
+            roles.start(OLD, release.code)
+            during(15)
             roles.start(NEW, REPO)
-            feed.during(15)
+            during(15)
             roles.kill(OLD)  # all partitions go to this release, with the state that the other has saved
-            feed.during(BEYOND_S + 5)
-            roles.start(OLD, folder / "code")
-            feed.during(15)
+            during(BEYOND_S + 5)
+            roles.start(OLD, release.code)
+            during(15)
             roles.kill(NEW)  # and back
-            feed.during(BEYOND_S + 5)
-            roles.start(NEW, folder / "code")  # rolled back
-            feed.during(15)
+            during(BEYOND_S + 5)
+            roles.start(NEW, release.code)  # rolled back
+            during(15)
             feed.flush()
-            return _compared(broker, revision, feed.step_number)
+            return compared(broker, item, release, f"{feed.step_number} s of samples, {asking.asked} proposals")
+
+
+def each(ground: Ground, done: frozenset[str]) -> Iterator[Finding]:
+    for item, chosen in ITEMS.items():
+        if item not in done:
+            yield beside(ground, item, chosen)
 
 
 CASE = Case(
     "previous-release",
-    "the detect role of the last released code and of this code in one group; killed and moved both ways, then rolled back",
-    single(ITEM, beside),
-    minutes=3,
+    "detect, correlate and approve of an earlier release and of this one in one group each; killed and moved both ways, then rolled back",
+    Listed(tuple(ITEMS), each),
+    minutes=6,
 )

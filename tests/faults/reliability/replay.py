@@ -1,4 +1,8 @@
-"""What was recorded is folded again, stage by stage, and must say the same; the doctor's account of it must add up, and must bite."""
+"""What was recorded is folded again, stage by stage, and must say the same in the same order; the doctor's account must add up, and bite.
+
+The account is made of the live system first, control plane and store included, once every stage and the sink have come to the end of
+what stood on their logs when the telemetry had stopped.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +12,33 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
+from cli.conserve.check import NORMALISE, groups
+from cli.conserve.logs import LiveLogs, Logs, Place
+from cli.conserve.recording import Recording
 from cli.demo.command import ROOT
+from cli.demo.run import Run
 from cli.demo.stack import Stack
+from cli.settings import read_settings
+from cli.wiring import folds
 from schemas import topics
+from streams.harness.app import group_of
+from streams.harness.kafka import KafkaSettings
+from streams.normalise.lanes import EVENTS
 from tests.faults.kill_loop import CASES, run_case
 from tests.faults.poison.flood import flood
-from tests.faults.reliability.case import Case, Chapter, Finding, Ground
+from tests.faults.reliability.case import Case, Chapter, Finding, Ground, Listed
 from tests.faults.reliability.ledger import REPO
+from tests.faults.reliability.order import behind, ends, out_of_order, unordered_sources
 from tests.faults.store.sinking import until
 
 KILLS = ("control-after-proposal", "control-after-started", "detect-mid-loop", "normalise-mid-loop", "dedup-mid-loop", "sink-mid-loop")
 SETTLED_S = 60.0
+QUIET_WITHIN_S = 120.0  # windows that wait for late samples close, incidents are resolved
 STAGES = ("normalise metrics", "detect", "dedup", "correlate", "reason", "approve", "admit", "report", "verify", "grants", "sink")
 
 
@@ -34,9 +51,9 @@ def airra(bootstrap: str, folder: Path, *arguments: str, **settings: object) -> 
     return done.returncode, done.stdout if done.returncode < 2 and done.stdout else done.stderr
 
 
-def account(bootstrap: str, folder: Path, *arguments: str) -> dict[str, dict[str, str]]:
+def account(bootstrap: str, folder: Path, *arguments: str, **settings: object) -> dict[str, dict[str, str]]:
     """Ask the doctor for its account of conservation."""
-    code, said = airra(bootstrap, folder, "doctor", *arguments, "--json")
+    code, said = airra(bootstrap, folder, "doctor", *arguments, "--json", **settings)
     try:
         findings = json.loads(said)["findings"]
     except ValueError as error:
@@ -44,37 +61,89 @@ def account(bootstrap: str, folder: Path, *arguments: str) -> dict[str, dict[str
     return {found["what"].removeprefix("conservation: "): found for found in findings if found["what"].startswith("conservation")}
 
 
-def judged(item: str, injected: int, accounts: dict[str, dict[str, str]], stages: tuple[str, ...], *wrong: str) -> Finding:
-    """Say what the doctor's account says; a stage without an account, or with an empty one, is a fault too."""
+def faults(accounts: dict[str, dict[str, str]], stages: tuple[str, ...]) -> list[str]:
+    """Name what does not add up; a stage without an account, or with an empty one, is a fault too."""
     bad = [f"{name}: {found['detail']}" for name, found in accounts.items() if not found["ok"]]
-    empty = [f"{name} has taken nothing" for name in stages if accounts.get(name, {}).get("detail", "0 taken").startswith("0 taken")]
+    return bad + [f"{name} has taken nothing" for name in stages if accounts.get(name, {}).get("detail", "0 taken").startswith("0 taken")]
+
+
+def judged(item: str, injected: int, accounts: dict[str, dict[str, str]], stages: tuple[str, ...], *wrong: str) -> Finding:
+    """Say what the doctor's account says."""
+    bad = faults(accounts, stages)
     taken = ", ".join(f"{name} {accounts[name]['detail'].split(' taken')[0]}" for name in stages if name in accounts)
-    return Finding(item, injected, equal=not bad, notes=f"records taken: {taken}", failed=(*bad, *empty, *(text for text in wrong if text)))
+    return Finding(item, injected, equal=not bad, notes=f"records taken: {taken}", failed=(*bad, *(text for text in wrong if text)))
+
+
+def at_the_end(logs: Logs, of: Mapping[str, Sequence[str]], within_s: float = SETTLED_S) -> dict[Place, int]:
+    """Wait until every group has taken what stands on its logs now, ticks aside; return these ends."""
+    wanted = ends(logs, of)
+    late: list[str] = []
+
+    def taken() -> bool:
+        late[:] = behind(logs, of, wanted)
+        return not late
+
+    try:
+        until(taken, within_s, "every stage has folded to the end of its log")
+    except RuntimeError as error:
+        raise RuntimeError(f"{error}: {'; '.join(late)}") from error
+    return wanted
+
+
+def quiet(logs: Logs, of: Mapping[str, Sequence[str]]) -> dict[Place, int]:
+    """Wait until one stage after the other has come to its end and none has said anything more; return the ends."""
+    deadline = time.monotonic() + QUIET_WITHIN_S
+    wanted = at_the_end(logs, of)
+    while (more := ends(logs, of)) != wanted:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"the logs do not come to rest: {[place for place, end in more.items() if end != wanted[place]]}")
+        wanted = at_the_end(logs, of)
+    return wanted
+
+
+def ordered(folder: Path, of: Mapping[Place, int], roles: Collection[str] | None = None) -> list[str]:
+    """Name what stands in a recording in another order than its stages say, and who had not come to these ends."""
+    recording = Recording(folder)
+    settings = read_settings(**recording.overrides)
+    reading = {group: named for group, named in groups(settings).items() if roles is None or group in roles}
+    stages = [stage for stage in folds(settings) if group_of(stage.name) in reading]
+    return [*behind(recording, reading, of), *out_of_order(recording, stages), *unordered_sources(recording)]
+
+
+def looked(at: dict[Place, int], written: Mapping[str, Path], run: Run) -> list[str]:
+    """Make the account of a live system, store included, once it has come to rest; note where each log ends then."""
+    assert run.stack is not None
+    try:
+        at |= quiet(LiveLogs(run.stack.kafka), groups(read_settings(config_dir=ROOT / "config")))
+    except RuntimeError as error:
+        return [f"live: {error}"]
+    accounts = account(run.stack.bootstrap, run.plan.directory, "--whole", **written)
+    unasked = [f"{name}: {found['detail']}" for name, found in accounts.items() if "was not asked" in found["detail"]]
+    return [f"live, {text}" for text in (*faults(accounts, STAGES), *unasked)]
 
 
 def campaign(ground: Ground, done: frozenset[str]) -> Iterator[Finding]:
-    """A fault of the sandbox from injection to outcome, with a SIGKILL in its course; recorded; folded again."""
-    for name in KILLS:
-        if name in done:
+    """A fault of the sandbox from injection to outcome, with a SIGKILL in its course; looked at live; recorded; folded again."""
+    for name in KILLS[: 1 if ground.sample else None]:
+        if {name, f"{name}, harmed"} <= done:
             continue
         folder = ground.new_folder("campaign")
+        recording = folder / "recording"
+        at: dict[Place, int] = {}
+        # What the sandbox wrote was in force.
+        written = {name: folder / "run" / "sandbox" / f"{name.removesuffix('_file')}.yaml" for name in ("metrics_file", "topology_file")}
         with ground.own_kafka() as broker:
             case = next(case for case in CASES if case.name == name)
-            wrong = run_case(case, broker.bootstrap, folder / "run", lambda line: ground.say(f"    {line}"))
-            recording = folder / "recording"
-            written = {
-                name: folder / "run" / "sandbox" / f"{name.removesuffix('_file')}.yaml" for name in ("metrics_file", "topology_file")
-            }
-            code, said = airra(
-                broker.bootstrap, folder, "topics", "record", str(recording), **written
-            )  # what the sandbox wrote was in force
-            if code:
-                yield Finding(name, 1, failed=(f"airra topics record: {said[-300:]}",))
-                continue
+            wrong = run_case(
+                case, broker.bootstrap, folder / "run", lambda line: ground.say(f"    {line}"), look=partial(looked, at, written)
+            )
+            code, said = airra(broker.bootstrap, folder, "topics", "record", str(recording), **written)
+        if code:
+            yield Finding(name, 1, failed=(f"airra topics record: {said[-300:]}",))
+            continue
         accounts = account("127.0.0.1:9", folder, "--recording", str(recording))
-        yield judged(name, 1, accounts, STAGES, *wrong)
-        if f"{name}, harmed" not in done:
-            yield bites(f"{name}, harmed", folder, recording)
+        yield judged(name, 1, accounts, STAGES, *wrong, *ordered(recording, at))
+        yield bites(f"{name}, harmed", folder, recording)
 
 
 def bites(item: str, folder: Path, recording: Path) -> Finding:
@@ -117,7 +186,7 @@ WRITTEN = {
 
 def live(ground: Ground, done: frozenset[str]) -> Iterator[Finding]:
     """The data plane under good records and poison, looked at while it runs, killed, and looked at again; then recorded."""
-    item = "the data plane, live and recorded"
+    item = LIVE
     if item in done:
         return
     folder = ground.new_folder("live")
@@ -141,10 +210,16 @@ def live(ground: Ground, done: frozenset[str]) -> Iterator[Finding]:
             return all("wait" not in seen[name]["detail"] for name in wanted[:3])
 
         until(taken, SETTLED_S, "normalise has taken everything")
+        of = groups(read_settings(config_dir=ROOT / "config"))
+        at = quiet(LiveLogs(KafkaSettings(broker.bootstrap)), {group: of[group] for group in DATA_PLANE})
         code, said = airra(broker.bootstrap, folder, "topics", "record", str(folder / "recording"))
     recorded = account("127.0.0.1:9", folder, "--recording", str(folder / "recording"))
     wrong = [f"live, {name}: {found['detail']}" for name, found in seen.items() if not found["ok"] and name in wanted]
-    yield judged(item, len(roles), recorded, wanted, *wrong, "" if code == 0 else said)
+    yield judged(item, len(roles), recorded, wanted, *wrong, "" if code == 0 else said, *ordered(folder / "recording", at, DATA_PLANE))
+
+
+LIVE = "the data plane, live and recorded"
+DATA_PLANE = (NORMALISE, f"airra-{EVENTS}", group_of("detect"), group_of("dedup"))
 
 
 CHAPTER = Chapter(
@@ -153,11 +228,18 @@ CHAPTER = Chapter(
     (
         Case(
             "campaign",
-            "a fault of the sandbox with a SIGKILL in its course, recorded: every stage folds its log again to identical records, the account "
-            "adds up; and with one record taken out of any topic it does not",
-            campaign,
-            minutes=18,
+            "a fault of the sandbox with a SIGKILL in its course, looked at live and recorded: every stage and the sink come to the end of "
+            "their logs, every stage folds its log again to identical records in the same order, the account adds up; and with one record "
+            "taken out of any topic it does not",
+            Listed(tuple(item for name in KILLS for item in (name, f"{name}, harmed")), campaign),
+            minutes=24,
         ),
-        Case("doctor", "the doctor's account of a data plane that runs and is killed, live and recorded", live, minutes=2, in_sample=True),
+        Case(
+            "doctor",
+            "the doctor's account of a data plane that runs and is killed, live and recorded",
+            Listed((LIVE,), live),
+            minutes=2,
+            in_sample=True,
+        ),
     ),
 )

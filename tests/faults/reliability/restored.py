@@ -7,24 +7,31 @@ from collections.abc import Iterator
 
 from confluent_kafka.admin import AdminClient
 
-from tests.faults.mirror import mirror
+from cli.acting import arm
+from schemas.actions import RefusalReason
+from schemas.topics import ACTIONS
+from tests.faults.mirror import mirror, mirror_offsets
 from tests.faults.points.groups import until
-from tests.faults.reliability.case import Case, Finding, Ground
+from tests.faults.reliability.case import Case, Finding, Ground, Listed
 from tests.faults.reliability.lost_logs import STILL_S, delete_topics
 from tests.faults.site import READY_WITHIN_S, Site
 
 CHANGELOG = "-state-changelog"
+STATES = {"without the states": False, "with the states": True}
+OFFSETS = "with the offsets of execute"
 
 
 def restore(ground: Ground, done: frozenset[str]) -> Iterator[Finding]:
-    for item, states in (("without the states", False), ("with the states", True)):
+    for item, states in STATES.items():
         if item not in done:
             yield _find(ground, item, states)
+    if OFFSETS not in done:
+        yield _with_offsets(ground)
 
 
-def _find(ground: Ground, item: str, states: bool) -> Finding:
-    """Two actions are done, a third is approved and not decided, a fourth proposed; then everything is copied into another cluster."""
-    failed: list[str] = []
+@contextlib.contextmanager
+def _lived(ground: Ground) -> Iterator[tuple[Site, str, list[str], list[str]]]:
+    """Two actions are done, a third is approved and not decided, a fourth proposed; another cluster waits, and control is stopped."""
     with ground.own_kafka() as here, ground.own_kafka() as there, Site(here.bootstrap, ground.new_folder("site")) as site:
         site.start()
         done = [site.fall_ill(), site.fall_ill()]
@@ -35,11 +42,18 @@ def _find(ground: Ground, item: str, states: bool) -> Finding:
         site.stop_control()
         site.approve(half[0])
         site.pass_time(2.0, site.renew)  # the approval is on the log, and nobody decides it
+        yield site, there.bootstrap, done, half
+
+
+def _find(ground: Ground, item: str, states: bool) -> Finding:
+    """Copy everything into another cluster; execute, which has no place in its log there, waits for an operator."""
+    failed: list[str] = []
+    with _lived(ground) as (site, there, done, half):
         before = site.effects()
-        copied = mirror(here.bootstrap, there.bootstrap, lambda name: states or not name.endswith(CHANGELOG))
-        site.move(there.bootstrap)
+        copied = mirror(site.kafka.bootstrap, there, lambda name: states or not name.endswith(CHANGELOG))
+        site.move(there)
         if states:
-            failed += _refused(site, there.bootstrap)
+            failed += _refused(site, there)
         site.control.start()
         until(lambda: "waits_for_arming" in site.log.read_text(), READY_WITHIN_S, "execute waits", site.step)
         new = site.fall_ill()
@@ -53,6 +67,35 @@ def _find(ground: Ground, item: str, states: bool) -> Finding:
         notes = f"{copied} records copied; of the approval that nobody had decided {late} effects once armed"
         doubled = sum(site.of(key) - 1 for key in (*done, new)) + max(0, late - 1)
         return Finding(item, 1, doubled=doubled, wrong=site.of(half[1]), notes=notes, failed=tuple(failed))
+
+
+def _with_offsets(ground: Ground) -> Finding:
+    """Restore the places of execute too, so that it waits for nobody: that the arming on the log is another cluster's must be enough."""
+    failed: list[str] = []
+    with _lived(ground) as (site, there, done, half):
+        before, here = site.effects(), site.kafka.bootstrap
+        copied = mirror(here, there, lambda name: not name.endswith(CHANGELOG))
+        placed = mirror_offsets(here, there, "airra-execute", ACTIONS.name)
+        site.move(there)
+        site.control.start()
+        late = [half[0], site.fall_ill()]
+        until(lambda: all(site.refusals(key) for key in late), READY_WITHIN_S, "both approvals are refused", site.step)
+        reasons = {reason for key in late for reason in site.refusals(key)}
+        if reasons != {RefusalReason.NOT_ARMED}:
+            failed.append(f"refused for {sorted(reasons)}")
+        if not placed or "waits_for_arming" in site.log.read_text():
+            failed.append("execute waited: this shows nothing of the arming")
+        site.pass_time(STILL_S)
+        if site.effects() != before:
+            failed.append("acted on another cluster's arming")
+        arm(site.kafka, "bench", 24 * 3600.0)
+        new = site.fall_ill()
+        site.heal(new)
+        site.pass_time(STILL_S)
+        doubled = sum(max(0, site.of(key) - 1) for key in (*done, new))
+        notes = f"{copied} records copied, execute goes on at {placed}; 2 approvals refused: not armed"
+        wrong = len(site.effects()) - len(before) - site.of(new)
+        return Finding(OFFSETS, 1, lost=int(not site.of(new)), doubled=doubled, wrong=wrong, notes=notes, failed=tuple(failed))
 
 
 def _refused(site: Site, bootstrap: str) -> list[str]:
@@ -70,5 +113,10 @@ def _refused(site: Site, bootstrap: str) -> list[str]:
 
 
 CASES = (
-    Case("restored", "every topic restored into another cluster, offsets differ: 0 actions until armed, none twice", restore, minutes=8),
+    Case(
+        "restored",
+        "every topic restored into another cluster, offsets differ: 0 actions until armed on it, none twice",
+        Listed((*STATES, OFFSETS), restore),
+        11,
+    ),
 )

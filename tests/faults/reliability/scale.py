@@ -10,7 +10,6 @@ from pathlib import Path
 from schemas.settings import Settings
 from schemas.topics import DLQ, SAMPLES, SIGNALS
 from streams.harness.app import changelog_of, group_of
-from streams.harness.exits import EXIT_HOLE
 from streams.harness.kafka import KafkaSettings
 from streams.harness.snapshots import decode
 from streams.harness.stage import Output
@@ -19,24 +18,29 @@ from tests.faults.detecting import Feed, detecting, folded
 from tests.faults.fleet import Fleet
 from tests.faults.ledger import difference, read_all
 from tests.faults.points.groups import Groups, until
-from tests.faults.reliability.case import Finding, Ground
+from tests.faults.reliability.case import Finding, Ground, Listed
+from tests.faults.reliability.workers import held
 from tests.kafka.broker import KafkaBroker
 
 STEADY_S = 8.0  # at each number of workers
 MOVED_WITHIN_S = 40.0
 SETTLED_WITHIN_S = 90.0
 STEPS = ((1,), (2, 3))  # who joins at each step; then all but the last leave
+ITEMS = {f"leaving by {how}": how for how in ("SIGKILL", "SIGTERM")}
 
 
-def scale(ground: Ground, done: frozenset[str]) -> Iterator[Finding]:
+def _scale(ground: Ground, done: frozenset[str]) -> Iterator[Finding]:
     """1 → 2 → 4 → 1 workers of detect; those that leave do so by either signal. A broker each: the topics are the catalogue's."""
-    for how in ("SIGKILL", "SIGTERM"):
-        if f"leaving by {how}" not in done:
+    for item, how in ITEMS.items():
+        if item not in done:
             with ground.own_kafka() as own:
-                yield _find(own, ground.new_folder("scale"), how)
+                yield _find(own, ground.new_folder("scale"), item, how)
 
 
-def _find(broker: KafkaBroker, folder: Path, how: str) -> Finding:
+scale = Listed(tuple(ITEMS), _scale)
+
+
+def _find(broker: KafkaBroker, folder: Path, item: str, how: str) -> Finding:
     create_topics(KafkaSettings(broker.bootstrap), [SAMPLES, SIGNALS, DLQ])
     stage = detecting(Settings(kafka_bootstrap=broker.bootstrap))
     fleet = Fleet(broker.bootstrap, folder, [], module="tests.faults.detecting")
@@ -64,11 +68,10 @@ def _find(broker: KafkaBroker, folder: Path, how: str) -> Finding:
         lost, wrong, repeated = _settle(broker.bootstrap, fleet, lambda: folded(stage, read_all(broker.bootstrap, SAMPLES.name))[1])
         states, outputs = folded(stage, read_all(broker.bootstrap, SAMPLES.name))
         saved = _saved(broker.bootstrap, changelog_of(stage.name), states)
-        reread = sum(fleet.said(number).count("hole_reread") for number in range(4))
-        notes = f"{feed.sent} batches, {len(outputs)} anomalies and healths, {repeated} repeated, exits {dict(fleet.exits)}"
-        failed = ("the guard fired",) if fleet.exits.get(EXIT_HOLE) else ()
-        notes += f", {reread} holes reread" if reread else ""
-        return Finding(f"leaving by {how}", moves, lost=lost, wrong=wrong, equal=saved == states, notes=notes, failed=failed)
+        notes = f"{feed.sent} batches, {len(outputs)} anomalies and healths"
+        failed = (f"workers ended by themselves: {dict(fleet.exits)} (code: times)",) if fleet.exits else ()
+        found = Finding(item, moves, lost=lost, wrong=wrong, equal=saved == states, notes=notes, failed=failed, repeated=repeated)
+        return held(found, fleet)
 
 
 def _settle(bootstrap: str, fleet: Fleet, wanted: Callable[[], dict[str, Output]]) -> tuple[int, int, int]:

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from schemas.actions import RefusalReason
-from schemas.approvals import DecisionOutcome
+from schemas.approvals import Decision, DecisionOutcome, Proposal
+from schemas.base import derive_id
 from schemas.kinds import Kind
 from schemas.outcomes import NoticeKind
 from schemas.signals import Phase
 from tests.faults.network.clocks import EVIDENCE_S, NO_CURE_S, PATIENCE_S, ClockBench
-from tests.faults.network.history import LEAPS, backfilled, leapt
-from tests.faults.reliability.case import Case, Chapter, Finding, Ground, NotRun, Run
+from tests.faults.network.history import BACKFILLS, LEAPS, backfilled, leapt
+from tests.faults.network.source import SourceBench, expired, late_s
+from tests.faults.reliability.case import Case, Chapter, Finding, Ground, Listed, NotRun, Run
 from tests.network import faketime
 from tests.unit.incident_world import anomaly, health
 
 HOUR_S = 3600.0
 REFUSED = {"+1 h": HOUR_S, "-1 h": -HOUR_S, "+10 s": 10.0, "-10 s": -10.0}
 ALLOWED = {"+3 s": 3.0, "-3 s": -3.0}  # within the 5 s that clocks may be apart
+ASKED = {"+1 h, the API's": HOUR_S, "-1 h, the API's": -HOUR_S}
+AT_SOURCE = "at the source"
 BLIND_S = 5.0  # the target answers no look-up
 LATE_S = 3.0  # what expires or escalates does so this soon after it is due: a tick a second, and its way through two logs
 
@@ -45,7 +49,7 @@ def _each(items: dict[str, Callable[[ClockBench, str], Finding]], *, wrong: bool
                 for name, find in todo.items():
                     yield find(bench, name)
 
-    return run
+    return Listed(tuple(items), run)
 
 
 def _refuses(bench: ClockBench, name: str) -> Finding:
@@ -72,6 +76,29 @@ def _allows(bench: ClockBench, name: str) -> Finding:
     wrong = bench.ended(bench.fresh())
     bench.clock.step(0)
     return Finding(name, 1, failed=tuple(wrong))
+
+
+def _asks(bench: ClockBench, name: str) -> Finding:
+    """Set the API's clock when a person approves: the log's time decides, so what is decided is what a right clock would have led to."""
+    patient, wrong = bench.fresh(), []
+    bench.drive(patient, lambda: patient.key in bench.seen.proposals, approving=False)
+    bench.api_clock.step(ASKED[name])
+    try:
+        wrong = bench.ended(patient)
+    finally:
+        bench.api_clock.step(0)
+    proposal, decided = bench.seen.proposals.get(patient.key), bench.told.decided.get(patient.key, [])
+    wrong += wrong_decision(proposal, decided)
+    return Finding(name, 1, failed=tuple(wrong), notes="approved once, by the log's time")
+
+
+def wrong_decision(proposal: Proposal | None, decided: Sequence[tuple[Decision, int]]) -> list[str]:
+    """Return what differs from one approval of this proposal, dated by the log it stands on."""
+    if proposal is None:
+        return ["nothing was proposed"]
+    found = [(one.id, one.outcome) for one, _ in decided]
+    wrong = [] if found == [(derive_id("dec", proposal.id), DecisionOutcome.APPROVED)] else [f"decided: {found}"]
+    return wrong + [f"dated {(one.at - at) / 1000:.0f} s from its log's time" for one, at in decided if abs(one.at - at) > LATE_S * 1000]
 
 
 def _in_flight(step_s: float) -> Callable[[ClockBench, str], Finding]:
@@ -151,6 +178,26 @@ def _escalates(bench: ClockBench, name: str) -> Finding:
     return Finding(name, 1, recovery_s=(late,), failed=() if 0 <= late <= LATE_S else (f"late by {late:.1f} s",))
 
 
+def _silence(ground: Ground, done: frozenset[str]) -> Iterator[Finding]:
+    """Let nothing be heard on the signals log any more; and, with all the roles before it at work, nothing on the raw topics."""
+    yield from _each(SILENCES, wrong=False)(ground, done)
+    if AT_SOURCE not in done and not ground.sample:
+        with ground.own_kafka() as broker, SourceBench(broker.bootstrap, ground.new_folder("source")) as bench:
+            yield _stops(bench)
+
+
+def _stops(bench: SourceBench) -> Finding:
+    """Stop every producer when a cure is proposed: the proposal expires when it says, and a human is told."""
+    key = bench.until_proposed()
+    written = bench.written()
+    bench.until(lambda: bool(expired(bench.told, key)) and bool(bench.told.when(key, NoticeKind.ESCALATED)))
+    late, wrong = late_s(bench.told, key)
+    wrong += [] if all(0 <= each <= LATE_S for each in late) else [f"late by {late} s"]
+    wrong += [] if bench.written() == written else ["the raw topics were not silent"]
+    notes = "the raw topics silent, all roles at work; seconds: from due to decided, and to told"
+    return Finding(AT_SOURCE, 1, recovery_s=tuple(late), failed=tuple(wrong + bench.not_ready()), notes=notes)
+
+
 def _silent(bench: ClockBench, service: str, kind: Kind, value: float) -> Callable[[], str]:
     """Open an incident by one anomaly of a service that calls nobody, and return how its id is found."""
     known, now = {version.incident for version, _ in bench.told.versions}, int(time.time() * 1000)
@@ -161,15 +208,20 @@ def _silent(bench: ClockBench, service: str, kind: Kind, value: float) -> Callab
     return lambda: next((version.incident for version, _ in bench.told.versions if version.incident not in known), "")
 
 
+SILENCES: dict[str, Callable[[ClockBench, str], Finding]] = {
+    "a proposal expires": _expires,
+    "approved in the silence": _stale,
+    "nothing cures it": _escalates,
+}
 CHAPTER = Chapter(
     "time",
     "Wrong clocks, silence and history",
     (
         Case(
             "host-clock",
-            "the acting host's clock set ±1 h, or 10 s apart, when the action is proposed: refused and told, done once when it is right; 3 s apart: done",
-            _each({**dict.fromkeys(REFUSED, _refuses), **dict.fromkeys(ALLOWED, _allows)}),
-            4,
+            "the acting host's clock set ±1 h, or 10 s apart, when the action is proposed: refused and told, done once when it is right; 3 s apart: done; the API's clock set ±1 h: decided as ever",
+            _each({**dict.fromkeys(REFUSED, _refuses), **dict.fromkeys(ALLOWED, _allows), **dict.fromkeys(ASKED, _asks)}),
+            5,
         ),
         Case(
             "clock-in-flight",
@@ -187,19 +239,19 @@ CHAPTER = Chapter(
         Case(
             "silence",
             "all telemetry stops in mid-incident: expiry and escalation on time, and nothing is done on old evidence",
-            _each(
-                {"a proposal expires": _expires, "approved in the silence": _stale, "nothing cures it": _escalates},
-                wrong=False,
-            ),
-            4,
+            Listed((*SILENCES, AT_SOURCE), _silence),
+            7,
         ),
         Case(
-            "backfill", "a day of metrics with a fault in it is backfilled: 0 proposals, 0 actions, the live stream goes on", backfilled, 6
+            "backfill",
+            "a day of metrics with a fault in it is backfilled: 0 proposals, 0 actions, the live stream goes on, a live fault opens an incident",
+            Listed(tuple(BACKFILLS), backfilled),
+            7,
         ),
         Case(
             "producer-leap",
             f"one producer's clock leaps ({', '.join(LEAPS)}) and comes back: the others' signals as a replay says",
-            leapt,
+            Listed(tuple(LEAPS), leapt),
             4,
         ),
     ),

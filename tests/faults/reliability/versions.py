@@ -16,7 +16,7 @@ from streams.harness.topics import NewLog, create_topics
 from tests.faults.bench import BEYOND_S, Bench, Result
 from tests.faults.fleet import Fleet
 from tests.faults.ledger import Pump, expected, length, read_all
-from tests.faults.reliability import previous_release, record_versions
+from tests.faults.reliability import previous_release, record_versions, worker_partitions
 from tests.faults.reliability.case import Case, Chapter, Finding, Ground, single
 from tests.faults.reliability.harness import finding
 from tests.kafka.broker import KafkaBroker
@@ -212,6 +212,7 @@ CHAPTER = Chapter(
             single("4 partitions become 6", partitions),
             minutes=1,
         ),
+        worker_partitions.CASE,
         record_versions.CASE,
         previous_release.CASE,
     ),

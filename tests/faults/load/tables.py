@@ -1,0 +1,134 @@
+"""Every bound of the product, as `tests.faults.load.bounds` finds them: the tables it bounds, with the counters of what had no room.
+
+A series is the counter's name and the values of its labels. One fold that several readers run is a table of each of them.
+"""
+
+from __future__ import annotations
+
+BOOK, ADMISSION, VERIFICATION = "models/approvals/case.py", "models/admission/state.py", "models/verification/state.py"
+LOG, INCIDENTS = "models/execution/log.py", "models/incidents/book.py"
+CORRELATE, DETECT = "schemas/config/correlate.py", "schemas/config/detect.py"
+
+
+def _stage(stage: str, *tables: str) -> tuple[str, ...]:
+    return tuple(f"airra_{stage}_evicted_entries_total {table}" for table in tables)
+
+
+def _execute(fold: str, *tables: str) -> tuple[str, ...]:
+    return _stage("execute", *(f"{fold} {table}" for table in tables))
+
+
+def _book(table: str) -> tuple[str, ...]:
+    """approve, admit and execute each keep the approvals book."""
+    return (*_stage("approve", table), *_stage("admit", table), *_execute("approvals", table))
+
+
+def _log(*tables: str) -> tuple[str, ...]:
+    """report keeps the log of actions, execute two of them: of its intents, and of its view."""
+    return (*_stage("report", *tables), *_execute("intents", *tables), *_execute("actions", *tables))
+
+
+def _api(*tables: str) -> tuple[str, ...]:
+    return tuple(f"airra_api_evictions_total {table}" for table in tables)
+
+
+COUNTED: dict[str, tuple[str, ...]] = {
+    f"{BOOK}: MAX_CASES": _book("cases"),
+    f"{BOOK}: MAX_PENDING": _book("open"),
+    f"{BOOK}: MAX_FORGOTTEN": _book("forgotten"),
+    f"{BOOK}: MAX_OVER": _book("over"),
+    f"{BOOK}: MAX_COMMANDS": _book("verdicts"),
+    f"{BOOK}: MAX_ARMINGS": _book("armings"),
+    f"{BOOK}: MAX_CLUSTERS": _book("arming"),
+    f"{BOOK}: MAX_UNDOS": _book("undos"),
+    f"{BOOK}: MAX_POLICIES": _book("policies"),
+    f"{ADMISSION}: MAX_KNOWN": _stage("admit", "known"),
+    f"{ADMISSION}: MAX_LEASES": _stage("admit", "leases"),
+    f"{ADMISSION}: MAX_WAITING": _stage("admit", "waiting"),
+    f"{VERIFICATION}: MAX_INCIDENTS": _stage("verify", "pictures"),
+    f"{VERIFICATION}: MAX_WATCHES": _stage("verify", "watches"),
+    f"{VERIFICATION}: MAX_OUTCOMES": _stage("verify", "outcomes", "over", "unasked"),
+    f"{VERIFICATION}: MAX_FEEDBACK": _stage("verify", "feedback", "feedback_ids"),
+    f"{LOG}: MAX_CLOSED": _log("closed"),
+    f"{LOG}: max_closed": _log("closed"),
+    f"{LOG}: MAX_OPEN": _log("open", "started"),
+    f"{LOG}: max_open": _log("open", "started"),
+    "agents/execute/sides.py: KEPT_ENDS": _execute("actions", "closed"),
+    f"{INCIDENTS}: capacity": _execute("incidents", "pages"),
+    f"{INCIDENTS}: FEEDBACK_KEPT": _execute("incidents", "feedback"),
+    f"{INCIDENTS}: ACTIONS_KEPT": _execute("incidents", "actions"),
+    "agents/reason/cases.py: CASES_KEPT": tuple(f"airra_reason_evicted_cases_total {table}" for table in ("cases", "resolved")),
+    "agents/reason/llm/effector.py: PENDING_KEPT": ("airra_llm_evictions_total pending",),
+    "agents/tell.py: OPEN_KEPT": ("airra_tell_evictions_total open",),
+    "agents/tell.py: CLOSED_KEPT": ("airra_tell_evictions_total closed",),
+    f"{CORRELATE}: max_incidents": _stage("correlate", "incidents_refused"),
+    f"{CORRELATE}: max_services": _stage("correlate", "health"),
+    f"{CORRELATE}: max_suspects": _stage("correlate", "suspects"),
+    f"{CORRELATE}: max_tracked": _stage("correlate", "waiting", "alerts", "changes"),
+    "models/correlation/state.py: ENDED_KEPT": _stage("correlate", "ended"),
+    "models/correlation/size.py: MAX_BYTES": _stage("correlate", "record_alerts"),
+    f"{DETECT}: max_series": ("airra_detect_evicted_series_total", "airra_detect_rows_total series_above_cap"),
+    f"{DETECT}: max_sources": ("airra_detect_evicted_sources_total",),
+    f"{DETECT}: max_buckets": ("airra_detect_rows_total bucket_above_cap",),
+    "streams/dedup.py: CAPACITY": ("airra_dedup_evicted_fingerprints_total",),
+    "streams/dedup.py: MARKS": ("airra_dedup_evicted_marks_total",),
+    "streams/normalise/cache.py: CAPACITY": ("airra_normalise_cache_evictions_total series",),
+    "streams/normalise/times.py: MEMO_SIZE": ("airra_normalise_cache_evictions_total timestamps",),
+    "streams/normalise/series.py: MAPPED_NAMES": ("airra_normalise_cache_evictions_total names",),
+    "streams/normalise/outputs.py: UNKNOWN_METRICS": ("airra_normalise_untold_metrics_total",),
+    "api/read_model.py: OF_ONE": _api("proposals_of_one", "actions_of_one"),
+    "api/read_model.py: KEPT": (
+        *_api("proposals", "decisions", "explanations", "of_incident", "promised", "of_proposal", "doings", "outcomes"),
+        *_api("approvals", "incidents", "actions"),  # the shared folds of its views
+    ),
+    "models/calibration.py: KEPT": _api("calibration"),
+}
+
+# What is full makes its writer wait, or ends something before its time: nothing is dropped, and a test shows it at its bound.
+WAITED_FOR: dict[str, str] = {
+    f"{DETECT}: max_pending": "tests/unit/test_detect_rows.py::test_too_many_waiting_rows_close_the_oldest_windows",
+    "streams/harness/worker.py: UNACKED_OUTPUTS": "tests/unit/test_harness_worker.py::test_a_fold_waits_where_too_much_is_not_acknowledged",
+    "streams/sink/consumer.py: BATCH_RECORDS": (
+        "tests/unit/test_sink_consumer.py::test_while_the_store_is_away_nothing_is_lost_committed_or_taken_in_without_bound"
+    ),
+}
+
+# Bounds of one text, record, answer or number; no table grows with them.
+OF_ONE_THING: dict[str, str] = {
+    "agents/execute/executors/facts.py: MAX_FLAGS": "flags of one target, as one look at it tells",
+    "agents/execute/executors/facts.py: MAX_WORKERS": "a number",
+    "agents/execute/executors/http_control.py: MAX_ANSWER_BYTES": "one answer",
+    "agents/execute/executors/http_control.py: MAX_DETAIL": "one text",
+    "agents/reason/llm/answer.py: MAX_TOKENS_COUNTED": "a number",
+    "agents/reason/llm/anthropic_explainer.py: MAX_TOKENS": "one answer",
+    "agents/reason/llm/openai_explainer.py: MAX_TOKENS": "one answer",
+    "agents/reason/llm/material.py: LIMIT": "one text",
+    "api/limits.py: MAX_BODY": "one request",
+    "models/correlation/evidence.py: MAX_ALERTS": "alerts of one record; the table has its own cap",
+    "models/correlation/evidence.py: MAX_CHANGES": "changes of one record; the table has its own cap",
+    "models/correlation/notices.py: NAMED": "names in one sentence",
+    "models/correlation/state.py: MAX_SOURCES": "positions of one record: the newest say enough",
+    f"{CORRELATE}: max_hops": "a distance",
+    f"{CORRELATE}: max_points": "points of one reading in one record",
+    f"{CORRELATE}: max_readings": "readings of one record",
+    "models/detection/judge.py: MAX_Z": "a number",
+    "models/detection/series/tables.py: EVENTS": "a ring of the newest of one instance",
+    f"{DETECT}: MAX_POINTS": "a ring of the newest of one series",
+    "models/ranking/rank.py: MAX_HYPOTHESES": "hypotheses of one proposal",
+    "models/ranking/readings.py: FEWEST": "points of one reading",
+    "models/ranking/readings.py: MAX_RATIO": "a number",
+    "models/ranking/readings.py: MAX_Z": "a number",
+    "models/ranking/readings.py: RECENT": "points of one reading",
+    "models/runbooks/candidates.py: MAX_CANDIDATES": "candidates of one proposal",
+    "schemas/config/runbooks.py: max_proposals": "proposals for one incident",
+    "streams/harness/dlq.py: HEADERS_KEPT": "one letter",
+    "streams/harness/kafka.py: MAX_REQUEST_BYTES": "one request",
+    "streams/harness/topics.py: KAFKA_MAX_MESSAGE_BYTES": "one record",
+    "streams/normalise/alertmanager.py: MAX_WEBHOOK_BYTES": "one record",
+    "streams/normalise/cache.py: CAPACITY_BYTES": "the same cache as CAPACITY, whose turns it brings earlier",
+    "streams/normalise/changes.py: MAX_CHANGE_BYTES": "one record",
+    "streams/normalise/consumer.py: BATCH_RECORDS": "what is asked for at once; nothing is held from one batch to the next",
+    "streams/normalise/consumer.py: ERRORS": "words for an explanation; the newest say enough",
+    "streams/normalise/prometheus_kafka_adapter.py: MAX_SAMPLE_BYTES": "one record",
+    "streams/sink/dead.py: _TEXT_LIMIT": "one text",
+}
