@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+import shutil
 import tempfile
 import threading
 import time
@@ -242,15 +243,15 @@ def main() -> int:
             continue
         began = time.monotonic()
         print(f"== {case.name}", flush=True)
-        with (
-            tempfile.TemporaryDirectory(prefix="airra-kill-", ignore_cleanup_errors=True) as scratch,
-            KafkaBroker(Path(scratch) / "kafka") as broker,
-        ):
-            directory = arguments.keep / case.name if arguments.keep else Path(scratch)
+        scratch = Path(tempfile.mkdtemp(prefix="airra-kill-"))
+        directory = arguments.keep / case.name if arguments.keep else scratch
+        with KafkaBroker(scratch / "kafka") as broker:
             try:
                 wrong = run_case(case, broker.bootstrap, directory, lambda line: print(f"   {line}", flush=True), seed=arguments.seed)
             except (RuntimeError, ConfigError, Fatal, Retryable) as error:
                 wrong = [str(error)]
+        if not wrong:
+            shutil.rmtree(scratch, ignore_errors=True)  # of what failed, the logs stay
         results.append((case.name, wrong, time.monotonic() - began))
         print(f"   {'ok' if not wrong else 'FAILED: ' + '; '.join(wrong)}", flush=True)
     print(f"\n{'case':34} {'effects once, nothing missing':30} seconds")

@@ -150,6 +150,6 @@ class Idle:
 
 
 def test_the_ids_of_topics_are_asked_of_the_client_that_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lineage, "admin_client", lambda _: pytest.fail("a new client every time stops all threads when it goes"))
+    monkeypatch.setattr(lineage, "admin_client", lambda _: pytest.fail("a new client every time"))
     admin: Any = Idle()
     assert lineage.topic_ids(NOWHERE, ["log"], admin) == {"log": "x"}
