@@ -9,9 +9,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import signal
 import sys
-import shutil
 import tempfile
 import threading
 import time
