@@ -134,7 +134,7 @@ def explain(kafka: KafkaSettings, errors: Sequence[KafkaError]) -> str:
 
 
 def admin_client(kafka: KafkaSettings) -> AdminClient:
-    """Return a client for what is not producing or consuming. Keep it where it is used again: each has threads and connections of its own."""
+    """Return a client for all but producing and consuming. Keep it where it is used again: each has threads and connections of its own."""
     return AdminClient({**kafka.confluent(), "log_level": 0})
 
 
