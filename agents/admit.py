@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import structlog
 from prometheus_client import Counter, Gauge
 
+from agents.evictions import count_evicted
 from models.admission import Admission, restore, snapshot, take
-from models.evicted import drained
 from schemas.actions import Grant
 from schemas.approvals import APPROVAL_EVENTS
 from schemas.config.policy import Policy
@@ -31,8 +31,7 @@ def stage(policy: Policy) -> Stage[Admission]:
     def apply(state: Admission, record: Record, now: int) -> Sequence[Output]:
         event = parse(APPROVAL_EVENTS, record)
         words = take(state, event, now, position(record))
-        for table, entries in (*drained(state).items(), *drained(state.book).items()):
-            EVICTED.labels(table).inc(entries)
+        count_evicted(EVICTED, state, state.book)
         WAITING.set(len(state.waiting))
         LEASES.set(len(state.leases))
         for word in words:

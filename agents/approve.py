@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import structlog
 from prometheus_client import Counter, Gauge
 
+from agents.evictions import count_evicted
 from models.approvals import CommandFate, InForce, fold, verdict_on
 from models.approvals.announce import Announcer, asked, escalated, policy_to_say, restore, snapshot
-from models.evicted import drained
 from schemas.approvals import APPROVAL_EVENTS, Command, Decision
 from schemas.base import digest
 from schemas.config.policy import Policy
@@ -35,8 +35,7 @@ def stage(policy: Policy) -> Stage[Announcer]:
         if record.offset <= book.offset:
             return ()
         decided = fold(book, event, now, position(record))
-        for table, entries in drained(book).items():
-            EVICTED.labels(table).inc(entries)
+        count_evicted(EVICTED, book)
         PENDING.set(len(book.open))
         if isinstance(event, Command) and (verdict := verdict_on(book, event.id)) and verdict.fate is not CommandFate.WON:
             LOST.labels(verdict.fate).inc()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import structlog
 from prometheus_client import Counter, Gauge
 
-from models.evicted import drained
+from agents.evictions import count_evicted
 from models.verification import Verification, restore, snapshot, take
 from schemas.config.policy import Policy
 from schemas.incidents import INCIDENT_EVENTS
@@ -29,8 +29,7 @@ def stage(policy: Policy) -> Stage[Verification]:
     def apply(state: Verification, record: Record, now: int) -> Sequence[Output]:
         event = parse(INCIDENT_EVENTS, record)
         taken = take(state, event, now, position(record), policy.verification)
-        for table, entries in drained(state).items():
-            EVICTED.labels(table).inc(entries)
+        count_evicted(EVICTED, state)
         WATCHED.set(len(state.watches))
         UNDOS.inc(len(taken.undos))
         for outcome in taken.outcomes:

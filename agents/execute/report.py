@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from prometheus_client import Counter
 
-from models.evicted import drained
+from agents.evictions import count_evicted
 from models.execution.log import ActionLog, fold, restore, snapshot
 from schemas.actions import ACTION_EVENTS, Finished, Refused, Started
 from schemas.topics import ACTIONS, APPROVALS, INCIDENTS
@@ -28,8 +28,7 @@ def report() -> Stage[ActionLog]:
         del now
         event = parse(ACTION_EVENTS, record)
         counts = fold(state, event, record.offset)
-        for table, entries in drained(state).items():
-            EVICTED.labels(table).inc(entries)
+        count_evicted(EVICTED, state)
         if not counts:
             IGNORED.labels(event.type).inc()
             return ()

@@ -10,8 +10,9 @@ from typing import Protocol
 
 from prometheus_client import Counter
 
+from agents.evictions import count_evicted
 from models.approvals import ApprovalBook, fold
-from models.evicted import Evicting, drained
+from models.evicted import Evicting
 from models.execution import log as actions_log
 from models.execution.log import ActionLog
 from models.incidents.book import IncidentBook
@@ -36,8 +37,7 @@ EVICTED = Counter("airra_execute_evicted_entries_total", "oldest entries of exec
 def counted(name: str, book: Evicting) -> Iterator[None]:
     """Count on the metric what folding a record drops."""
     yield
-    for table, entries in drained(book).items():
-        EVICTED.labels(name, table).inc(entries)
+    count_evicted(EVICTED, book, of=(name,))
 
 
 class View(Protocol):

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import structlog
 from prometheus_client import Counter, Gauge
 
+from agents.evictions import count_evicted
 from agents.reason.cases import ReasonState, restore, snapshot
 from agents.reason.decide import decide
-from models.evicted import drained
 from schemas.config.runbooks import RunbookCatalogue
 from schemas.incidents import INCIDENT_EVENTS
 from schemas.topics import APPROVALS, INCIDENTS, NOTICES
@@ -36,8 +36,7 @@ def stage(runbooks: RunbookCatalogue) -> Stage[ReasonState]:
             SKIPPED.inc()
             return ()
         decided = decide(state, event, source=position(record), now=now, catalogue=runbooks)
-        for table, entries in drained(state).items():
-            EVICTED.labels(table).inc(entries)
+        count_evicted(EVICTED, state)
         CASES.set(len(state.cases))
         for proposal in decided.proposals:
             PROPOSALS.labels(proposal.reason).inc()

@@ -60,18 +60,18 @@ class _ClientConnection(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         self._buffer.clear()
         self._need = 0
-        self._answer = loop.create_future()
+        answer: asyncio.Future[tuple[int, bytes]] = loop.create_future()
+        self._answer = answer
         timer = loop.call_later(timeout_s, self._fail, TimeoutError())
         self.transport.write(data)
         try:
-            return await self._answer
-        except BaseException:
-            if self.transport is not None:
-                self.transport.abort()
-            raise
+            return await answer
         finally:
             timer.cancel()
             self._answer = None
+            answered = answer.done() and not answer.cancelled() and answer.exception() is None
+            if not answered and self.transport is not None:
+                self.transport.abort()
 
     def _fail(self, error: Exception) -> None:
         if self._answer is not None and not self._answer.done():

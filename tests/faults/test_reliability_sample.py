@@ -7,7 +7,7 @@ import pytest
 from tests.faults.reliability.case import Case, Ground, NotRun
 from tests.faults.reliability.chapters import CHAPTERS
 
-IN_CI = {"store/twice", "replay/doctor"}
+IN_CI = {"points/harness-kill", "store/twice", "replay/doctor"}
 CASES = {f"{chapter.name}/{case.name}": case for chapter in CHAPTERS for case in chapter.cases if case.in_sample}
 
 

@@ -1,6 +1,7 @@
 """HTTP between the services: kept connections, bounded input, time-outs, and a port that changes hands without a lost request."""
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -64,6 +65,30 @@ async def test_nobody_there_and_nobody_answering_are_failed_calls() -> None:
         await client.request(HOST, bound.getsockname()[1], "GET", "/", timeout_s=1)
     never.set()
     await server.drain(1)
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_a_call_without_an_answer_leaves_no_connection_behind(cancelled: bool) -> None:
+    asked, ended = asyncio.Event(), asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        asked.set()
+        with contextlib.suppress(ConnectionError):
+            while await reader.read(1024):
+                pass
+        ended.set()
+        writer.close()
+
+    async with await asyncio.start_server(silent, HOST, 0) as server:
+        port, client = server.sockets[0].getsockname()[1], Client()
+        call = asyncio.ensure_future(client.request(HOST, port, "GET", "/", timeout_s=60 if cancelled else 0.2))
+        await asyncio.wait_for(asked.wait(), 5)
+        if cancelled:
+            call.cancel()
+        with pytest.raises(asyncio.CancelledError if cancelled else CallFailedError):
+            await call
+        await asyncio.wait_for(ended.wait(), 5)
 
 
 async def test_a_handler_that_breaks_does_not_leave_its_caller_waiting() -> None:

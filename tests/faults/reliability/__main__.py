@@ -3,7 +3,7 @@
 make faults                                      everything that is not yet proven with the code as it is; writes docs/reliability.md
 make faults FAULTS_ARGS="--list"                 chapters and cases, what is proven, about how long the rest takes
 make faults FAULTS_ARGS="--only moves network"   these chapters, or chapter/case
-make faults FAULTS_ARGS="--sample --only poison" the short form, as CI runs it; writes nothing
+make faults FAULTS_ARGS="--sample --only poison" the short form; CI runs some of them; writes nothing
 make faults FAULTS_ARGS="--report"               only write docs/reliability.md from the ledger
 
 It ends with 1 where something did not hold, with 3 where something was not run for want of a tool (never so with --sample).

@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import httpx2
 
@@ -25,11 +24,10 @@ from schemas.samples import BATCH_HEADER, TYPE_HEADER, SampleBatch, decode_batch
 from schemas.settings import Settings
 from schemas.topics import SAMPLES, SIGNALS
 from streams import detect
-from streams.harness import snapshots
-from streams.harness.app import changelog_of
-from streams.harness.stage import Record, Stage
+from streams.harness.stage import Record
 from tests.faults.detecting import folded
 from tests.faults.ledger import difference, read_all
+from tests.faults.load.account import saved_states
 from tests.faults.load.traffic import Shape, Traffic
 from tests.faults.network.plane import repeated_rows
 from tests.faults.points.groups import plain_environment, until
@@ -117,7 +115,7 @@ def _compared(bootstrap: str, sent: int) -> Finding:
         1,
         lost=lost + max(0, sent - rows),
         wrong=wrong + max(0, rows - sent),
-        equal=saved(bootstrap, stage) == states,
+        equal={number: snapshot.data for number, snapshot in saved_states(bootstrap, stage).items()} == states,
         notes=f"{len(wanted)} signals, {twice} of them twice",
     )
 
@@ -137,16 +135,6 @@ def without_repeats(samples: Iterable[Record]) -> Iterator[Record]:
             yield record
         elif any(new):
             yield replace(record, value=encode_batch(SampleBatch(batch.series[new], batch.time[new], batch.value[new], batch.offset[new])))
-
-
-def saved(bootstrap: str, stage: Stage[Any]) -> dict[int, bytes]:
-    """Return what a stage has saved of each partition, read as a recovery reads it."""
-    table: dict[bytes, bytes] = {}
-    for record in read_all(bootstrap, changelog_of(stage.name)):
-        if record.key is not None:
-            table[record.key] = record.value
-    found = {number: snapshots.decode(table, number) for number in range(SAMPLES.partitions)}
-    return {number: snapshot.data for number, snapshot in found.items() if snapshot is not None}
 
 
 CASES = (
