@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import itertools
 import math
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -19,7 +17,8 @@ from typing import IO
 
 import structlog
 
-PR_SET_PDEATHSIG = 1
+from streams.harness.children import spawn
+
 STOP_GRACE_S = 15.0  # a role flushes, snapshots and leaves its group; what has not ended by then is killed
 BACKOFF_S = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)  # a role that keeps exiting is restarted ever more slowly
 STEADY_S = 30.0  # having run this long clears the back-off
@@ -28,34 +27,6 @@ WRONG_CONFIGURATION = 2  # the exit code of a role that no restart will mend
 ROOT = Path(__file__).resolve().parents[1]
 
 log = structlog.get_logger()
-
-
-def dying_with_parent() -> Callable[[], None] | None:
-    """Ask the kernel (Linux) to kill the child when the thread that started it is gone; elsewhere our own stop must do."""
-    if sys.platform != "linux":
-        return None
-    libc = ctypes.CDLL(None, use_errno=True)  # loaded before the fork: little may be done after it
-    return lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def spawn(
-    command: Sequence[str],
-    env: Mapping[str, str],
-    stderr: IO[bytes] | int | None = None,
-    stdout: IO[bytes] | int | None = None,
-    cwd: Path | None = None,
-) -> subprocess.Popen[bytes]:
-    """Start a child in a session of its own: a Ctrl-C reaches only us, and we stop the children in order."""
-    return subprocess.Popen(  # noqa: S603 - our own commands
-        list(command),
-        env=dict(env),
-        cwd=cwd,
-        stdout=stdout,
-        stderr=stderr,
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
-        preexec_fn=dying_with_parent(),  # noqa: PLW1509 - one system call, nothing that could take a lock
-    )
 
 
 def stop(process: subprocess.Popen[bytes], grace_s: float = STOP_GRACE_S) -> None:

@@ -11,7 +11,23 @@ from streams.harness.kafka import KafkaSettings, check, explain
 from streams.harness.stage import Record
 
 ANSWER_S = 15.0  # longest wait for one answer of the broker
-_CONFIG = {"group.id": "airra-cli", "enable.auto.commit": False, "enable.partition.eof": True, "log_level": 0}
+CONFIG = {"group.id": "airra-cli", "enable.auto.commit": False, "enable.partition.eof": True, "fetch.wait.max.ms": 50, "log_level": 0}
+
+
+def bounds(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
+    """Return the oldest offset that is there and the one after the newest. Takes the consumer's assignment; its configuration is CONFIG.
+
+    The end is what a fetch tells: asked for it, the embedded broker answers with the second offset of the newest batch.
+    """
+    place = TopicPartition(topic, partition)
+    low, high = consumer.get_watermark_offsets(place, timeout=ANSWER_S)
+    consumer.assign([TopicPartition(topic, partition, high)])
+    message = consumer.poll(ANSWER_S)
+    if message is None:
+        raise Fatal(f"{topic}: the broker gave no answer within {ANSWER_S:.0f} s")
+    if (error := message.error()) is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's constants are spelt so
+        raise KafkaException(error)
+    return low, max(high, consumer.get_watermark_offsets(place, cached=True)[1])
 
 
 def read(
@@ -22,9 +38,9 @@ def read(
     Fatal: the broker does not answer.
     """
     check(kafka, [topic])  # says what is wrong: no broker, no login, no topic
-    consumer = Consumer({**kafka.confluent(), **_CONFIG})
+    consumer = Consumer({**kafka.confluent(), **CONFIG})
     try:
-        low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=ANSWER_S)
+        low, high = bounds(consumer, topic, partition)
         position = max(low, begin) if newest is None else max(low, begin, high - newest)
         if since is not None:
             (found,) = consumer.offsets_for_times([TopicPartition(topic, partition, since)], timeout=ANSWER_S)

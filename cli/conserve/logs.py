@@ -9,7 +9,7 @@ from typing import Protocol
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from cli.reading import read
+from cli.reading import CONFIG, bounds, read
 from streams.harness.errors import Fatal
 from streams.harness.kafka import CHECK_WITHIN_S, KafkaSettings, explain, present
 from streams.harness.stage import Record
@@ -42,9 +42,8 @@ class LiveLogs:
         self._kafka = kafka
 
     def bounds(self, topic: str) -> Mapping[int, Bounds]:
-        with self._consumer("airra-cli") as consumer:
-            places = [TopicPartition(topic, number) for number in range(present(self._kafka, topic))]
-            return {one.partition: Bounds(*consumer.get_watermark_offsets(one, timeout=CHECK_WITHIN_S)) for one in places}
+        with self._consumer(CONFIG["group.id"]) as consumer:
+            return {number: Bounds(*bounds(consumer, topic, number)) for number in range(present(self._kafka, topic))}
 
     def records(self, topic: str, partition: int, begin: int = 0, since: int | None = None) -> Iterator[Record]:
         return read(self._kafka, topic, partition, since=since, begin=begin)
@@ -56,8 +55,8 @@ class LiveLogs:
             return {(one.topic, one.partition): one.offset for one in found if one.offset >= 0}
 
     @contextlib.contextmanager
-    def _consumer(self, group: str) -> Iterator[Consumer]:
-        consumer = Consumer({**self._kafka.confluent(), "group.id": group, "enable.auto.commit": False, "log_level": 0})
+    def _consumer(self, group: object) -> Iterator[Consumer]:
+        consumer = Consumer({**self._kafka.confluent(), **CONFIG, "group.id": group})
         try:
             yield consumer
         except KafkaException as error:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from cli.demo.ending import waiting
-from cli.processes import our_env, python_module, spawn, stop
+from cli.processes import our_env, python_module, stop
+from streams.harness.children import spawn
 
 LIMIT_S = 420.0  # a run that has not ended by then is a failed run
 

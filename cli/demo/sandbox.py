@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from cli.config import ConfigError
-from cli.processes import our_env, python_module, spawn, stop
+from cli.processes import our_env, python_module, stop
+from streams.harness.children import spawn
 
 TOKEN_VARIABLE = "SANDBOX_TOKEN"  # noqa: S105 - the variable's name
 

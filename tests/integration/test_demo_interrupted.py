@@ -1,5 +1,6 @@
 """Ctrl-C in a demo, while it starts and when it runs: it ends, and leaves no process and no port behind."""
 
+import contextlib
 import os
 import re
 import signal
@@ -32,6 +33,7 @@ def test_ctrl_c_leaves_nothing_behind(when: str, tmp_path: Path) -> None:
             command, cwd=ROOT, env=env, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )  # fmt: skip
+    code = None
     try:
         deadline = time.monotonic() + WITHIN_S
         while not re.search(when, said.read_text()):
@@ -43,14 +45,15 @@ def test_ctrl_c_leaves_nothing_behind(when: str, tmp_path: Path) -> None:
         listening = ports([demo, *children])
         assert listening
         demo.send_signal(signal.SIGINT)
-        code = demo.wait(60)
+        with contextlib.suppress(psutil.TimeoutExpired):
+            code = demo.wait(60)
     finally:
         left = demo.children(recursive=True) if demo.is_running() else []
         for process in [demo, *left]:
             if process.is_running():
                 process.kill()
+    assert code == 130, said.read_text()
     _, alive = psutil.wait_procs(children, timeout=5)
     assert alive == []
     assert not listening & {each.laddr.port for each in psutil.net_connections("tcp") if each.status == psutil.CONN_LISTEN}
-    assert code == 130, said.read_text()
     assert "Traceback" not in said.read_text()

@@ -9,7 +9,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cli.processes import ROOT, spawn
+from cli.processes import ROOT
+from streams.harness.children import spawn
 
 HOOK = Path(__file__).parent / "hook"
 

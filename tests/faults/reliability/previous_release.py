@@ -14,12 +14,13 @@ from typing import Any
 
 from confluent_kafka import Producer
 
-from cli.processes import spawn, stop
+from cli.processes import stop
 from cli.wiring import folds
 from schemas.kinds import Kind, Mode
 from schemas.samples import TYPE_HEADER
 from schemas.settings import Settings
 from schemas.topics import APPROVALS, CATALOGUE, INCIDENTS, SAMPLES, SIGNALS
+from streams.harness.children import spawn
 from streams.harness.emit import emit
 from streams.harness.kafka import KafkaSettings
 from streams.harness.stage import Record, Stage

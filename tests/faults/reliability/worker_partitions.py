@@ -9,10 +9,11 @@ from pathlib import Path
 
 from confluent_kafka.admin import AdminClient, NewPartitions
 
-from cli.processes import spawn, stop
+from cli.processes import stop
 from schemas.samples import TYPE_HEADER
 from schemas.topics import CATALOGUE, SAMPLES, SIGNALS
 from streams.harness.app import group_of
+from streams.harness.children import spawn
 from streams.harness.exits import EXIT_UNFIT
 from streams.harness.kafka import KafkaSettings
 from streams.harness.topics import create_topics
