@@ -143,10 +143,14 @@ class CorrectedThread(driver.AIOKafkaConsumerThread):
                 kafka.seek(tp, offset)
 
     async def _leave(self) -> None:
-        """Leave the group although the membership is static: what the group holds for us is of no use."""
-        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001
-        coordinator._group_instance_id = None  # noqa: SLF001 - with it aiokafka never leaves
-        await coordinator._maybe_leave_group()  # noqa: SLF001
+        await leave_group(self._ensure_consumer())
+
+
+async def leave_group(consumer: Any) -> None:
+    """Leave the group although the membership is static: what the group holds for us is of no use."""
+    coordinator = consumer._coordinator  # noqa: SLF001
+    coordinator._group_instance_id = None  # noqa: SLF001 - with it aiokafka never leaves
+    await coordinator._maybe_leave_group()  # noqa: SLF001
 
 
 class CorrectedConsumer(driver.Consumer):

@@ -18,7 +18,7 @@ from streams.harness.arming import armed_after
 from streams.harness.closing import close
 from streams.harness.dlq import dead_letter
 from streams.harness.errors import Fatal, Poison, Retryable
-from streams.harness.exits import boundary
+from streams.harness.exits import EXIT_STUCK, boundary, die
 from streams.harness.kafka import (
     FETCH_WAIT_MS,
     HEARTBEAT_MS,
@@ -28,16 +28,19 @@ from streams.harness.kafka import (
     KafkaSettings,
     first_at,
 )
+from streams.harness.outbox import Outbox
 from streams.harness.pending import Desk
 from streams.harness.producer import KafkaAppender
 from streams.harness.readiness import Readiness
 from streams.harness.stage import Effector, Intent, Output
+from streams.harness.standby import until_nobodys
 from streams.harness.view import to_record
 
 log = structlog.get_logger()
 
 POLL_MS = 200  # how late a back-off that is over is noticed
 COMMIT_EVERY_S = 1.0
+LEAVE_WITHIN_S = 2.0
 FINISH_WITHIN_S = 2.0  # on a stop; what is cut off is looked up by the next start
 
 
@@ -57,9 +60,11 @@ class EffectorRunner:
         self.effector = effector
         self._kafka = kafka
         self._appender = appender
+        self._outbox = Outbox(appender)
         self._instance = instance
         self._readiness = readiness
         self._desk = Desk(effector.concurrency, randomness or random.Random(instance))
+        self._group = f"airra-{effector.name}"
         self._tp = TopicPartition(effector.topic, 0)
         self._owned = asyncio.Event()
         self._next: int | None = None  # the next offset to fold; None before the first assignment
@@ -67,14 +72,14 @@ class EffectorRunner:
         self._committed_at = 0.0
         self._running: dict[str, asyncio.Task[None]] = {}
         self._consumer: AIOKafkaConsumer | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Join the group and return; the work goes on in the background."""
         self._readiness.set(self.effector.name, False, "joining its group")
         consumer = AIOKafkaConsumer(
             **self._kafka.aiokafka(),
-            group_id=f"airra-{self.effector.name}",
+            group_id=self._group,
             group_instance_id=f"{self.effector.name}-{self._instance}",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
@@ -88,16 +93,19 @@ class EffectorRunner:
         self._consumer = consumer
         await consumer.start()
         consumer.subscribe([self.effector.topic], listener=_Listener(self))
-        self._task = asyncio.create_task(self._run(consumer), name=f"effector {self.effector.name}")
+        self._tasks = [
+            asyncio.create_task(self._run(consumer), name=f"effector {self.effector.name}"),
+            asyncio.create_task(self._stand_by(consumer), name=f"standby {self.effector.name}"),
+        ]
 
     async def stop(self) -> None:
         """Let what is being performed finish for a moment, cut off the rest, commit."""
         if self._running:
             await asyncio.wait(self._running.values(), timeout=FINISH_WITHIN_S)
-        if self._task is not None:
-            self._task.cancel()
+        for task in self._tasks:
+            task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+                await task
         await self.pause()
         await self.effector.end()
         if self._consumer is not None:
@@ -117,14 +125,12 @@ class EffectorRunner:
     def resume(self, assigned: Sequence[TopicPartition]) -> None:
         if self._tp in assigned:
             self._owned.set()
-        else:
-            self._readiness.set(self.effector.name, True, "standby")
 
     async def append(self, outputs: Sequence[Output]) -> Sequence[Position]:
         """`Append` as the effector gets it: nothing is appended once the partition is lost."""
         if not self._owned.is_set():
             raise Retryable(f"{self.effector.name} is not assigned")
-        return await self._appender(outputs)
+        return await self._outbox.append(outputs)
 
     async def _run(self, consumer: AIOKafkaConsumer) -> None:
         with boundary(self.effector.name):
@@ -135,9 +141,24 @@ class EffectorRunner:
                 except IllegalStateError:
                     self._owned.clear()  # the partition went while it was being asked for
 
+    async def _stand_by(self, consumer: AIOKafkaConsumer) -> None:
+        from streams.harness.consumer import leave_group  # noqa: PLC0415 - imports Faust, which takes a second
+
+        with boundary(self.effector.name):
+            await until_nobodys(self._kafka, self._group, self.effector.topic, self._owned.is_set, self._standing_by)
+            with contextlib.suppress(KafkaError, TimeoutError):
+                async with asyncio.timeout(LEAVE_WITHIN_S):
+                    await leave_group(consumer)
+            die(f"{self.effector.name}: its log belongs to nobody and this member does not get it", EXIT_STUCK)
+
+    def _standing_by(self) -> None:
+        self._readiness.set(self.effector.name, True, "standby")
+
     async def _own(self, consumer: AIOKafkaConsumer) -> None:
         if self._next is None:
             self._next = await self._first(consumer)
+        # Of an earlier turn, cut off: what the producer still brings to the log is read before anything is done again.
+        await self._outbox.settled()
         consumer.seek(self._tp, self._next)
         end = (await consumer.end_offsets([self._tp]))[self._tp]
         while self._owned.is_set() and self._next < end:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping
-from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol
 
 from aiokafka.errors import KafkaError
-from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from faust.exceptions import ConsumerNotStarted
 
@@ -21,12 +19,10 @@ from streams.harness.fold import Part
 from streams.harness.kafka import KafkaSettings, admin_client, first_at
 from streams.harness.readiness import Readiness
 from streams.harness.stage import Stage
+from streams.harness.standby import LOOK_EVERY_S, Unassigned, orphans
 
-LOOK_EVERY_S = 2.0
-UNASSIGNED_S = 20.0  # twice the session time-out: a group that rebalances has done so by then
 OPENING_S = 90.0  # recovery of the largest state, with room
 STALLED_S = 45.0  # a broker that restarts after a crash is back in 10 to 15 s
-ASK_WITHIN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +39,8 @@ class Look:
 class Watch:
     """Compares looks; pure but for what it remembers."""
 
-    since_unassigned: float | None = None
     since_opening: float | None = None
     since_stalled: dict[int, tuple[int, float]] = field(default_factory=dict)
-
-    def unassigned(self, look: Look) -> bool:
-        """Say whether there has been no partition for so long that the group must be asked."""
-        if look.assigned:
-            self.since_unassigned = None
-            return False
-        if self.since_unassigned is None:
-            self.since_unassigned = look.at_s
-        return look.at_s - self.since_unassigned >= UNASSIGNED_S
 
     def stuck(self, look: Look) -> str | None:
         """Return why the stage will not go on by itself; None while it may."""
@@ -81,20 +67,6 @@ class Watch:
         return None
 
 
-def orphans(admin: AdminClient, group: str, topic: str, partitions: int) -> frozenset[int] | None:
-    """Return the partitions that no member of the group has; None when the group is rebalancing or the broker does not tell."""
-    try:
-        described = admin.describe_consumer_groups([group], request_timeout=ASK_WITHIN_S)[group].result(ASK_WITHIN_S)
-    except (KafkaException, FutureTimeout):
-        return None
-    if described.state.name != "STABLE":
-        return None
-    held = {
-        tp.partition for member in described.members if member.assignment for tp in member.assignment.topic_partitions if tp.topic == topic
-    }
-    return frozenset(range(partitions)) - held
-
-
 class Watched(Protocol):
     """What the watchdog needs of a stage's worker."""
 
@@ -107,7 +79,7 @@ class Watched(Protocol):
 
 async def guard(worker: Watched, kafka: KafkaSettings) -> None:
     """Look every two seconds; end the process when the stage is stuck."""
-    stage, watch = worker.stage, Watch()
+    stage, watch, unassigned = worker.stage, Watch(), Unassigned()
     admin: AdminClient | None = None  # kept once it is needed: a standby asks every time
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
@@ -116,7 +88,7 @@ async def guard(worker: Watched, kafka: KafkaSettings) -> None:
             await _leave(worker, reason)
         if stalled := watch.stalled(look):
             await _ask_the_log(worker, kafka, *stalled)
-        if not watch.unassigned(look):
+        if not unassigned.long(look.at_s, assigned=bool(look.assigned)):
             continue
         admin = admin_client(kafka) if admin is None else admin
         nobodys = await asyncio.to_thread(orphans, admin, group_of(stage.name), stage.topic, worker.partitions)

@@ -10,10 +10,15 @@ import pytest
 from confluent_kafka import Producer
 
 from schemas.topics import DLQ
-from streams.harness import effector_runner
+from streams.harness import effector_runner, standby
+from streams.harness.effector_runner import EffectorRunner
 from streams.harness.errors import Retryable
+from streams.harness.exits import EXIT_STUCK
+from streams.harness.kafka import admin_client
 from streams.harness.producer import KafkaAppender
+from streams.harness.readiness import Readiness
 from streams.harness.stage import Output, Record, Stage
+from streams.harness.topics import NewLog, create_topics
 from tests.faults.acting import Recording
 from tests.faults.serving import collecting, serving, until
 from tests.kafka.broker import KafkaBroker
@@ -99,6 +104,45 @@ async def test_a_standby_that_had_nothing_to_poll_for_long_takes_over(made: Any,
     await until(lambda: second.target.requests() == [("act", "late")])
     await standby.__aexit__(None, None, None)
     await appender.stop()
+
+
+async def test_an_effector_whose_log_belongs_to_nobody_leaves_its_group_and_gets_it_at_its_next_start(
+    made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given an assignment computed while the log was missing, when the static member comes back, then it is not without one for ever."""
+    died: list[int] = []
+    monkeypatch.setattr(effector_runner, "die", lambda _, code: died.append(code))
+    topic = made.unique("acts", 1)
+    effector = Recording(f"acts-{topic}", topic, str(tmp_path / "target"))
+    appender, admin = await KafkaAppender(made.kafka).start(), admin_client(made.kafka)
+
+    def held(number: int) -> bool:
+        return standby.orphans(admin, f"airra-{effector.name}", topic, 1) == frozenset(range(number))
+
+    async def begun() -> EffectorRunner:
+        runner = EffectorRunner(effector, made.kafka, appender, instance="0", readiness=Readiness())
+        await runner.start()
+        return runner
+
+    runner = await begun()
+    await until(lambda: held(0))
+    admin.delete_topics([topic])[topic].result(10)
+    await until(lambda: held(1))
+    await runner.stop()
+    await until(lambda: topic not in admin.list_topics(timeout=10).topics)
+    create_topics(made.kafka, [NewLog(topic, 1, {})])
+
+    monkeypatch.setattr(standby, "LOOK_EVERY_S", 0.2)
+    monkeypatch.setattr(standby, "UNASSIGNED_S", 2.0)
+    runner = await begun()
+    await until(lambda: died == [EXIT_STUCK])
+    await runner.stop()
+    runner = await begun()
+    await appender([Output(topic, b"new", json.dumps({"id": "new"}).encode(), (("airra.type", b"intent"),))])
+    await until(lambda: effector.target.requests() == [("act", "new")])
+    await runner.stop()
+    await appender.stop()
+    assert died == [EXIT_STUCK]
 
 
 def test_what_was_delivered_before_a_gap_is_folded_before_it_is_passed() -> None:

@@ -27,9 +27,9 @@ from streams.harness.producer import KafkaAppender
 from streams.harness.readiness import Readiness
 from streams.harness.runner import serve
 from streams.harness.stage import Output, Record, Stage
+from streams.harness.standby import orphans
 from streams.harness.topics import NewLog, compare_topics, create_topics
 from streams.harness.view import LogView, ViewUnreadable
-from streams.harness.watchdog import orphans
 from streams.harness.worker import StageWorker
 from tests.faults.acting import Recording
 from tests.faults.counting import counting

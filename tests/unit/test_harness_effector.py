@@ -102,6 +102,24 @@ async def test_what_is_being_performed_is_cut_off_when_the_partition_goes_and_ap
     task.cancel()
 
 
+async def test_what_an_earlier_turn_still_has_on_its_way_is_on_the_log_before_anything_is_done_again() -> None:
+    """Given an append that no broker has answered, when the partition goes and comes back, then it is waited for and its result read."""
+    effector, appender, log = Doing(), Appender(at_once=False), Log([said(0, "intent", "a")], committed=0)
+    effector.go.set()
+    runner = runner_of(effector, appender)
+    first = await running(runner, log)
+    assert len(appender.futures) == 1
+    await runner.pause()
+    first.cancel()
+    second = await running(runner, log)
+    assert effector.said.count("perform a") == 1
+    log.records.append(said(1, "result", "a"))
+    appender.futures[0].set_result(SimpleNamespace(topic="log", partition=0, offset=1))
+    await turns(60)
+    second.cancel()
+    assert effector.said == ["fold 0", "begin", "perform a", "fold 1", "begin"]
+
+
 async def test_an_effector_that_acts_waits_for_an_operator_where_no_offset_is_committed(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = asyncio.Event()
 

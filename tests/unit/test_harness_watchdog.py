@@ -8,7 +8,8 @@ import pytest
 
 from streams.harness import watchdog
 from streams.harness.exits import EXIT_STUCK
-from streams.harness.watchdog import OPENING_S, STALLED_S, UNASSIGNED_S, Look, Watch
+from streams.harness.standby import UNASSIGNED_S, Unassigned
+from streams.harness.watchdog import OPENING_S, STALLED_S, Look, Watch
 from tests.unit.harness_parts import Ended, end_as_exception
 
 
@@ -49,13 +50,13 @@ def test_a_recovery_without_end_is_given_up() -> None:
     assert "[1] are assigned and not opened" in (watch.stuck(look(OPENING_S, {0, 1}, {0: 5}, None)) or "")
 
 
-def test_without_partitions_the_group_is_asked_only_after_a_while() -> None:
-    watch = Watch()
-    assert not watch.unassigned(look(0, set(), {}, None))
-    assert not watch.unassigned(look(UNASSIGNED_S - 1, set(), {}, None))
-    assert watch.unassigned(look(UNASSIGNED_S, set(), {}, None))
-    assert not watch.unassigned(look(UNASSIGNED_S + 1, {0}, {}, None))
-    assert not watch.unassigned(look(UNASSIGNED_S + 2, set(), {}, None))
+def test_without_partitions_the_group_is_given_up_only_after_a_while() -> None:
+    unassigned = Unassigned()
+    assert not unassigned.long(0, assigned=False)
+    assert not unassigned.long(UNASSIGNED_S - 1, assigned=False)
+    assert unassigned.long(UNASSIGNED_S, assigned=False)
+    assert not unassigned.long(UNASSIGNED_S + 1, assigned=True)
+    assert not unassigned.long(UNASSIGNED_S + 2, assigned=False)
 
 
 async def test_a_stage_that_is_stuck_leaves_its_group_before_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,7 +64,9 @@ class Bench:
 
     def repeats(self) -> tuple[int, list[str]]:
         self._asked += 1
-        return 7 + self._told.get("twice", 0) * (self._asked > 1), self._told.get("wrong", [])
+        earlier = ["explanation exp-1"]  # of the item before: this one did not do it
+        again = self._asked > 1
+        return 7 + self._told.get("twice", 0) * again, earlier + self._told.get("wrong", []) * again
 
     def unaccounted(self) -> list[str]:
         return list(self._told.get("unaccounted", ()))

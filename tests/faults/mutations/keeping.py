@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.faults.mutations.safeguard import Safeguard, prop, unit
 
-SNAPSHOTS, WATCHDOG = "streams/harness/snapshots.py", "streams/harness/watchdog.py"
+SNAPSHOTS, WATCHDOG, STANDBY = "streams/harness/snapshots.py", "streams/harness/watchdog.py", "streams/harness/standby.py"
 
 SAFEGUARDS = (
     Safeguard(
@@ -51,9 +51,9 @@ SAFEGUARDS = (
     ),
     Safeguard(
         "the watchdog gives up an empty assignment",
-        WATCHDOG,
-        "        return look.at_s - self.since_unassigned >= UNASSIGNED_S",
+        STANDBY,
+        "        return at_s - self.since >= UNASSIGNED_S",
         "        return False",
-        unit("harness_watchdog", "without_partitions_the_group_is_asked_only_after_a_while"),
+        unit("harness_watchdog", "without_partitions_the_group_is_given_up_only_after_a_while"),
     ),
 )

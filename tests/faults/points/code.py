@@ -31,6 +31,8 @@ PATH: dict[str, Kind] = {
     "streams.harness.arming": AWAITS,
     "streams.harness.closing": AWAITS,
     "streams.harness.watchdog": AWAITS,
+    "streams.harness.outbox": AWAITS,
+    "streams.harness.standby": AWAITS,
     "agents.execute.effector": AWAITS,
     "agents.execute.sides": AWAITS,
     "agents.execute.executors.http_control": AWAITS,

@@ -16,6 +16,9 @@ POINTS: dict[str, str] = {
     "agents.execute.executors.http_control:HttpControlExecutor.close:self._client.aclose": "tests alone call it; the process ends with its connections",
     "streams.harness.watchdog:guard:asyncio.to_thread": _IDLE,
     "streams.harness.watchdog:guard:_leave#1": _IDLE,
+    "streams.harness.standby:until_nobodys:asyncio.to_thread": _IDLE,
+    "streams.harness.effector_runner:EffectorRunner._stand_by:async with asyncio.timeout": _IDLE,
+    "streams.harness.effector_runner:EffectorRunner._stand_by:leave_group": _IDLE,
     "streams.harness.view:LogView.start:self.stop": f"{_START}; the broker is not there",
     "streams.harness.view:LogView.start:self.stop#1": f"{_START}; the topic is not there",
     "streams.harness.view:LogView._run:async with self._progress#1": "a fold of the view failed: it answers nothing any more",
@@ -27,6 +30,7 @@ SIDES: dict[str, str] = {
     "streams.harness.watchdog:guard:_leave after": _NEVER,
     "streams.harness.watchdog:_ask_the_log:_leave after": _NEVER,
     "streams.harness.watchdog:guard:_ask_the_log after": "it returns only where the log has nothing to fold",
-    "streams.harness.effector_runner:EffectorRunner.stop:self._task after": _CANCELLED,
+    "streams.harness.effector_runner:EffectorRunner._stand_by:until_nobodys after": _IDLE,
+    "streams.harness.effector_runner:EffectorRunner.stop:task after": _CANCELLED,
     "streams.harness.view:LogView.stop:task after": _CANCELLED,
 }

@@ -62,10 +62,11 @@ def _control_plane(role: str) -> Run:
     """Harm one role's way to the broker from the proposal on: the action is done once, and every record is stored once."""
 
     def find(bench: NetworkBench, name: str, harm: Harm) -> Finding:
-        before, _ = bench.repeats()
+        before, earlier = bench.repeats()
         lived = bench.live(_killing(bench, role, harm) if name == KILLED else _harming(bench, role, harm))
         behind, missing, double = bench.until_stored()
-        twice, wrong = bench.repeats()
+        twice, every = bench.repeats()
+        wrong = [one for one in every if one not in earlier]
         more = [f"{other} was not ready meanwhile" for other, ready in lived.ready.items() if not ready] + wrong + bench.unaccounted()
         if name == KILLED and twice == before:
             more.append("nothing stands again of what was acknowledged to nobody")
