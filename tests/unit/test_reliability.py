@@ -239,3 +239,9 @@ def test_the_report_names_the_items_of_each_commit_where_they_are_several() -> N
 
 def test_a_case_that_was_never_run_says_so() -> None:
     assert "| kills | SIGKILL |  |  |  |  |  |  |  |  |  | not run yet |" in rendered([Chapter("harness", "Harness", (case(),))], {})
+
+
+def test_what_an_earlier_run_kept_is_left_alone(tmp_path: Path) -> None:
+    first, second = (Ground(tmp_path, lambda _: None) for _ in range(2))
+    folders = [first.new_folder("kafka"), first.new_folder("site"), second.new_folder("kafka"), second.new_folder("site")]
+    assert len(set(folders)) == 4

@@ -58,7 +58,7 @@ class Ground:
     def kafka(self) -> KafkaBroker:
         """Return the shared Apache Kafka, started at the first call; a case that harms its broker takes one of its own."""
         if self._shared is None:
-            self._shared = self._exit.enter_context(KafkaBroker(self.folder / "kafka"))
+            self._shared = self._exit.enter_context(KafkaBroker(self.new_folder("kafka")))
         return self._shared
 
     def own_kafka(self, **options: Any) -> KafkaBroker:
@@ -66,9 +66,12 @@ class Ground:
         return KafkaBroker(self.new_folder("kafka"), **options)
 
     def new_folder(self, stem: str) -> Path:
-        path = self.folder / f"{stem}-{next(self._numbers)}"
-        path.mkdir(parents=True)
-        return path
+        """Make a folder that no other case has, nor an earlier run that was kept."""
+        while True:
+            path = self.folder / f"{stem}-{next(self._numbers)}"
+            with contextlib.suppress(FileExistsError):
+                path.mkdir(parents=True)
+                return path
 
     def __enter__(self) -> Self:
         return self
