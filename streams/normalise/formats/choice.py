@@ -1,0 +1,150 @@
+"""Which format a record is in: its topic's setting, else what its headers say, else how it looks.
+
+Looking is in the fixed order of the candidates. Of each a cheap test says NO, PERHAPS or SURE, and reading decides among those that say
+PERHAPS: the first that reads the record has it. SURE is for a mark that no record of another format bears, and ends the search: so at
+most one candidate may be SURE of a record. That is also what makes remembering possible. A remembered format that is only PERHAPS could
+not be taken before the others without changing the outcome; one that is SURE would have been found in any order. A busy topic of a
+format without such a mark is best named in the configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from streams.harness.stage import Headers
+from streams.normalise.fates import Reason, Rejected, Rejection
+from streams.normalise.formats.cloudevents import Inner, is_event, media_of, text_of, unwrap
+from streams.normalise.formats.documents import SHOWN_CHARS
+from streams.normalise.formats.port import Format, Sample
+
+REASON_CHARS = 160  # of one format's, in the reason that lists them all
+REASONS_CHARS = 1_500  # of them all: a dead letter is read by people
+
+
+class Likeness(Enum):
+    NO = "no"
+    PERHAPS = "perhaps"
+    SURE = "sure"  # no record of any other candidate looks so
+
+
+def as_it_stands(value: bytes, headers: Headers) -> bytes:
+    del headers
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A format, and how its records are told from others'."""
+
+    format: Format
+    likeness: Callable[[bytes], Likeness]
+    media_types: frozenset[str] = frozenset()  # lower case, that name this format and are not as wide as application/json
+    reframe: Callable[[bytes, Headers], bytes] = as_it_stands  # for what a format keeps in headers of its own
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """The samples of one record, or of one event of it, by the format whose `describe` knows their keys."""
+
+    format: Format
+    found: list[Sample | Rejection]
+
+
+@dataclass(slots=True)
+class Choice:
+    """Reads any record. What it remembers saves tests and changes no outcome."""
+
+    candidates: Sequence[Candidate]  # in the order of looking
+    topics: Mapping[str, Candidate]  # as the configuration names them
+    _last: dict[str, Candidate] = field(default_factory=dict)  # that may be SURE again; one a topic that is subscribed
+
+    def read(self, topic: str, value: bytes, headers: Headers) -> list[Read | Rejection]:
+        """Return one Read for a plain record, one or a Rejection for each event of a CloudEvents record.
+
+        Raises Rejected where nothing of the record can be read; Retryable only where a format does.
+        """
+        if not is_event(headers):
+            return [self._plain(topic, value, headers, text_of(headers, "content-type") or "")]
+        inners = unwrap(value, headers)
+        if len(inners) == 1 and isinstance(inners[0], Inner):
+            return [self._event(topic, inners[0], headers)]
+        found: list[Read | Rejection] = []
+        for inner in inners:
+            try:
+                found.append(self._event(topic, inner, headers) if isinstance(inner, Inner) else inner)
+            except Rejected as refused:
+                found.append(refused.rejection)
+        return found
+
+    def _event(self, topic: str, inner: Inner, headers: Headers) -> Read:
+        read = self._plain(topic, inner.value, headers, inner.content_type)
+        if inner.time is None:
+            return read
+        return Read(read.format, [_timed(one, inner.time) for one in read.found])
+
+    def _plain(self, topic: str, value: bytes, headers: Headers, content_type: str) -> Read:
+        told = self.topics.get(topic)
+        if told is not None:
+            return _read(told, value, headers)
+        media = media_of(content_type)
+        named = [one for one in self.candidates if media in one.media_types] if media else []
+        if len(named) == 1:
+            return _read(named[0], value, headers)
+        return _first(named, _likely(named, value), value, headers) if named else self._recall(topic, value, headers)
+
+    def _recall(self, topic: str, value: bytes, headers: Headers) -> Read:
+        last = self._last.get(topic)
+        if last is not None and last.likeness(value) is Likeness.SURE:
+            return _read(last, value, headers)
+        likely = _likely(self.candidates, value)
+        if len(likely) == 1:
+            self._last[topic] = likely[0]
+        return _first(self.candidates, likely, value, headers)
+
+
+def _likely(candidates: Sequence[Candidate], value: bytes) -> list[Candidate]:
+    """Return those that a record may be of, in their order: the one that is sure alone."""
+    likely: list[Candidate] = []
+    for one in candidates:
+        likeness = one.likeness(value)
+        if likeness is Likeness.SURE:
+            return [one]
+        if likeness is Likeness.PERHAPS:
+            likely.append(one)
+    return likely
+
+
+def _first(candidates: Sequence[Candidate], likely: Sequence[Candidate], value: bytes, headers: Headers) -> Read:
+    """Read by the first of the likely that can; raise Rejected with the reasons of all."""
+    if len(likely) == 1:  # nobody else's reason would say more
+        return _read(likely[0], value, headers)
+    refused: list[tuple[str, Rejection]] = []
+    for one in likely:
+        try:
+            read = _read(one, value, headers)
+        except Rejected as error:
+            refused.append((one.format.name, error.rejection))
+            continue
+        if not read.found or any(isinstance(each, Sample) for each in read.found):
+            return read
+        refused += [(one.format.name, each) for each in read.found[:1] if isinstance(each, Rejection)]
+    raise _none(candidates, refused, value)
+
+
+def _read(candidate: Candidate, value: bytes, headers: Headers) -> Read:
+    return Read(candidate.format, list(candidate.format.read(candidate.reframe(value, headers))))
+
+
+def _none(candidates: Sequence[Candidate], refused: Sequence[tuple[str, Rejection]], value: bytes) -> Rejected:
+    if not refused:
+        names = ", ".join(one.format.name for one in candidates)
+        begins = repr(value[:SHOWN_CHARS])[:SHOWN_CHARS]
+        return Rejected(Reason.WRONG_TYPE, f"begins with {begins}, which no format does of {names}"[:REASONS_CHARS])
+    said = "; ".join(f"{name}: {rejection.detail[:REASON_CHARS]}" for name, rejection in refused)
+    return Rejected(refused[0][1].reason, f"of no format that it looks like: {said}"[:REASONS_CHARS])
+
+
+def _timed(one: Sample | Rejection, time: int) -> Sample | Rejection:
+    return one._replace(at=time) if isinstance(one, Sample) and one.at is None else one
