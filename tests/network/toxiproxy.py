@@ -96,6 +96,12 @@ class Proxy:
         for toxic in self._api.get(f"/proxies/{self.name}/toxics").raise_for_status().json():
             self._api.delete(f"/proxies/{self.name}/toxics/{toxic['name']}").raise_for_status()
 
+    def cut(self) -> None:
+        """Close every connection, then take every toxic away: one that holds answers back for long goes only when they are through."""
+        self._api.post(f"/proxies/{self.name}", json={"enabled": False}).raise_for_status()
+        self.heal()
+        self._api.post(f"/proxies/{self.name}", json={"enabled": True}).raise_for_status()
+
     @contextmanager
     def harmed(self, *toxics: Toxic) -> Iterator[None]:
         self.harm(*toxics)

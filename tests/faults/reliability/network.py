@@ -88,7 +88,7 @@ def _killing(bench: NetworkBench, role: str, harm: Harm) -> Trouble:
 
     def end() -> None:
         bench.kill(role)
-        proxy.heal()
+        proxy.cut()
 
     return Trouble(lambda: proxy.harm(*harm), end, KILLED_WITHIN_S, role=role, over=bench.granted)
 
@@ -185,7 +185,7 @@ def _data_plane(role: str) -> Run:
             bench.move_behind_proxy(role)
             for name, harm in todo.items():
                 killed = role if name == KILLED else None
-                yield bench.during(name, partial(kafka.harm, *harm), kafka.heal, BROKER_S, killed)
+                yield bench.during(name, partial(kafka.harm, *harm), kafka.cut if killed else kafka.heal, BROKER_S, killed)
 
     return Listed(tuple(harms), run)
 
