@@ -160,6 +160,7 @@ class EffectorBench:
     def _finish(self, logs: list[Log]) -> None:
         """What an armed one wakes to is history, until an operator arms: then only what comes after is done."""
         for log in logs:
+            log.slow(False)
             log.first.start()
         waiting = [log for log in logs if log.armed]
 
