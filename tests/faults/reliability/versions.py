@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -46,6 +47,14 @@ class Releases(Fleet):
                 del self._processes[number]
         super().revive()
 
+    def heeds_its_end(self, number: int) -> bool:
+        """Say whether a worker catches SIGTERM by now: one that still starts ends by it, and has nothing in hand."""
+        with contextlib.suppress(OSError):
+            status = Path(f"/proc/{self._processes[number].pid}/status").read_text()
+            (caught,) = (int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigCgt"))
+            return bool(caught >> (signal.SIGTERM - 1) & 1)
+        return False
+
     def refused(self, number: int) -> bool:
         self.revive()
         return number not in self.running()
@@ -60,6 +69,7 @@ def bench_of(broker: KafkaBroker, folder: Path, seed: int) -> tuple[Bench, Relea
 def swap(bench: Bench, fleet: Releases, number: int, release: int) -> None:
     """End a worker in order, under load, and start it as another release."""
     bench.at_work(PER_SECOND)
+    until(lambda: fleet.heeds_its_end(number), REFUSED_WITHIN_S, "a worker catches SIGTERM", fleet.revive)
     fleet.terminate(number)
     fleet.of[number] = release
     fleet.start(number)
