@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import httpx2
 
-from tests.kafka.broker import free_port
+from streams.harness.embedded import free_port
 
 REPO = Path(__file__).parents[2]
 VERSION = "v2.12.0"
