@@ -173,6 +173,8 @@ class EffectorRunner:
         if not ours():
             return
         await self.effector.begin(self.append)
+        if not ours():
+            return
         self._readiness.set(self.effector.name, True, "")
         log.info("effector_began", effector=self.effector.name, offset=self._next, pending=len(self.effector.pending()))
         while ours():

@@ -9,14 +9,12 @@ from pathlib import Path
 import pytest
 
 from streams.harness.children import spawn
-from streams.harness.embedded import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 # The hook stands for those of the standard library (logging has one): what is raised in it is printed and dropped.
 STARTING = """
 import os, signal, sys
 from streams.harness.children import spawn
-from streams.harness.embedded import free_port
 
 def told(number, frame):
     raise {raised}
@@ -49,11 +47,3 @@ def test_handlers_are_as_before_when_nothing_comes() -> None:
     said, _ = child.communicate(timeout=60)
     assert (said, child.returncode) == (b"True\n", 0)
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="the range as Linux tells it")
-def test_free_ports_are_none_that_the_kernel_hands_to_clients() -> None:
-    first, last = (int(part) for part in Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
-    ports = {free_port() for _ in range(50)}
-    assert len(ports) > 40
-    assert not any(first <= port <= last for port in ports)

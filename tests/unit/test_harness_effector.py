@@ -147,6 +147,20 @@ async def test_a_partition_that_goes_and_comes_back_within_one_fetch_begins_a_ne
     assert effector.said == ["fold 0", "begin", "perform a", "fold 1", "begin"]
 
 
+async def test_an_effector_whose_partition_goes_while_it_begins_is_not_called_ready() -> None:
+    effector, readiness = Doing(), Readiness()
+    runner = EffectorRunner(effector, NOWHERE, Appender(), instance="0", readiness=readiness)
+
+    async def begin(_: Append) -> None:
+        await runner.pause()
+
+    effector.begin = begin  # type: ignore[method-assign]
+    task = await running(runner, Log([said(0, "intent", "a")], committed=0))
+    assert task.done()
+    assert readiness.report() == (False, {"doing": "not assigned"})
+    assert "perform a" not in effector.said
+
+
 async def test_an_effector_that_acts_waits_for_an_operator_where_no_offset_is_committed(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = asyncio.Event()
 
