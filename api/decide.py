@@ -111,7 +111,7 @@ async def record(deps: Dependencies, view: View, output: Output, name: str, look
     """Append one record, acknowledged, and wait until it has been folded here; both bounded."""
     try:
         async with asyncio.timeout(deps.wait_s):
-            where = (await deps.append([output]))[0]
+            where = await deps.said.say(name, output)
     except (Retryable, Fatal, TimeoutError) as error:
         log.warning("append_unacknowledged", topic=output.topic, record=name, error=str(error))
         raise Refusal(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from api.read_model import ReadModel
-from streams.harness.stage import Append
+from api.said import Said
 
 
 class View(Protocol):
@@ -26,7 +26,7 @@ class Dependencies:
     approvals: View
     incidents: View
     actions: View
-    append: Append
+    said: Said
     tokens: Mapping[str, str]  # token → subject; none: reading only
     secret: bytes  # signs sessions; new in every process
     cluster: str  # Kafka's cluster id: arming is bound to it

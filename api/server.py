@@ -15,6 +15,7 @@ import uvicorn
 from api.app import build
 from api.deps import Dependencies
 from api.read_model import ReadModel
+from api.said import Said
 from schemas import topics
 from schemas.approvals import is_own_name
 from streams.harness.errors import Fatal, Unfit
@@ -92,7 +93,7 @@ class ApiServer:
                     approvals=views[topics.APPROVALS.name],
                     incidents=views[topics.INCIDENTS.name],
                     actions=views[topics.ACTIONS.name],
-                    append=appender,
+                    said=Said(appender),
                     tokens=self._tokens,
                     secret=self._secret,
                     cluster=cluster,

@@ -10,6 +10,7 @@ import httpx2
 from api.app import build
 from api.deps import Dependencies
 from api.read_model import ReadModel
+from api.said import Said
 from schemas import topics
 from schemas.actions import ActionSpec
 from schemas.approvals import BlastLevel, Candidate, ConfidenceParts, Digests, Hypothesis, Proposal, ProposalReason
@@ -78,7 +79,7 @@ class World:
                 approvals=self.approvals,
                 incidents=self.logs[topics.INCIDENTS.name],
                 actions=self.logs[topics.ACTIONS.name],
-                append=self.append,
+                said=Said(self._send),
                 tokens=tokens,
                 secret=b"a secret of this process",
                 cluster="cluster-1",
@@ -89,6 +90,9 @@ class World:
                 **more,
             )
         )
+
+    async def _send(self, outputs: Sequence[Output]):
+        return await self.append(outputs)  # a test may put another in its place
 
     async def append(self, outputs: Sequence[Output]):
         await asyncio.sleep(0)

@@ -81,6 +81,7 @@ def _finished(state: Verification, event: Finished, now: Millis, position: Posit
         return
     if watch is None:  # its start is not in what is kept: what is known now is the picture before it
         watch = state.watches[event.action] = Watch(_start_of(event), state.pictures.get(event.incident))
+    event = _dated(event, watch.started.at, now)
     severity = _severity(state, event.incident)
     succeeded = event.status is FinishStatus.SUCCEEDED
     watch.finished, watch.finished_source = event, position
@@ -95,6 +96,11 @@ def _finished(state: Verification, event: Finished, now: Millis, position: Posit
         watch.deadline = now + int(bounds.deadline_s * 1000)
     else:
         _conclude(state, watch, Judgement(Verdict.INCONCLUSIVE, ()), now, taken)
+
+
+def _dated(event: Finished, started_at: Millis, now: Millis) -> Finished:
+    """Take the host's word for when it finished where that lies between its start and the log's time; else its clock is wrong."""
+    return event if started_at <= event.at <= now else event.model_copy(update={"at": now})
 
 
 def _refused(state: Verification, event: Refused, now: Millis, taken: Taken) -> None:

@@ -26,8 +26,7 @@ def spawn(
     cwd: Path | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a child in a session of its own: a Ctrl-C reaches only us, and we stop the children in order."""
-    child: subprocess.Popen[bytes] | None = None
-    try:
+    with contextlib.ExitStack() as undone:
         with _signals_held():
             child = subprocess.Popen(  # noqa: S603 - our own commands
                 list(command),
@@ -39,12 +38,14 @@ def spawn(
                 start_new_session=True,
                 preexec_fn=_dying_with_parent(),  # noqa: PLW1509 - one system call, nothing that could take a lock
             )
-    except BaseException:  # of a handler: whoever asked for the child never gets it
-        if child is not None:
-            child.kill()
-            child.wait()
-        raise
+            undone.callback(_end, child)  # where a handler raises, whoever asked for the child never gets it
+        undone.pop_all()
     return child
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    child.kill()
+    child.wait()
 
 
 def _dying_with_parent() -> Callable[[], None] | None:
@@ -71,5 +72,5 @@ def _signals_held() -> Iterator[None]:
     finally:
         for number, handler in held.items():
             signal.signal(number, handler)
-        for handler, sent, frame in came[:1]:
+        for handler, sent, frame in came:
             handler(sent, frame)

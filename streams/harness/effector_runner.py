@@ -67,6 +67,7 @@ class EffectorRunner:
         self._group = f"airra-{effector.name}"
         self._tp = TopicPartition(effector.topic, 0)
         self._owned = asyncio.Event()
+        self._turn = 0  # counts how often the partition went
         self._next: int | None = None  # the next offset to fold; None before the first assignment
         self._committed = -1
         self._committed_at = 0.0
@@ -114,6 +115,7 @@ class EffectorRunner:
     async def pause(self) -> None:
         """Perform nothing more: the partition is not ours. An intent that is cut off is looked up by whoever is next."""
         self._owned.clear()
+        self._turn += 1
         running, self._running = list(self._running.values()), {}
         for task in running:
             task.cancel()
@@ -155,23 +157,31 @@ class EffectorRunner:
         self._readiness.set(self.effector.name, True, "standby")
 
     async def _own(self, consumer: AIOKafkaConsumer) -> None:
+        turn = self._turn
+
+        def ours() -> bool:
+            return self._owned.is_set() and self._turn == turn  # it may go and come back while one fetch is waited for
+
         if self._next is None:
             self._next = await self._first(consumer)
         # Of an earlier turn, cut off: what the producer still brings to the log is read before anything is done again.
         await self._outbox.settled()
         consumer.seek(self._tp, self._next)
         end = (await consumer.end_offsets([self._tp]))[self._tp]
-        while self._owned.is_set() and self._next < end:
+        while ours() and self._next < end:
             await self._fold(consumer, POLL_MS)
-        if not self._owned.is_set():
+        if not ours():
             return
         await self.effector.begin(self.append)
+        if not ours():
+            return
         self._readiness.set(self.effector.name, True, "")
         log.info("effector_began", effector=self.effector.name, offset=self._next, pending=len(self.effector.pending()))
-        while self._owned.is_set():
+        while ours():
             await self._fold(consumer, POLL_MS)
-            self._perform_due()
-            await self._commit(consumer)
+            if ours():
+                self._perform_due()
+                await self._commit(consumer)
 
     async def _first(self, consumer: AIOKafkaConsumer) -> int:
         """Return where to start: the committed offset; without one the beginning, or, where arming is asked for, the end as of now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import socket
 import subprocess
 import time
@@ -19,12 +20,28 @@ from streams.harness.kafka import KafkaSettings
 
 _SERVING_WITHIN_S = 20.0
 _STOP_WITHIN_S = 5.0
+_FIRST_PORT, _LAST_PORT = 10_000, 32_768
+_TRIES = 50
+_CLIENT_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 def free_port() -> int:
+    """Return a port that is free, and below those that the kernel hands to clients: one of these may be gone in a moment."""
+    for port in random.SystemRandom().sample(range(_FIRST_PORT, _first_of_clients()), _TRIES):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _first_of_clients() -> int:
+    try:
+        first = int(_CLIENT_PORTS.read_text(encoding="ascii").split()[0])
+    except (OSError, ValueError, IndexError):
+        first = 0  # not Linux
+    return first if first >= _FIRST_PORT + _TRIES else _LAST_PORT
 
 
 class EmbeddedBroker:

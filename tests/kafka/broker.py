@@ -15,6 +15,8 @@ import uuid
 from pathlib import Path
 from typing import Self
 
+from streams.harness.embedded import free_port
+
 HERE = Path(__file__).parent
 REPO = HERE.parent.parent
 JARS = REPO / ".build" / "kafka"
@@ -64,12 +66,6 @@ def fetch_jars() -> Path:
             raise Missing(f"mvn could not fetch Apache Kafka: {(result.stdout + result.stderr)[-800:]}")
         done.write_text(pom.read_text())
     return JARS
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class KafkaBroker:

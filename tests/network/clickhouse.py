@@ -23,7 +23,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
 
-from tests.kafka.broker import REPO, free_port
+from streams.harness.embedded import free_port
+from tests.kafka.broker import REPO
 
 PR_SET_PDEATHSIG = 1
 SERVES_WITHIN_S = 30.0

@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import httpx2
 
-from tests.kafka.broker import free_port
+from streams.harness.embedded import free_port
 
 REPO = Path(__file__).parents[2]
 VERSION = "v2.12.0"
@@ -95,6 +95,13 @@ class Proxy:
         """Take every toxic away; connections that lost bytes are closed by it, as TCP's own end of patience would."""
         for toxic in self._api.get(f"/proxies/{self.name}/toxics").raise_for_status().json():
             self._api.delete(f"/proxies/{self.name}/toxics/{toxic['name']}").raise_for_status()
+
+    def cut(self) -> None:
+        """Close every connection and begin anew without toxics: of one that holds answers back, each dead connection takes seconds to heal."""
+        made = self._api.get(f"/proxies/{self.name}").raise_for_status().json()
+        self._api.delete(f"/proxies/{self.name}").raise_for_status()
+        again = {name: made[name] for name in ("name", "listen", "upstream")}
+        self._api.post("/proxies", json={**again, "enabled": True}).raise_for_status()
 
     @contextmanager
     def harmed(self, *toxics: Toxic) -> Iterator[None]:

@@ -74,7 +74,7 @@ async def test_two_approvers_at_once_make_one_decision_a_hundred_times():
             await asyncio.sleep(0)
         return await World.append(world, outputs)
 
-    object.__setattr__(world.app.state.deps, "append", together)
+    world.append = together
     for turn in range(100):
         name = world.propose(f"prp-{turn}", f"inc-{turn}").id
         path = f"/api/v1/approvals/{name}/approve"
@@ -168,7 +168,7 @@ async def test_one_that_expires_on_the_way_is_gone_too(world):
         world.now += 1
         return await World.append(world, outputs)
 
-    object.__setattr__(world.app.state.deps, "append", late)
+    world.append = late
     answer = await post(world, APPROVE, approval("alice"))
     assert (answer.status_code, answer.json()["error"], answer.json()["decided_by"]) == (410, "expired", "clock")
 
@@ -199,7 +199,7 @@ async def test_a_withdrawal_on_the_way_is_told_too(world):
         )
         return await World.append(world, outputs)
 
-    object.__setattr__(world.app.state.deps, "append", first)
+    world.append = first
     answer = await post(world, APPROVE, approval("alice"))
     assert (answer.status_code, answer.json()["error"]) == (410, "withdrawn")
 
@@ -241,7 +241,7 @@ async def test_a_broker_that_never_answers_ends_in_a_bounded_time(world):
     async def never(outputs):
         await asyncio.Event().wait()
 
-    object.__setattr__(world.app.state.deps, "append", never)
+    world.append = never
     object.__setattr__(world.app.state.deps, "wait_s", 0.05)
     assert (await post(world, APPROVE, approval("alice"))).status_code == 503
 

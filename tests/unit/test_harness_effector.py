@@ -120,6 +120,47 @@ async def test_what_an_earlier_turn_still_has_on_its_way_is_on_the_log_before_an
     assert effector.said == ["fold 0", "begin", "perform a", "fold 1", "begin"]
 
 
+async def test_a_partition_that_goes_and_comes_back_within_one_fetch_begins_a_new_turn() -> None:
+    effector, appender, log = Doing(), Appender(at_once=False), Log([said(0, "intent", "a")], committed=0)
+    effector.go.set()
+    runner = runner_of(effector, appender)
+    runner.resume([TP])
+    turning = asyncio.create_task(runner._run(log))  # type: ignore[arg-type]
+    await turns(60)
+    fetching, fetch = asyncio.Event(), log.getmany
+
+    async def late(*tps: Any, **named: Any) -> Any:
+        await fetching.wait()
+        return await fetch(*tps, **named)
+
+    log.getmany = late  # type: ignore[method-assign]
+    await turns(60)
+    await runner.pause()
+    runner.resume([TP])
+    fetching.set()
+    await turns(60)
+    assert effector.said.count("perform a") == 1, "what it appends is still on its way"
+    log.records.append(said(1, "result", "a"))
+    appender.futures[0].set_result(SimpleNamespace(topic="log", partition=0, offset=1))
+    await turns(60)
+    turning.cancel()
+    assert effector.said == ["fold 0", "begin", "perform a", "fold 1", "begin"]
+
+
+async def test_an_effector_whose_partition_goes_while_it_begins_is_not_called_ready() -> None:
+    effector, readiness = Doing(), Readiness()
+    runner = EffectorRunner(effector, NOWHERE, Appender(), instance="0", readiness=readiness)
+
+    async def begin(_: Append) -> None:
+        await runner.pause()
+
+    effector.begin = begin  # type: ignore[method-assign]
+    task = await running(runner, Log([said(0, "intent", "a")], committed=0))
+    assert task.done()
+    assert readiness.report() == (False, {"doing": "not assigned"})
+    assert "perform a" not in effector.said
+
+
 async def test_an_effector_that_acts_waits_for_an_operator_where_no_offset_is_committed(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = asyncio.Event()
 

@@ -15,6 +15,7 @@ from streams.harness.errors import Fatal
 from streams.harness.stage import Output
 from streams.normalise.acks import Flight, send, wait
 from streams.normalise.cache import SeriesCache
+from streams.normalise.numerals import is_numeral
 from streams.normalise.partitioner import murmur2, partition_of
 from streams.normalise.reading import read
 from streams.normalise.series import Resolver
@@ -172,3 +173,9 @@ def test_murmur2_is_that_of_kafkas_own_test(text: str, expected: int) -> None:
 
 def test_a_partition_is_one_that_exists() -> None:
     assert {partition_of(f"service-{number}", 4) for number in range(100)} == {0, 1, 2, 3}
+
+
+@pytest.mark.timeout(30)  # it took minutes: the length squared
+@pytest.mark.parametrize("text", ["1" * 60_000 + "_1", "." + "1" * 60_000 + "_1", "1" * 30_000 + "." + "1" * 30_000 + "_1"])
+def test_a_long_value_that_is_no_number_holds_nobody_up(text: str) -> None:
+    assert not is_numeral(text)

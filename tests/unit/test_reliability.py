@@ -245,3 +245,10 @@ def test_what_an_earlier_run_kept_is_left_alone(tmp_path: Path) -> None:
     first, second = (Ground(tmp_path, lambda _: None) for _ in range(2))
     folders = [first.new_folder("kafka"), first.new_folder("site"), second.new_folder("kafka"), second.new_folder("site")]
     assert len(set(folders)) == 4
+
+
+def test_the_folder_of_a_run_is_not_written_down(tmp_path: Path) -> None:
+    told_there = replace(GOOD, notes=f"see {tmp_path}/site/log", failed=(f"{tmp_path}/a",))
+    chapter = Chapter("harness", "Kills", (case(told_there),))
+    ((told, _),) = run_case(chapter, chapter.cases[0], ground(tmp_path), frozenset())
+    assert (told.notes, told.failed) == ("see site/log", ("a",))

@@ -28,6 +28,9 @@ class Proxy:
     def heal(self) -> None:
         self._did.append("heal")
 
+    def cut(self) -> None:
+        self._did.append("cut")
+
 
 class Bench:
     """A bench whose incidents pass as `told` says; use as a context."""
@@ -97,7 +100,7 @@ def test_control_is_killed_before_its_way_is_well_again(tmp_path: Path, monkeypa
     did: list[str] = []
     finding = found("control-broker", KILLED, tmp_path, monkeypatch, did, twice=2)
     assert (finding.passed, finding.repeated) == (True, 2)
-    assert did == ["move control", "harm", "kill control", "heal"]
+    assert did == ["move control", "harm", "kill control", "cut"]
 
 
 @pytest.mark.parametrize(

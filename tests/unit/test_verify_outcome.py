@@ -30,6 +30,16 @@ def test_success_is_said_at_the_first_record_in_which_it_holds() -> None:
     assert "escalated" not in world.notices()
 
 
+@pytest.mark.parametrize("hour", [-3_600_000, 3_600_000])
+def test_a_host_whose_clock_is_wrong_by_then_is_not_asked_when_it_finished(hour: int) -> None:
+    world = Watched(ended_at=T0 + 1000 + hour)
+    world.after([1.0] * 8, 9)
+    assert verdict(world) is None, "not settled"
+    world.after([1.0] * 5, 10)
+    (outcome,) = world.outcomes()
+    assert (outcome.verdict, outcome.finished_at) == (Verdict.SUCCESS, T0 + 1000)
+
+
 @pytest.mark.parametrize(
     ("after", "expected", "correct"),
     [

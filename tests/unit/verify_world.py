@@ -43,15 +43,15 @@ def finished(*, mode: Mode = Mode.LIVE, status: FinishStatus = FinishStatus.SUCC
 
 
 class Watched(World):
-    """An incident whose opener stands at `before`, and an action on it that finished a second after T0."""
+    """An incident whose opener stands at `before`, and an action on it that finished a second after T0, whatever its host says."""
 
-    def __init__(self, before: float = 4.0, **start: object) -> None:
+    def __init__(self, before: float = 4.0, *, ended_at: int = T0 + 1000, **start: object) -> None:
         super().__init__()
         mode = start.get("mode", Mode.LIVE)
         self.logs.write(INCIDENTS, incident(1, [evidence([before] * 20, T0)]))
         self.logs.write(INCIDENTS, started(**start))
         self.logs.now += 1000
-        self.logs.write(INCIDENTS, finished(mode=mode))
+        self.logs.write(INCIDENTS, finished(mode=mode, at=ended_at))
         self.settle()
         self.version = 1
 

@@ -98,7 +98,7 @@ SAFEGUARDS = (
     Safeguard(
         "an effector reads its log to the end before it acts",
         EFFECTOR,
-        "        while self._owned.is_set() and self._next < end:\n            await self._fold(consumer, POLL_MS)\n",
+        "        while ours() and self._next < end:\n            await self._fold(consumer, POLL_MS)\n",
         "",
         unit("harness_effector", "the_log_is_read_to_its_end_before_anything_is_performed"),
     ),

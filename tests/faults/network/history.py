@@ -12,11 +12,14 @@ from typing import Any, Self
 
 from confluent_kafka import Producer
 
+from cli.conserve.logs import LiveLogs
 from cli.demo.command import ROOT
 from cli.demo.stack import Stack
 from schemas import topics
 from schemas.kinds import Kind
+from streams.harness.app import group_of
 from streams.harness.fold import BACKFILL_HEADER
+from streams.normalise.consumer import GROUP
 from tests.faults.ledger import length, read_all
 from tests.faults.load.traffic import Shape, Traffic
 from tests.faults.network.plane import PlaneBench
@@ -30,6 +33,7 @@ BEFORE_S, AFTER_S = 45, 60  # of live traffic: past the history that a judgement
 OLD = ("old0", "old1", "old2", "old3")  # services that only history knows
 LIVE_ONE, LEVEL, LEAK_B_S = "live0", 60e6, 10e6  # a live service, its memory, and how that grows when it leaks
 OPENS_WITHIN_S = 60
+READ_WITHIN_S = 240
 BACKFILLS = {"beside a live stream": True, "before any live stream": False}
 YEAR_S = 365 * 86_400
 # By how much the samples' times leap, and whether their records are stamped so too: a broker refuses stamps more than an hour ahead.
@@ -103,15 +107,20 @@ class DayBench:
             raise RuntimeError("the history was not acknowledged")
         return sent
 
-    def drained(self, raw: int) -> bool:
-        """Wait until normalise has taken the history in and detect what came of it: its signals stand still for a while."""
-        deadline, before, still = time.monotonic() + 240, -1, 0
-        while time.monotonic() < deadline and still < 5:
+    def drained(self) -> bool:
+        """Wait until normalise has taken the history in, and detect what came of it: beside a live stream that may be no signal at all."""
+        return self._read_on(GROUP.format(lane="normalise"), topics.RAW_METRICS) and self._read_on(group_of("detect"), topics.SAMPLES)
+
+    def _read_on(self, group: str, topic: topics.TopicSpec) -> bool:
+        """Wait until a group has committed what stands on a topic now, while life goes on."""
+        logs, deadline = LiveLogs(self.stack.kafka), time.monotonic() + READ_WITHIN_S
+        ends = {(topic.name, number): bounds.following for number, bounds in logs.bounds(topic.name).items() if bounds.following}
+        while time.monotonic() < deadline:
             self.live(1)
-            now = sum(1 for _ in self.signals(historical=True))
-            still = still + 1 if now == before and now else 0
-            before = now
-        return still >= 5
+            taken = logs.taken(group, [topic.name])
+            if all(taken.get(place, 0) >= end for place, end in ends.items()):
+                return True
+        return False
 
     def opens(self) -> float | None:
         """Let the live service leak; return after how many seconds an incident of it is told, None where none is."""
@@ -141,7 +150,7 @@ def backfilled(ground: Ground, done: frozenset[str]) -> Iterator[Finding]:
             if beside:
                 bench.live(BEFORE_S)
             sent = bench.backfill()
-            drained = bench.drained(sent)
+            drained = bench.drained()
             bench.live(AFTER_S)
             yield _awake(bench, _judged(bench, name, sent, drained=drained, beside=beside))
 

@@ -43,6 +43,7 @@ PATH: dict[str, Kind] = {
     "agents.reason.llm.anthropic_explainer": AWAITS,
     "agents.reason.llm.openai_explainer": AWAITS,
     "api.decide": AWAITS,
+    "api.said": AWAITS,
     # These run in threads: the calls that reach a client.
     "streams.normalise.consumer": frozenset({"consume", "send", "wait", "commit", "list_topics", "subscribe"}),
     "streams.normalise.acks": frozenset({"produce", "poll"}),

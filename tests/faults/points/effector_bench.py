@@ -66,6 +66,7 @@ class EffectorBench:
             self._log = self._begun(armed=scene == "armed")
             self._intend(old=scene == "armed")
         log, seen = self._log, Path(environment.get("FAULT_SEEN", self._folder / "seen"))
+        log.slow(scene in {"join", "end"})  # a partition goes, or a process ends, with something running
         self.victim = log.first
         seen.unlink(missing_ok=True)
         log.first.start({"FAULT_SEEN": str(seen), **environment, **PLAIN})
@@ -159,6 +160,7 @@ class EffectorBench:
     def _finish(self, logs: list[Log]) -> None:
         """What an armed one wakes to is history, until an operator arms: then only what comes after is done."""
         for log in logs:
+            log.slow(False)
             log.first.start()
         waiting = [log for log in logs if log.armed]
 
@@ -192,7 +194,7 @@ class Log:
     """One log of intents with its target and its two processes."""
 
     def __init__(self, name: str, armed: bool, folder: Path, bootstrap: str) -> None:
-        self.name, self.armed = name, armed
+        self.name, self.armed, self._folder = name, armed, folder
         self.old, self.wanted = set[str](), set[str]()
         self.poison = 0
         self.anew = False
@@ -203,6 +205,11 @@ class Log:
         command: list[Any] = ["--bootstrap", bootstrap, "--instance", str(number), "--data", folder / f"data-{number}", "--trouble", folder]
         command += ["--effector", f"{self.name}:{self.name}:{self._target.folder}{':armed' if self.armed else ''}"]
         return Victim(python("tests.faults.points.worker", *command), plain_environment(), folder / f"process-{number}.log")
+
+    def slow(self, wanted: bool) -> None:
+        """Have whoever performs from now on take its time, or not."""
+        file = self._folder / "slow"
+        file.touch() if wanted else file.unlink(missing_ok=True)
 
     def asked(self, verb: str) -> list[str]:
         """Return the keys that the target was asked this of."""

@@ -1,6 +1,7 @@
 """The struck worker of the harness: the campaign's counting stage, or its effector, with the troubles that a scene asks for.
 
-A trouble is a file in the folder `--trouble`: `retry` makes the fold raise Retryable now and then, `stall` makes it raise that only.
+A trouble is a file in the folder `--trouble`: `retry` makes the fold raise Retryable now and then, `stall` makes it raise that only,
+`slow` keeps what is performed running for a while.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from streams.harness.errors import Fatal, Poison, Retryable
-from streams.harness.stage import Append, Output, Record, Stage
+from streams.harness.stage import Append, Intent, Output, Record, Stage
 from tests.faults.acting import Recording, Target
 from tests.faults.counting import Counts, counting
 
 RETRIED_OF = 25
 WIDE = 3_000  # bytes of an output that its topic refuses
 WIDE_KEY = b"k7"
+SLOW_S = 0.5  # longer than the intents of the bench are apart: one is always running
 
 
 def troubled(stage: Stage[Counts], trouble: Path, narrow: str) -> Stage[Counts]:
@@ -75,10 +77,11 @@ class FencedTarget(Target):
 class Fenced(Recording):
     """As the role that acts: it takes the log over, and the offset of that record is its token. What is no JSON is poison."""
 
-    def __init__(self, name: str, topic: str, folder: str, armed: str = "") -> None:
+    def __init__(self, trouble: Path, name: str, topic: str, folder: str, armed: str = "") -> None:
         super().__init__(name, topic, folder)
         self.target: FencedTarget = FencedTarget(Path(folder))
         self.armed_start = bool(armed)
+        self._trouble = trouble
 
     def fold(self, record: Record) -> None:
         try:
@@ -86,6 +89,11 @@ class Fenced(Recording):
         except ValueError as error:
             raise Poison("not_json", str(error)) from error
         super().fold(record)
+
+    async def perform(self, intent: Intent, append: Append) -> None:
+        await super().perform(intent, append)
+        if (self._trouble / "slow").exists():
+            await asyncio.sleep(SLOW_S)
 
     async def begin(self, append: Append) -> None:
         (position,) = await append([Output(self.topic, b"epoch", b'{"id": "epoch"}', (("airra.type", b"epoch"),), partition=0)])
@@ -109,7 +117,7 @@ def main() -> None:
     if args.stage:
         name, source, target, narrow = args.stage.split(":")
         stages = [troubled(counting(name, source, target, tick_every_s=1.0), args.trouble, narrow)]
-    effectors = [Fenced(*args.effector.split(":"))] if args.effector else []
+    effectors = [Fenced(args.trouble, *args.effector.split(":"))] if args.effector else []
     asyncio.run(serve(stages, effectors, (), KafkaSettings(args.bootstrap), args.instance, args.data, Readiness(), snapshot_every_s=1.0))
 
 

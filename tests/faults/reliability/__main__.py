@@ -20,6 +20,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from tests.faults.reliability import ledger
@@ -46,13 +47,20 @@ def run_case(chapter: Chapter, case: Case, ground: Ground, done: frozenset[str])
     begun = time.monotonic()
     try:
         for found in case.run(ground, done):
-            yield found, time.monotonic() - begun
+            yield _anywhere(found, ground.folder), time.monotonic() - begun
             begun = time.monotonic()
     except NotRun:
         raise
     except Exception as error:  # the one boundary: a case that breaks is told and does not end the others
         ground.say(traceback.format_exc())
-        yield Finding(ledger.ITSELF, 0, failed=(f"{type(error).__name__}: {error}"[:300],)), time.monotonic() - begun
+        broke = Finding(ledger.ITSELF, 0, failed=(f"{type(error).__name__}: {error}"[:300],))
+        yield _anywhere(broke, ground.folder), time.monotonic() - begun
+
+
+def _anywhere(found: Finding, folder: Path) -> Finding:
+    """Return the finding as it would read on any machine: the folder that it was run in is nobody's business."""
+    plain = [text.replace(f"{folder}/", "") for text in (found.notes, *found.failed)]
+    return replace(found, notes=plain[0], failed=tuple(plain[1:]))
 
 
 def _list(cases: list[tuple[Chapter, Case]], path: Path) -> None:

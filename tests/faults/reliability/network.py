@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
+from streams.harness.embedded import free_port
 from tests.faults.network.bench import NetworkBench
 from tests.faults.network.plane import PlaneBench
 from tests.faults.network.repeats import told
 from tests.faults.network.toxics import ANSWERS_LOST, CUT_ANSWER, CUT_REQUEST, HTTP, KAFKA, KILLED, LATE_ANSWERS, REQUESTS_LOST
 from tests.faults.network.trouble import Lived, Trouble
 from tests.faults.reliability.case import Case, Chapter, Finding, Ground, Listed, NotRun, Run
-from tests.kafka.broker import KafkaBroker, free_port
+from tests.kafka.broker import KafkaBroker
 from tests.network import toxiproxy
 from tests.network.toxiproxy import Proxy, Toxic, Toxiproxy
 
@@ -88,7 +89,7 @@ def _killing(bench: NetworkBench, role: str, harm: Harm) -> Trouble:
 
     def end() -> None:
         bench.kill(role)
-        proxy.heal()
+        proxy.cut()
 
     return Trouble(lambda: proxy.harm(*harm), end, KILLED_WITHIN_S, role=role, over=bench.granted)
 
@@ -185,7 +186,7 @@ def _data_plane(role: str) -> Run:
             bench.move_behind_proxy(role)
             for name, harm in todo.items():
                 killed = role if name == KILLED else None
-                yield bench.during(name, partial(kafka.harm, *harm), kafka.heal, BROKER_S, killed)
+                yield bench.during(name, partial(kafka.harm, *harm), kafka.cut if killed else kafka.heal, BROKER_S, killed)
 
     return Listed(tuple(harms), run)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from confluent_kafka.admin import AdminClient, NewPartitions
@@ -16,6 +17,7 @@ from streams.harness.topics import NewLog, create_topics
 from tests.faults.bench import BEYOND_S, Bench, Result
 from tests.faults.fleet import Fleet
 from tests.faults.ledger import Pump, expected, length, read_all
+from tests.faults.points.groups import until
 from tests.faults.reliability import previous_release, record_versions, worker_partitions
 from tests.faults.reliability.case import Case, Chapter, Finding, Ground, single
 from tests.faults.reliability.harness import finding
@@ -45,6 +47,14 @@ class Releases(Fleet):
                 del self._processes[number]
         super().revive()
 
+    def heeds_its_end(self, number: int) -> bool:
+        """Say whether a worker catches SIGTERM by now: one that still starts ends by it, and has nothing in hand."""
+        with contextlib.suppress(OSError):
+            status = Path(f"/proc/{self._processes[number].pid}/status").read_text()
+            (caught,) = (int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigCgt"))
+            return bool(caught >> (signal.SIGTERM - 1) & 1)
+        return False
+
     def refused(self, number: int) -> bool:
         self.revive()
         return number not in self.running()
@@ -59,6 +69,7 @@ def bench_of(broker: KafkaBroker, folder: Path, seed: int) -> tuple[Bench, Relea
 def swap(bench: Bench, fleet: Releases, number: int, release: int) -> None:
     """End a worker in order, under load, and start it as another release."""
     bench.at_work(PER_SECOND)
+    until(lambda: fleet.heeds_its_end(number), REFUSED_WITHIN_S, "a worker catches SIGTERM", fleet.revive)
     fleet.terminate(number)
     fleet.of[number] = release
     fleet.start(number)
@@ -155,13 +166,13 @@ def _procedure(bench: Bench, fleet: Releases, kafka: KafkaSettings, name: str, s
     """Take the printed steps; then what the log of six partitions gives must come out, beside what the one of four gave."""
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
     _, old = expected(kafka.bootstrap, name, source, bench.logs[1])
-    _until(lambda: not _members(admin, group_of(name)))  # a static member is one until its session is over
+    until(lambda: not _members(admin, group_of(name)), REFUSED_WITHIN_S, "the sessions of its static members are over")
     for future in [
         *admin.delete_topics([source, changelog_of(name)]).values(),
         *admin.delete_consumer_groups([group_of(name)]).values(),
     ]:
         future.result(10)
-    _until(lambda: not {source, changelog_of(name)} & set(admin.list_topics(timeout=10).topics))
+    until(lambda: not {source, changelog_of(name)} & set(admin.list_topics(timeout=10).topics), REFUSED_WITHIN_S, "both topics are gone")
     create_topics(kafka, [NewLog(source, MORE, {})])
     fleet.start(0)
     pump = Pump(kafka.bootstrap, source, 4, fleet.revive)  # the other counts its records on a log that is gone
@@ -173,7 +184,8 @@ def _procedure(bench: Bench, fleet: Releases, kafka: KafkaSettings, name: str, s
     def seen() -> set[bytes]:
         return {record.value for record in read_all(kafka.bootstrap, bench.logs[1]) if record.header("airra.type") is None}
 
-    _until(lambda: wanted <= seen())
+    with contextlib.suppress(RuntimeError):  # what is missing then is counted below
+        until(lambda: wanted <= seen(), REFUSED_WITHIN_S, "all is there")
     lost, wrong = len(wanted - seen()), len(seen() - wanted)
     fleet.stop()
     return [f"after the steps {lost} outputs are lost, {wrong} wrong"] if lost or wrong else []
@@ -181,12 +193,6 @@ def _procedure(bench: Bench, fleet: Releases, kafka: KafkaSettings, name: str, s
 
 def _members(admin: AdminClient, group: str) -> int:
     return len(admin.describe_consumer_groups([group])[group].result(10).members)
-
-
-def _until(reached: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + REFUSED_WITHIN_S
-    while not reached() and time.monotonic() < deadline:
-        time.sleep(0.2)
 
 
 CHAPTER = Chapter(
