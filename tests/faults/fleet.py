@@ -95,8 +95,17 @@ class Fleet:
         process.kill()
         process.wait()
 
+    def heeds_its_end(self, number: int) -> bool:
+        """Say whether a worker catches SIGTERM by now: one that still starts ends by it, and has nothing in hand."""
+        with contextlib.suppress(OSError):
+            status = Path(f"/proc/{self._processes[number].pid}/status").read_text()
+            (caught,) = (int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigCgt"))
+            return bool(caught >> (signal.SIGTERM - 1) & 1)
+        return False
+
     def terminate(self, number: int) -> float:
         """SIGTERM; return how long it took to end. One that had ended by itself before is counted."""
+        heeds = self.heeds_its_end(number)
         process = self._processes.pop(number)
         if (code := process.poll()) is not None:
             self.exits[code] += 1
@@ -104,7 +113,7 @@ class Fleet:
         begun = time.monotonic()
         process.terminate()
         code = process.wait(30)
-        if code != 0:
+        if code != 0 and (heeds or code != -signal.SIGTERM):
             self.exits[code] += 1
         return time.monotonic() - begun
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -46,14 +45,6 @@ class Releases(Fleet):
                 self.exits[EXIT_UNFIT] += 1
                 del self._processes[number]
         super().revive()
-
-    def heeds_its_end(self, number: int) -> bool:
-        """Say whether a worker catches SIGTERM by now: one that still starts ends by it, and has nothing in hand."""
-        with contextlib.suppress(OSError):
-            status = Path(f"/proc/{self._processes[number].pid}/status").read_text()
-            (caught,) = (int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigCgt"))
-            return bool(caught >> (signal.SIGTERM - 1) & 1)
-        return False
 
     def refused(self, number: int) -> bool:
         self.revive()
