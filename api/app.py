@@ -13,7 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from api import calls, pages
+from api import calls, pages, write
 from api.auth import Gate
 from api.deps import Dependencies
 from api.errors import Refusal
@@ -36,6 +36,7 @@ def build(deps: Dependencies) -> FastAPI:
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(deps.allowed_hosts), www_redirect=False)
     app.add_middleware(Limits)
     app.include_router(calls.router)
+    app.include_router(write.router)
     app.include_router(pages.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     _observe(app, deps)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from api.read_model import ReadModel
 from api.said import Said
+
+if TYPE_CHECKING:
+    from api.write import Door
 
 
 class View(Protocol):
@@ -34,4 +37,5 @@ class Dependencies:
     new_id: Callable[[], str]  # for a request that brings no Idempotency-Key
     readiness: Callable[[], tuple[bool, dict[str, Any]]]
     allowed_hosts: tuple[str, ...] = ("*",)
+    door: Door | None = None  # where remote_write comes in; None: nobody may
     wait_s: float = 5.0  # for the broker's acknowledgement, and again for the fold

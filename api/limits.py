@@ -9,8 +9,10 @@ from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from schemas.http import Problem
+from schemas.topics import WRITE
 
 MAX_BODY = 65_536  # bytes; the largest honest body is a few kB of reason
+MAX_BODIES = {"/api/v1/write": WRITE.max_message_bytes}  # by path
 
 REQUESTS = Counter("airra_api_requests_total", "answered requests", ["route", "code"])
 SECONDS = Histogram("airra_api_request_seconds", "from the request to the end of its answer", ["route"])
@@ -42,6 +44,7 @@ class Limits:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        most = MAX_BODIES.get(scope["path"], MAX_BODY)
         began = time.perf_counter()
         code = 500
         taken = 0
@@ -50,7 +53,7 @@ class Limits:
             nonlocal taken
             message = await receive()
             taken += len(message.get("body", b""))
-            if taken > MAX_BODY:
+            if taken > most:
                 raise TooLarge
             return message
 
@@ -63,15 +66,15 @@ class Limits:
 
         async def silenced(message: Message) -> None:
             """Pass the application's answer on, unless it is about a body that it was not let read to the end."""
-            if taken <= MAX_BODY:
+            if taken <= most:
                 await guarded(message)
 
         try:
-            if _declared(scope) <= MAX_BODY:
+            if _declared(scope) <= most:
                 with contextlib.suppress(TooLarge):
                     await self._app(scope, limited, silenced)
-            if max(taken, _declared(scope)) > MAX_BODY:
-                await _refuse(guarded)
+            if max(taken, _declared(scope)) > most:
+                await _refuse(guarded, most)
         finally:
             route = getattr(scope.get("route"), "path", "other")  # the template, so that the count stays bounded
             REQUESTS.labels(route, str(code)).inc()
@@ -83,8 +86,8 @@ def _declared(scope: Scope) -> int:
     return int(lengths[0]) if lengths and lengths[0].isdigit() else 0
 
 
-async def _refuse(send: Send) -> None:
-    problem = Problem(error="too_large", detail=f"the body is over {MAX_BODY} bytes", what_to_do="send a shorter reason or note")
+async def _refuse(send: Send, most: int) -> None:
+    problem = Problem(error="too_large", detail=f"the body is over {most} bytes", what_to_do="send less at once")
     body = problem.model_dump_json(exclude_none=True).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": 413, "headers": headers})

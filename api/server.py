@@ -8,14 +8,17 @@ import ipaddress
 import socket
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import structlog
 import uvicorn
 
 from api.app import build
+from api.auth import Gate
 from api.deps import Dependencies
 from api.read_model import ReadModel
 from api.said import Said
+from api.write import Door, Quota
 from schemas import topics
 from schemas.approvals import is_own_name
 from streams.harness.errors import Fatal, Unfit
@@ -52,12 +55,16 @@ class ApiServer:
         secret: bytes,
         readiness: Readiness,
         clock: Callable[[], int],
+        writers: Mapping[str, str] = MappingProxyType({}),
+        write_quota: float = 0.0,
     ) -> None:
         self._kafka = kafka
         self._tokens = tokens
         self._secret = secret
         self._readiness = readiness
         self._clock = clock
+        self._writers = writers
+        self._write_quota = write_quota
         self._host = host
         self._socket = _bind(host, port)
         self.address: tuple[str, int] = (host, self._socket.getsockname()[1])
@@ -84,6 +91,7 @@ class ApiServer:
             cluster = await asyncio.to_thread(cluster_id, self._kafka)
             appender = await KafkaAppender(self._kafka, "airra-api").start()
             closing.push_async_callback(appender.stop)
+            door = await self._door(closing)
             for view in views.values():
                 await view.start()
                 closing.push_async_callback(view.stop)
@@ -94,6 +102,7 @@ class ApiServer:
                     incidents=views[topics.INCIDENTS.name],
                     actions=views[topics.ACTIONS.name],
                     said=Said(appender),
+                    door=door,
                     tokens=self._tokens,
                     secret=self._secret,
                     cluster=cluster,
@@ -114,6 +123,14 @@ class ApiServer:
             finally:
                 server.should_exit = True
                 await serving
+
+    async def _door(self, closing: contextlib.AsyncExitStack) -> Door | None:
+        """Open the door of remote_write; its producer is its own, for metrics must not stand before a person's word."""
+        if not self._writers:
+            return None
+        appender = await KafkaAppender(self._kafka, "airra-api-write").start()
+        closing.push_async_callback(appender.stop)
+        return Door(appender, Gate(self._writers, self._secret), Quota(self._write_quota))
 
     async def _watch(self, views: Mapping[str, LogView], serving: asyncio.Task[None], stop: asyncio.Event) -> None:
         """Keep readiness true until `stop`; a view that was ready and is not has broken."""
@@ -154,19 +171,19 @@ def _is_local(host: str) -> bool:
         return False
 
 
-def operators(text: str) -> dict[str, str]:
+def operators(text: str, what: str = "operator") -> dict[str, str]:
     """Read `subject:token` pairs, comma-separated, as token → subject; ValueError says which pair is wrong, not its token."""
     found: dict[str, str] = {}
     for index, pair in enumerate(_pairs(text), start=1):
         subject, separator, token = (part.strip() for part in pair.partition(":"))
         if not (subject and separator and token):
-            raise ValueError(f"operator {index} is not subject:token")
+            raise ValueError(f"{what} {index} is not subject:token")
         if not (token.isascii() and token.isprintable()):
-            raise ValueError(f"operator {index}: the token holds characters beyond printable ASCII, which no HTTP header can carry")
+            raise ValueError(f"{what} {index}: the token holds characters beyond printable ASCII, which no HTTP header can carry")
         if is_own_name(subject):
-            raise ValueError(f"operator {index} is called {subject}: that is what AIRRA itself decides under; choose another name")
+            raise ValueError(f"{what} {index} is called {subject}: that is what AIRRA itself decides under; choose another name")
         if token in found:
-            raise ValueError(f"operators {found[token]} and {subject} have the same token")
+            raise ValueError(f"{what}s {found[token]} and {subject} have the same token")
         found[token] = subject
     return found
 

@@ -11,6 +11,7 @@ from cli.arming import act
 from cli.config import ConfigError
 from cli.demo.command import demo
 from cli.dlq.command import dlq
+from cli.ingest import ingest
 from cli.operate import doctor, sql, topics
 from cli.output import err, optional_file, say, takes_arguments
 from cli.people import approvals, incident
@@ -37,10 +38,11 @@ app.command()(doctor)
 app.command()(sql)
 app.add_typer(topics, name="topics")
 app.add_typer(dlq, name="dlq")
+app.add_typer(ingest, name="ingest")
 app.add_typer(act, name="act")
 app.add_typer(approvals, name="approvals")
 app.add_typer(incident, name="incident")
-for group in (app, topics, dlq, act, approvals, incident):
+for group in (app, topics, dlq, ingest, act, approvals, incident):
     for command in group.registered_commands:
         command.epilog = EXIT_CODES
 

@@ -15,8 +15,8 @@ from schemas.settings import Settings
 from streams.harness.kafka import KafkaSettings, check
 from streams.normalise.sources import Sources
 
-FILES = ("detect", "metrics", "correlate", "runbooks", "policy", "topology")
-INPUTS = (topics.RAW_METRICS, topics.RAW_ALERTS, topics.RAW_CHANGES)  # of the catalogue, but a deployment may name others
+FILES = ("detect", "metrics", "formats", "correlate", "runbooks", "policy", "topology")
+INPUTS = (topics.RAW_METRICS, topics.RAW_ALERTS, topics.RAW_CHANGES, topics.WRITE)  # of the catalogue, but a deployment may name others
 
 
 def role(name: str, settings: Settings) -> None:
@@ -31,7 +31,7 @@ def everything(settings: Settings) -> None:
     folder(settings.data_dir, "AIRRA_DATA_DIR")
     for name in FILES:
         configuration(settings, name)
-    Sources(settings.metrics_topics, settings.alerts_topics, settings.changes_topics)
+    Sources(settings.sample_topics, settings.alerts_topics, settings.changes_topics)
     if settings.executor == "http" and not settings.executor_url:
         raise ConfigError("AIRRA_EXECUTOR=http needs AIRRA_EXECUTOR_URL: the address of the control API")
     _operators(settings)
@@ -71,6 +71,10 @@ def _operators(settings: Settings) -> None:
         known = operators(settings.api_tokens.get_secret_value())
     except ValueError as error:
         raise ConfigError(f"AIRRA_API_TOKENS: {error}") from error
+    try:
+        operators(settings.write_tokens.get_secret_value(), "source")
+    except ValueError as error:
+        raise ConfigError(f"AIRRA_WRITE_TOKENS: {error}") from error
     if not known and not _local(settings.api_host):
         raise ConfigError(
             f"AIRRA_API_HOST={settings.api_host} without AIRRA_API_TOKENS: anybody on the network could read everything; "

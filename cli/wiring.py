@@ -10,11 +10,12 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cli.config import ConfigError, load
 from schemas.base import Strict, derive_id, digest
 from schemas.config.correlate import CorrelateConfig
+from schemas.config.formats import FormatsMapping
 from schemas.config.metrics import MetricsMapping
 from schemas.config.policy import Policy
 from schemas.config.runbooks import RunbookCatalogue
@@ -23,6 +24,9 @@ from schemas.settings import Settings
 from streams.harness.kafka import KafkaSettings
 from streams.harness.readiness import Readiness
 from streams.harness.stage import Effector, Stage
+
+if TYPE_CHECKING:
+    from streams.normalise.formats.choice import Choice
 
 Plain = Callable[[asyncio.Event], Awaitable[None]]
 
@@ -55,12 +59,28 @@ def configuration(settings: Settings, name: str) -> Strict:
     models: dict[str, type[Strict]] = {
         "detect": DetectConfig,
         "metrics": MetricsMapping,
+        "formats": FormatsMapping,
         "correlate": CorrelateConfig,
         "runbooks": RunbookCatalogue,
         "policy": Policy,
         "topology": TopologyFile,
     }
-    return load(models[name], settings.file(name))
+    return formats(settings) if name == "formats" else load(models[name], settings.file(name))
+
+
+def formats(settings: Settings) -> FormatsMapping:
+    """Read formats.yaml. It may be missing: then every record says itself what it is; a file that is named must be there."""
+    path = settings.file("formats")
+    return load(FormatsMapping, path) if settings.formats_file or path.exists() else FormatsMapping()
+
+
+def choice(settings: Settings) -> Choice:
+    """Return how the format of a record of metrics is chosen; raise Unfit for a format that there is not."""
+    from streams.normalise.formats.catalogue import choice_of
+    from streams.normalise.formats.registry import Registry
+
+    url = settings.registry_url.get_secret_value()
+    return choice_of(formats(settings), Registry(url) if url else None)
 
 
 def in_thread(run: Callable[[threading.Event], None]) -> Plain:
@@ -82,8 +102,8 @@ def normalise(settings: Settings, kafka: KafkaSettings, readiness: Readiness) ->
     from streams.normalise.lanes import lanes
 
     mapping = load(MetricsMapping, settings.file("metrics"))
-    named = (settings.metrics_topics, settings.alerts_topics, settings.changes_topics)
-    readers = lanes(kafka, mapping, *named, instance=settings.instance)
+    named = (settings.sample_topics, settings.alerts_topics, settings.changes_topics)
+    readers = lanes(kafka, mapping, *named, instance=settings.instance, choice=choice(settings))
     return Parts(plain=[in_thread(partial(reader.run, readiness=readiness)) for reader in readers])
 
 
@@ -183,6 +203,10 @@ def api(settings: Settings, kafka: KafkaSettings, readiness: Readiness) -> Parts
         tokens = operators(settings.api_tokens.get_secret_value())
     except ValueError as error:
         raise ConfigError(f"AIRRA_API_TOKENS: {error}") from error
+    try:
+        writers = operators(settings.write_tokens.get_secret_value(), "source")
+    except ValueError as error:
+        raise ConfigError(f"AIRRA_WRITE_TOKENS: {error}") from error
     server = ApiServer(
         kafka,
         host=settings.api_host,
@@ -191,6 +215,8 @@ def api(settings: Settings, kafka: KafkaSettings, readiness: Readiness) -> Parts
         secret=os.urandom(32),  # of the pages' sessions: a restart asks people to log in again
         readiness=readiness,
         clock=now_ms,
+        writers=writers,
+        write_quota=settings.write_quota,
     )
     return Parts(plain=[server.run], addresses={"api_port": server.address[1]})
 

@@ -23,6 +23,7 @@ from schemas.base import LAST_MS, unambiguous
 from schemas.kinds import Direction, Kind, MetricType
 
 LARGEST = 1e30  # a value or a bucket's bound beyond it counts as this: sums and spans of such numbers would leave the range of floats
+STALE_BITS = 0x7FF0_0000_0000_0002  # of the value that ends a series: Prometheus' own NaN (model/value/value.go, StaleNaN)
 TYPE_HEADER = "airra.type"
 BATCH_HEADER = "airra.batch"
 
@@ -45,6 +46,8 @@ class SeriesDef(msgspec.Struct, frozen=True):
     part: str = ""  # of a histogram: bucket, count or sum
     le: float | None = None  # of a bucket: its upper bound; None stands for +Inf too, told apart by `part`
     labels: dict[str, str] = {}
+    delta: bool = False  # of a counter or a histogram: each value counts from the one before it, not from the beginning
+    source: str = ""  # who sends it: a topic, or who wrote it to the API, as the API has seen by its token
     mapped: bool = True  # false: no rule of the mapping matches; defined on airra.series.v1 for the doctor, its samples are counted
 
 

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_va
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from schemas.base import countable
+from schemas.topics import WRITE
 
 PREFIX = "AIRRA_"
 TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
@@ -104,14 +105,17 @@ class Settings(BaseSettings):
     kafka_sasl_password: SecretStr = Field(SecretStr(""), description="used with the SASL protocols")
     kafka_ssl_cafile: Path | None = Field(None, description="certificate authority of the brokers")
     kafka_replication: int = Field(1, ge=1, description="of topics that AIRRA creates; production: 3")
-    metrics_topics: Topics = Field(("metrics",), description="topics of prometheus-kafka-adapter JSON")
+    metrics_topics: Topics = Field(("metrics",), description="topics of metrics, in any format; formats.yaml may name it")
     alerts_topics: Topics = Field(("alerts",), description="topics of Alertmanager webhooks")
     changes_topics: Topics = Field(("changes",), description="topics of change events")
+
+    registry_url: SecretUrl = Field(SecretStr(""), description="schema registry of the Confluent format; may hold a login; shown masked")
 
     # configuration files; each is validated and known by its digest
     config_dir: Path = Field(Path("config"), description="folder of the files below")
     detect_file: Path | None = Field(None, description="default: detect.yaml in the folder")
     metrics_file: Path | None = Field(None, description="default: metrics.yaml in the folder")
+    formats_file: Path | None = Field(None, description="default: formats.yaml in the folder, if there is one")
     correlate_file: Path | None = Field(None, description="default: correlate.yaml in the folder")
     runbooks_file: Path | None = Field(None, description="default: runbooks.yaml in the folder")
     policy_file: Path | None = Field(None, description="default: policy.yaml in the folder")
@@ -132,6 +136,8 @@ class Settings(BaseSettings):
     api_host: str = Field("127.0.0.1", description="the API listens here; beyond this machine put TLS before it")
     api_port: int = Field(8080, ge=0, le=65535, description="0: a free one, printed")
     api_tokens: SecretStr = Field(SecretStr(""), description="operators: subject:token pairs, comma-separated")
+    write_tokens: SecretStr = Field(SecretStr(""), description="sources of remote_write: source:token pairs; empty: nobody may write")
+    write_quota: float = Field(0.0, ge=0, description="samples a second that one source may write; 0: as many as it likes")
     api_url: Url = Field("", description="where the command line finds the API; empty: the one that runs on this machine")
     token: Token = Field(SecretStr(""), description="your own operator token, for the command line")
     webhook_url: SecretUrl = Field(SecretStr(""), description="notices are posted here as JSON; empty: nowhere; shown masked")
@@ -197,6 +203,11 @@ class Settings(BaseSettings):
         if path := os.environ.get("AIRRA_SETTINGS"):
             sources.append(TomlConfigSettingsSource(settings_cls, toml_file=Path(path)))
         return tuple(sources)
+
+    @property
+    def sample_topics(self) -> tuple[str, ...]:
+        """Every topic that samples come from: those that are named, and what the API takes by remote_write."""
+        return (*self.metrics_topics, WRITE.name) if self.write_tokens.get_secret_value() else self.metrics_topics
 
     def file(self, name: str) -> Path:
         """Return where the configuration file of this name is: its own setting, or its place in the folder."""

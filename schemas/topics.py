@@ -39,6 +39,7 @@ class TopicSpec:
 RAW_METRICS = TopicSpec("metrics", "raw", 4, "the producer's own", DAY_MS, max_message_bytes=10_485_760)
 RAW_ALERTS = TopicSpec("alerts", "raw", 1, "the producer's own", 7 * DAY_MS, max_message_bytes=10_485_760)
 RAW_CHANGES = TopicSpec("changes", "raw", 1, "the producer's own", 30 * DAY_MS)
+WRITE = TopicSpec("airra.write.v1", "raw", 4, "source", DAY_MS, max_message_bytes=10_485_760)  # bodies of remote_write
 SAMPLES = TopicSpec("airra.samples.v1", "data", 4, "service", DAY_MS, max_message_bytes=4_194_304)
 SERIES = TopicSpec("airra.series.v1", "data", 1, "series id", DAY_MS, cleanup="compact")
 ALERTS = TopicSpec("airra.alerts.v1", "data", 4, "fingerprint", 7 * DAY_MS)
@@ -50,4 +51,6 @@ OUTCOMES = TopicSpec("airra.outcomes.v1", "control", 1, "action", CONTROL_RETENT
 NOTICES = TopicSpec("airra.notices.v1", "control", 1, "incident", CONTROL_RETENTION_MS, append_time=True)
 DLQ = TopicSpec("airra.dlq.v1", "data", 1, "the original's", 30 * DAY_MS, max_message_bytes=11_534_336)
 
-CATALOGUE = (RAW_METRICS, RAW_ALERTS, RAW_CHANGES, SAMPLES, SERIES, ALERTS, SIGNALS, INCIDENTS, APPROVALS, ACTIONS, OUTCOMES, NOTICES, DLQ)
+CATALOGUE = (
+    RAW_METRICS, RAW_ALERTS, RAW_CHANGES, WRITE, SAMPLES, SERIES, ALERTS, SIGNALS, INCIDENTS, APPROVALS, ACTIONS, OUTCOMES, NOTICES, DLQ
+)  # fmt: skip

@@ -25,7 +25,7 @@ def groups(settings: Settings) -> dict[str, Sequence[str]]:
     """Return every consumer group with the topics that it commits."""
     events = [*settings.alerts_topics, *settings.changes_topics]
     found: dict[str, Sequence[str]] = {
-        NORMALISE: settings.metrics_topics,
+        NORMALISE: settings.sample_topics,
         f"airra-{EVENTS}": events,
         "airra-sink": [spec.name for spec in TOPICS],
     }

@@ -11,8 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
+import numpy as np
+
 from cli.conserve.account import Account
 from cli.conserve.logs import Logs, Place
+from cli.wiring import choice
 from schemas import topics
 from schemas.config.metrics import MetricsMapping
 from schemas.samples import BATCH_HEADER, TYPE_HEADER, decode_batch, decode_source
@@ -47,7 +50,7 @@ def normalise(
     logs: Logs, settings: Settings, mapping: MetricsMapping, groups: Mapping[str, Sequence[str]], newest: int | None
 ) -> list[Account]:
     """Account for each raw topic; of each partition only the `newest` records that were taken, all of them where None."""
-    forms = {"metrics": settings.metrics_topics, "alerts": settings.alerts_topics, "changes": settings.changes_topics}
+    forms = {"metrics": settings.sample_topics, "alerts": settings.alerts_topics, "changes": settings.changes_topics}
     inputs: dict[str, list[Record]] = {}
     accounts = {}
     for named in forms.values():
@@ -56,7 +59,7 @@ def normalise(
             inputs[topic] = list(_inputs(logs, topic, groups, newest, account))
     found = outputs(logs, *_window(inputs)) if newest is not None else outputs(logs, None, None)
     sizes = {spec.name: len(logs.bounds(spec.name)) or spec.partitions for spec in (topics.SAMPLES, topics.ALERTS)}
-    core = Core(mapping, sizes[topics.SAMPLES.name], sizes[topics.ALERTS.name])
+    core = Core(mapping, sizes[topics.SAMPLES.name], sizes[topics.ALERTS.name], choice=choice(settings))
     for form, named in forms.items():
         for topic in named:
             _compare(core, form, inputs[topic], found, accounts[topic])
@@ -110,7 +113,8 @@ def _rows(record: Record, begins: Mapping[Place, int] | None) -> Iterator[tuple[
         batch = decode_batch(record.value)
     except ValueError:
         return
-    for offset, *row in zip(batch.offset.tolist(), batch.series.tolist(), batch.time.tolist(), batch.value.tolist(), strict=True):
+    bits = batch.value.view(np.uint64)  # the mark of a series that has ended is a NaN, which equals nothing
+    for offset, *row in zip(batch.offset.tolist(), batch.series.tolist(), batch.time.tolist(), bits.tolist(), strict=True):
         yield (source.topic, source.partition, offset), (record.partition, *row)
 
 
@@ -160,7 +164,8 @@ def _fates(core: Core, form: str, partition: int, part: list[Record], reach: Rea
         source = part[0].topic, partition
         values: list[bytes | None] = [record.value for record in part]
         offsets, stamps = [record.offset for record in part], [max(record.timestamp, 0) for record in part]
-        taken = core.take_samples(source, values, offsets, stamps, part.__getitem__, reach)
+        headers = [record.headers for record in part]
+        taken = core.take_samples(source, values, offsets, stamps, part.__getitem__, reach, headers if any(headers) else None)
     elif form == "alerts":
         taken = core.take_alerts(part, reach)
     else:

@@ -21,6 +21,7 @@ from schemas.settings import Settings
 from streams.harness.stage import Headers, Record
 
 FILES = ("detect", "metrics", "correlate", "runbooks", "policy", "topology")
+FORMATS = "formats"  # may be missing: then every record says itself what it is
 DECIDING = ("metrics_topics", "alerts_topics", "changes_topics", "anomaly_threshold_sigma", "confidence_threshold_high", "llm_timeout_s")
 FORMAT = 1
 
@@ -48,9 +49,9 @@ _LINE = msgspec.json.Decoder(Line)
 
 def named_topics(settings: Settings) -> list[str]:
     """Return the topics of the catalogue and the raw ones of the settings."""
-    raw = {topics.RAW_METRICS.name, topics.RAW_ALERTS.name, topics.RAW_CHANGES.name}
+    raw = {topics.RAW_METRICS.name, topics.RAW_ALERTS.name, topics.RAW_CHANGES.name, topics.WRITE.name}
     ours = [spec.name for spec in topics.CATALOGUE if spec.name not in raw]
-    return [*settings.metrics_topics, *settings.alerts_topics, *settings.changes_topics, *ours]
+    return [*settings.sample_topics, *settings.alerts_topics, *settings.changes_topics, *ours]
 
 
 def record(logs: Logs, settings: Settings, groups: Mapping[str, Sequence[str]], folder: Path, say: Callable[[str], None]) -> int:
@@ -60,6 +61,8 @@ def record(logs: Logs, settings: Settings, groups: Mapping[str, Sequence[str]], 
     (folder / "config").mkdir(parents=True, exist_ok=True)
     for name in FILES:
         shutil.copy(settings.file(name), folder / "config" / f"{name}.yaml")
+    if settings.file(FORMATS).exists():
+        shutil.copy(settings.file(FORMATS), folder / "config" / f"{FORMATS}.yaml")
     committed = {
         group: [(topic, number, offset) for (topic, number), offset in logs.taken(group, of).items()] for group, of in groups.items()
     }
@@ -72,7 +75,11 @@ def record(logs: Logs, settings: Settings, groups: Mapping[str, Sequence[str]], 
             written += count
             bounds[topic][number] = (found.first, max(found.first, following))
         say(f"{topic}: {written} records so far")
-    deciding = {name: getattr(settings, name) for name in DECIDING} | {"llm": bool(settings.llm_api_key.get_secret_value())}
+    deciding = (
+        {name: getattr(settings, name) for name in DECIDING}
+        | {"metrics_topics": settings.sample_topics}
+        | {"llm": bool(settings.llm_api_key.get_secret_value())}
+    )
     manifest = Manifest(FORMAT, int(time.time() * 1000), bounds, committed, deciding)
     (folder / "manifest.json").write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
     return written
@@ -104,7 +111,8 @@ class Recording:
         """The settings that the recorded decisions were made with."""
         told = dict(self.manifest.settings)
         key = "recorded" if told.pop("llm") else ""
-        files = {f"{name}_file": self._folder / "config" / f"{name}.yaml" for name in FILES}
+        named = [*FILES, FORMATS] if (self._folder / "config" / f"{FORMATS}.yaml").exists() else FILES
+        files = {f"{name}_file": self._folder / "config" / f"{name}.yaml" for name in named}
         return {**told, **files, "llm_api_key": key}
 
     def bounds(self, topic: str) -> Mapping[int, Bounds]:

@@ -50,7 +50,7 @@ class Destinations:
 
     def __init__(self, kafka: KafkaSettings, settings: Settings) -> None:
         self._kafka = kafka
-        self._open = {*settings.metrics_topics, *settings.alerts_topics, *settings.changes_topics, topics.SIGNALS.name}
+        self._open = {*settings.sample_topics, *settings.alerts_topics, *settings.changes_topics, topics.SIGNALS.name}
         self._known: dict[str, tuple[int, int]] = {}
 
     def partitions(self, topic: str) -> int:

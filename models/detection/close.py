@@ -89,10 +89,12 @@ class Closer:
     def _judge(self, rows: Rows, end: int, waiting: list[Rows], source: Position) -> None:
         """Judge one window's rows."""
         registry, config = self._registry, self._config
-        folded = fold_window(rows, registry.raws)
+        ended = np.isnan(rows.value)
+        folded = fold_window(rows.pick(~ended) if ended.any() else rows, registry.raws)
         self._told.fates["folded"] += folded.rows
         self._told.fates["same_time"] += folded.repeated
         if not len(folded.raw):
+            self._end(rows.pick(ended))
             return
         active = self._state.clock.advance(end, self._window_ms)
         slots, at, value = derive(registry, folded, end, active, config)
@@ -103,7 +105,14 @@ class Closer:
         for slot in closed.tolist():
             self._say(slot, Phase.CLOSED, AnomalyReason.SILENCE if slot in was_silent else AnomalyReason.SHIFT, end, source)
         hear(registry, np.unique(registry.raws.unit[folded.raw]), active)
+        self._end(rows.pick(ended))
         self._listen(active, end, waiting, source)
+
+    def _end(self, marks: Rows) -> None:
+        """Take a producer's word that a series has ended: nobody misses it. Where the process went with it, `up` tells that."""
+        raws = self._registry.raws
+        newest = marks.raw[marks.at >= raws.last_t[marks.raw]]
+        self._registry.units.gone[raws.unit[newest]] = True
 
     def _listen(self, active: int, end: int, waiting: list[Rows], source: Position) -> None:
         """Find what fell silent, what that is explained by, and what has been silent for so long that its past says nothing."""

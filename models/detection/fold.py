@@ -23,7 +23,7 @@ from models.detection.state import DetectState
 from models.marks import begins_anew
 from schemas.base import Position
 from schemas.config.detect import DetectConfig
-from schemas.samples import LARGEST, BatchSource, Heartbeat, SampleBatch, SeriesDef
+from schemas.samples import LARGEST, STALE_BITS, BatchSource, Heartbeat, SampleBatch, SeriesDef
 
 FORCED_SHARE = 10  # of too many waiting rows the windows of the oldest part close at once
 
@@ -92,6 +92,9 @@ class Detector:
         raw = self._registry.find(batch.series)
         defined = (raw != NONE) | sleeping(self._registry, batch.series, raw)
         finite = np.isfinite(batch.value)
+        ended = ~finite & (np.ascontiguousarray(batch.value).view(np.uint64) == STALE_BITS)
+        told.fates["ended"] += int((fresh & defined & ended).sum())
+        finite |= ended
         told.fates["unknown_series"] += int((fresh & ~defined).sum())
         told.fates["not_finite"] += int((fresh & defined & ~finite).sum())
         chosen = fresh & defined & finite

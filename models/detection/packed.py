@@ -59,7 +59,10 @@ class Packed:
 
     def load(self, packed: dict[str, Any]) -> None:
         self.used, self.free = packed["used"], list(packed["free"])
-        for name, _ in self._columns():
+        for name, fill in self._columns():
+            if name not in packed:  # a column that the release before did not have
+                setattr(self, name, np.full((self.used, *getattr(self, name).shape[1:]), fill, getattr(self, name).dtype))
+                continue
             dtype, shape, data = packed[name]
             setattr(self, name, np.frombuffer(data, dtype).reshape(shape).copy())
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from schemas.samples import SeriesDef
 from streams.normalise.fates import Reason, Rejected, Rejection
+from streams.normalise.formats.port import Described
 from streams.normalise.jsons import decode
 from streams.normalise.partitioner import partition_of
 from streams.normalise.series import NAME, Resolver, Unmapped
@@ -46,7 +47,9 @@ class SeriesCache:
         self.partition: NDArray[np.int64] = np.zeros(0, np.int64)
         self.announced: NDArray[np.bool_] = np.zeros(0, np.bool_)
         self.again: NDArray[np.int64] = np.zeros(0, np.int64)  # when what was announced is told again: this host's clock, ms
+        self.source = ""  # where what is read now comes from: of a new series
         self.evicted = 0
+        self.turns = 0
 
     def __len__(self) -> int:
         return len(self.young) + len(self._old)
@@ -61,6 +64,7 @@ class SeriesCache:
                 self._free.append(slot)
         self.evicted += len(self._old)
         self.young, self._old, self._young_bytes = {}, self.young, 0
+        self.turns += 1
 
     def find(self, raw: bytes, name: str) -> int:
         """Return the slot of a text that is not young, or whose labels need the message's name."""
@@ -69,6 +73,11 @@ class SeriesCache:
             return slot
         key = name.encode() + b"\x00" + raw  # no JSON text holds a NUL: never mistaken for another's labels
         return self._get(key, lambda: self._resolve(raw, name))
+
+    def slot_of(self, key: bytes, describe: Callable[[], Described]) -> int:
+        """Return the slot of a key of a format; a key that was never seen is described."""
+        slot = self.young.get(key)
+        return self._get(key, lambda: self._described(describe)) if slot is None else slot
 
     def meaning(self, slot: int) -> Meaning:
         found = self._meanings[slot]
@@ -90,12 +99,14 @@ class SeriesCache:
     def _resolve(self, raw: bytes, name: str) -> Meaning | None:
         """Return what the labels mean, None where they mean nothing without a name."""
         try:
-            labels = decode(_LABELS, raw, len(raw))
-            if not labels.get(NAME):
-                if not name:
-                    return None
-                labels[NAME] = name
-            return self._resolver.resolve(labels)
+            labels = labels_of(raw, name)
+            return None if labels is None else self._resolver.resolve(Described(labels), self.source)
+        except Rejected as refused:
+            return refused.rejection
+
+    def _described(self, describe: Callable[[], Described]) -> Meaning:
+        try:
+            return self._resolver.resolve(describe(), self.source)
         except Rejected as refused:
             return refused.rejection
 
@@ -123,6 +134,16 @@ class SeriesCache:
         self.partition = np.concatenate([self.partition, np.zeros(more, np.int64)])
         self.announced = np.concatenate([self.announced, np.zeros(more, np.bool_)])
         self.again = np.concatenate([self.again, np.zeros(more, np.int64)])
+
+
+def labels_of(raw: bytes, name: str) -> dict[str, str] | None:
+    """Return the labels of a JSON text, `name` being what they may lack; None where nothing names the metric."""
+    labels = decode(_LABELS, raw, len(raw))
+    if not labels.get(NAME):
+        if not name:
+            return None
+        labels[NAME] = name
+    return labels
 
 
 NAMELESS = Rejection(Reason.MISSING_FIELD, "neither labels.__name__ nor name")

@@ -16,13 +16,14 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from schemas.config.metrics import MetricsMapping
 from schemas.topics import ALERTS, DLQ, SAMPLES, SERIES, SIGNALS
-from streams.harness.errors import Fatal
+from streams.harness.errors import Fatal, Retryable
 from streams.harness.kafka import CHECK_WITHIN_S, HEARTBEAT_MS, SESSION_TIMEOUT_MS, KafkaSettings, check, explain
 from streams.harness.readiness import Readiness
 from streams.normalise import metrics
 from streams.normalise.acks import Flight, producer, send, wait
 from streams.normalise.backfill import Stretch, stretches
 from streams.normalise.core import STAGE, Core, Taken
+from streams.normalise.formats.choice import Choice
 from streams.normalise.reading import read
 from streams.normalise.sources import Sources
 
@@ -31,6 +32,7 @@ BATCH_RECORDS = 10_000
 BATCH_WAIT_S = 0.1  # at a low rate this is the delay that a sample suffers here, at a high one the batch fills sooner
 COMMIT_EVERY_S = 1.0  # what a crash repeats is dropped downstream: a commit a batch would only cost
 LOOK_EVERY_S = 5.0  # for a raw topic that is missing, or a broker that is away
+HOLD_S = 5.0  # before a partition is read on whose record needs a schema of a registry that is away
 ERRORS = 50  # of them the newest are kept for an explanation
 FORBIDDEN = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED)
 
@@ -51,8 +53,9 @@ class Normaliser:
         check_within_s: float = CHECK_WITHIN_S,
         wall: Callable[[], float] = time.time,
         lane: str = STAGE,
+        choice: Choice | None = None,
     ) -> None:
-        """`lane` names the group, and the component that readiness tells of."""
+        """`lane` names the group, and the component that readiness tells of; `choice` says of what format a record of metrics is."""
         self._kafka = kafka
         self._lane = lane
         self._group = GROUP.format(lane=lane)
@@ -65,12 +68,14 @@ class Normaliser:
         self._assigned: set[tuple[str, int]] = set()
         self._committable: dict[tuple[str, int], int] = {}
         self._flight = Flight({})
+        self._held: dict[tuple[str, int], float] = {}  # partitions that are not read on, and until when
+        self._choice = choice
         self._failed = False
 
     def run(self, stop: threading.Event, readiness: Readiness) -> None:
         """Consume until `stop`; then all that was read is acknowledged and committed."""
         partitions = check(self._kafka, [SAMPLES.name, SERIES.name, ALERTS.name, SIGNALS.name, DLQ.name], self._check_within_s)
-        self._core = Core(self._mapping, partitions[SAMPLES.name], partitions[ALERTS.name])
+        self._core = Core(self._mapping, partitions[SAMPLES.name], partitions[ALERTS.name], choice=self._choice)
         self._producer = producer(self._kafka)
         self._consumer = Consumer(self._config())
         try:
@@ -96,6 +101,7 @@ class Normaliser:
             self._arrived(before)  # one batch is on its way while the next is decoded
             if not messages:
                 self._settle()
+            self._go_on()
             now = time.monotonic()
             if now - committed >= COMMIT_EVERY_S:
                 self._commit(asynchronous=True)
@@ -112,15 +118,39 @@ class Normaliser:
             found = read(group)
             metrics.REPEATED.inc(found.repeated)
             flight.positions[source] = found.offsets[-1] + 1
-            for stretch in stretches(found):
-                send(self._producer, stretch.marked(self._taken(source, stretch).outputs), flight)
+            for stretch in (stretch for piece in found.pieces() for stretch in stretches(piece)):
+                try:
+                    outputs = stretch.marked(self._taken(source, stretch).outputs)
+                except Retryable as away:
+                    flight.positions[source] = stretch.found.offsets[0]
+                    self._hold(source, stretch.found.offsets[0], away)
+                    break
+                send(self._producer, outputs, flight)
         return flight
+
+    def _hold(self, source: tuple[str, int], offset: int, away: Retryable) -> None:
+        """Come back to this offset after a while: what a record needs is not there now. The other partitions go on."""
+        place = TopicPartition(*source, offset)
+        self._consumer.pause([place])
+        self._consumer.seek(place)
+        self._held[source] = time.monotonic() + HOLD_S
+        metrics.HELD.set(len(self._held))
+        log.warning("partition_held", partition=f"{source[0]}/{source[1]}", offset=offset, reason=str(away), again_in_s=HOLD_S)
+
+    def _go_on(self) -> None:
+        """Resume what was held long enough."""
+        due = [source for source, at in self._held.items() if at <= time.monotonic()]
+        for source in due:
+            del self._held[source]
+        if due:
+            self._consumer.resume([TopicPartition(*source) for source in due])
+            metrics.HELD.set(len(self._held))
 
     def _taken(self, source: tuple[str, int], stretch: Stretch) -> Taken:
         form, found = self._sources.form(source[0]), stretch.found
         reach = stretch.reach(int(self._wall() * 1000))
         if form == "metrics":
-            taken = self._core.take_samples(source, found.values, found.offsets, found.stamps, found.record, reach)
+            taken = self._core.take_samples(source, found.values, found.offsets, found.stamps, found.record, reach, found.headers())
         elif form == "alerts":
             taken = self._core.take_alerts(found.records(), reach)
         else:
@@ -183,7 +213,7 @@ class Normaliser:
         for one in partitions:
             source = (one.topic, one.partition)
             self._assigned.discard(source)
-            for positions in (self._committable, self._flight.positions):
+            for positions in (self._committable, self._flight.positions, self._held):
                 positions.pop(source, None)
         log.info("partitions_revoked", partitions=[f"{one.topic}/{one.partition}" for one in partitions])
 

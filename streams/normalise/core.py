@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
+from schemas.config.formats import FormatsMapping
 from schemas.config.metrics import MetricsMapping
 from streams.harness.dlq import dead_letter
 from streams.harness.errors import Poison
 from streams.harness.redelivery import FORWARDED
-from streams.harness.stage import Output, Record
+from streams.harness.stage import Headers, Output, Record
 from streams.normalise.alertmanager import decode_webhook
 from streams.normalise.cache import CAPACITY, SeriesCache
 from streams.normalise.changes import decode_change
-from streams.normalise.fates import Reason, Rejected, Rejection
+from streams.normalise.fates import Reason, Rejected, Rejection, SampleFate
+from streams.normalise.formats.catalogue import ADAPTER, choice_of
+from streams.normalise.formats.choice import Choice
 from streams.normalise.outputs import Heartbeats, UnknownMetrics, alert_outputs, change_output, sample_outputs
 from streams.normalise.prometheus_kafka_adapter import Decoder
+from streams.normalise.reader import Found, Reader
+from streams.normalise.rows import Decoded, settle
 from streams.normalise.series import Resolver
 from streams.normalise.times import Reach
 
@@ -24,12 +32,14 @@ STAGE = "normalise"
 
 @dataclass(slots=True)
 class Taken:
-    """accepted + unmapped + refused = the records taken."""
+    """accepted + unmapped + empty + refused = the records taken."""
 
     outputs: list[Output] = field(default_factory=list)
     accepted: int = 0
     unmapped: int = 0
+    empty: int = 0
     refused: list[Reason] = field(default_factory=list)
+    samples: Counter[tuple[str, SampleFate]] = field(default_factory=Counter)  # of records of metrics, by format
 
     def refuse(self, record: Record, rejection: Rejection, forwarded: str = "") -> None:
         """Dead-letter a record; `forwarded` are those of its parts that were taken all the same, for a replay to leave out."""
@@ -43,11 +53,20 @@ class Taken:
 class Core:
     """Holds caches only: it may be thrown away between any two calls, and only definitions are told again."""
 
-    def __init__(self, mapping: MetricsMapping, samples_partitions: int, alerts_partitions: int, capacity: int = CAPACITY) -> None:
+    def __init__(
+        self,
+        mapping: MetricsMapping,
+        samples_partitions: int,
+        alerts_partitions: int,
+        capacity: int = CAPACITY,
+        choice: Choice | None = None,
+    ) -> None:
+        """`choice` says of what format a record of metrics is; without one each is recognised."""
         self.resolver = Resolver(mapping)
         self._alerts_partitions = alerts_partitions
         self.cache = SeriesCache(self.resolver, samples_partitions, capacity)
         self.samples = Decoder(self.cache)
+        self._reader = Reader(self.cache, choice or choice_of(FormatsMapping()), self.samples)
         self.unknown = UnknownMetrics()
         self._heartbeats = Heartbeats(samples_partitions)
         self.counted: dict[str, int] = {}  # evictions already in the metrics
@@ -60,17 +79,48 @@ class Core:
         stamps: Sequence[int],
         record_at: Callable[[int], Record],
         reach: Reach,
+        headers: Sequence[Headers] | None = None,
     ) -> Taken:
-        """Take messages of one source partition, offsets rising; `record_at` gives the whole record of a refused one."""
-        decoded = self.samples.decode(values, offsets, stamps, reach)
-        taken = Taken(accepted=len(decoded.slots), unmapped=decoded.unmapped)
+        """Take messages of one source partition, offsets rising; `record_at` gives the whole record of a refused one.
+
+        `headers` is None where no message has any. Raises Retryable where a schema cannot be fetched now: then nothing was taken.
+        """
+        found = self._reader.read(source[0], values, stamps, headers)
+        decoded = settle(found.rows, offsets, stamps, found.refusals, self.cache, reach, found.before)
+        taken = Taken()
+        self._count(taken, found, decoded, len(values))
         taken.outputs.extend(sample_outputs(*source, decoded, self.cache, reach.now))
         if reach == Reach(reach.now):  # history tells nobody what goes on now
             taken.outputs.extend(self._heartbeats.outputs(*source, decoded, self.cache))
         taken.outputs.extend(self.unknown.outputs(decoded.unknown))
-        for index, rejection in decoded.rejected:
-            taken.refuse(record_at(index), rejection)
+        for refused in decoded.refused:
+            taken.refuse(record_at(refused.record), refused.rejection, refused.forwarded)
         return taken
+
+    @staticmethod
+    def _count(taken: Taken, found: Found, decoded: Decoded, records: int) -> None:
+        """Give each record its one fate, and each sample its own."""
+        accepted, unmapped = np.zeros(records, np.bool_), np.zeros(records, np.bool_)
+        accepted[decoded.record] = True
+        unmapped[decoded.unmapped] = True
+        refused = np.zeros(records, np.bool_)
+        refused[[one.record for one in decoded.refused]] = True
+        taken.accepted = int((accepted & ~refused).sum())
+        taken.unmapped = int((unmapped & ~accepted & ~refused).sum())
+        taken.empty = records - taken.accepted - taken.unmapped - int(refused.sum())
+        names = np.zeros(records, np.int64)
+        kinds = [ADAPTER, *dict.fromkeys(found.formats.values())]
+        for record, name in found.formats.items():
+            names[record] = kinds.index(name)
+        for fate, of in (
+            (SampleFate.ACCEPTED, decoded.record),
+            (SampleFate.UNMAPPED, decoded.unmapped),
+            (SampleFate.NO_VALUE, np.fromiter(found.no_value.elements(), np.int64)),
+            (SampleFate.REFUSED, np.fromiter((record for record, count in found.refusals.count.items() for _ in range(count)), np.int64)),
+        ):
+            for kind, count in enumerate(np.bincount(names[of], minlength=len(kinds)).tolist()):
+                if count:
+                    taken.samples[kinds[kind], fate] += count
 
     def take_alerts(self, records: Sequence[Record], reach: Reach) -> Taken:
         taken = Taken()

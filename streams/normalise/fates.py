@@ -10,12 +10,23 @@ class Fate(StrEnum):
     ACCEPTED = "accepted"
     DEAD_LETTER = "dead_letter"
     UNMAPPED = "unmapped"  # a sound sample of a metric that no rule of the mapping names
+    EMPTY = "empty"  # a sound record without a value
+
+
+class SampleFate(StrEnum):
+    """What becomes of one sample of a record of metrics that could be read."""
+
+    ACCEPTED = "accepted"
+    UNMAPPED = "unmapped"
+    REFUSED = "refused"  # its record is dead-lettered for it, without the others
+    NO_VALUE = "no_value"  # NaN, where that means that there is none
 
 
 class Reason(StrEnum):
     """Why a record is dead-lettered; the order is the order of the checks."""
 
     TOO_LARGE = "too_large"
+    UNKNOWN_FORMAT = "unknown_format"
     NOT_JSON = "not_json"
     WRONG_TYPE = "wrong_type"
     MISSING_FIELD = "missing_field"

@@ -8,19 +8,26 @@ from schemas.config.metrics import MetricsMapping
 from streams.harness.kafka import KafkaSettings
 from streams.normalise.consumer import Normaliser
 from streams.normalise.core import STAGE
+from streams.normalise.formats.choice import Choice
 from streams.normalise.sources import Sources
 
 EVENTS = f"{STAGE}-events"
 
 
 def lanes(
-    kafka: KafkaSettings, mapping: MetricsMapping, metrics: Sequence[str], alerts: Sequence[str], changes: Sequence[str], instance: str
+    kafka: KafkaSettings,
+    mapping: MetricsMapping,
+    metrics: Sequence[str],
+    alerts: Sequence[str],
+    changes: Sequence[str],
+    instance: str,
+    choice: Choice | None = None,
 ) -> list[Normaliser]:
     """Return the consumer of samples and that of alerts and changes; each has its own group, queue and producer.
 
     Raises Fatal for settings that name no topic, or one topic twice.
     """
     Sources(metrics, alerts, changes)  # what both lanes name twice, neither sees
-    samples = [Normaliser(kafka, mapping, metrics, instance=instance)] if metrics else []
+    samples = [Normaliser(kafka, mapping, metrics, instance=instance, choice=choice)] if metrics else []
     events = [Normaliser(kafka, mapping, (), alerts, changes, instance, lane=EVENTS)] if alerts or changes else []
     return samples + events

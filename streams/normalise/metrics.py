@@ -12,6 +12,7 @@ from streams.normalise.core import Core, Taken
 from streams.normalise.fates import Fate
 
 RECORDS = Counter("airra_normalise_records_total", "raw records by their one fate", ["format", "fate"])
+SAMPLES = Counter("airra_normalise_samples_total", "samples of records of metrics, by their one fate", ["format", "fate"])
 DEAD_LETTERS = Counter("airra_normalise_dead_letters_total", "raw records dead-lettered, by reason", ["format", "reason"])
 UNMAPPED = Counter("airra_normalise_unmapped_total", "sound samples of metrics that no rule of the mapping names")
 REPEATED = Counter("airra_normalise_repeated_records_total", "raw records read again within a move of partitions, and skipped")
@@ -22,6 +23,7 @@ EVICTED = Counter("airra_normalise_cache_evictions_total", "entries forgotten fo
 UNTOLD = Counter("airra_normalise_untold_metrics_total", "label texts of unmapped metrics beyond the number that the doctor is told of")
 HISTORICAL = Counter("airra_normalise_historical_records_total", "raw records that their producer marked as a backfill", ["format"])
 CACHED = Gauge("airra_normalise_cached_series", "label texts remembered")
+HELD = Gauge("airra_normalise_held_partitions", "raw partitions that wait for a schema of a registry that is away")
 MISSING_TOPICS = Gauge("airra_normalise_missing_topics", "raw topics that the settings name and the broker has not", ["lane"])
 
 
@@ -29,7 +31,10 @@ def count(form: str, taken: Taken) -> None:
     """Count each record taken exactly once."""
     RECORDS.labels(form, Fate.ACCEPTED).inc(taken.accepted)
     RECORDS.labels(form, Fate.UNMAPPED).inc(taken.unmapped)
+    RECORDS.labels(form, Fate.EMPTY).inc(taken.empty)
     RECORDS.labels(form, Fate.DEAD_LETTER).inc(len(taken.refused))
+    for (name, fate), times in taken.samples.items():
+        SAMPLES.labels(name, fate).inc(times)
     UNMAPPED.inc(taken.unmapped)
     for reason, times in Counted(taken.refused).items():
         DEAD_LETTERS.labels(form, reason).inc(times)

@@ -31,11 +31,13 @@ from schemas.topics import ALERTS, SAMPLES, SERIES, SIGNALS
 from streams.harness.emit import emit
 from streams.harness.stage import Headers, Output
 from streams.normalise.cache import SeriesCache
+from streams.normalise.formats.harvest import MAX_ITEMS
 from streams.normalise.partitioner import partition_of
-from streams.normalise.prometheus_kafka_adapter import Decoded
+from streams.normalise.rows import Decoded
 
 SERIES_RECORD_BYTES = 262_144  # definitions in one record, well below the topic's limit however long the labels
 AGAIN_MS = 300_000  # within so long a definition is told again, at the earliest after half of it, spread by id
+BATCH_ROWS = MAX_ITEMS  # of 33 bytes: below the topic's limit, and no record has more
 HEARTBEAT_MS = 2_000  # of event time without a row for a partition, after which it hears that the source goes on
 UNKNOWN_METRICS = 5_000  # metric names that no rule names and the doctor is told of, in this process's life
 
@@ -53,18 +55,30 @@ def sample_outputs(topic: str, partition: int, decoded: Decoded, cache: SeriesCa
     destinations = cache.partition[decoded.slots]
     batch = decoded.batch
     for destination in np.unique(destinations).tolist():
-        rows = np.flatnonzero(destinations == destination)
-        slots = decoded.slots[rows]
+        everything = np.flatnonzero(destinations == destination)
+        slots = decoded.slots[everything]
         due = np.unique(slots[~cache.announced[slots] | (cache.again[slots] <= now)])
         if len(due):
             yield from map(_definition, _meanings(cache, due[~cache.announced[due]]))
             yield from _announce(_meanings(cache, due), destination)
             cache.announced[due] = True
             cache.again[due] = now + AGAIN_MS // 2 + (cache.ids[due] % np.uint64(AGAIN_MS // 2)).astype(np.int64)
-        part = SampleBatch(batch.series[rows], batch.time[rows], batch.value[rows], batch.offset[rows])
-        source = BatchSource(topic, partition, int(part.offset[0]), int(part.offset[-1]))
-        headers = ((TYPE_HEADER, b"samples"), (BATCH_HEADER, encode_source(source)), SCHEMA)
-        yield Output(SAMPLES.name, None, encode_batch(part), headers, destination)
+        for rows in _by_record(everything, batch.offset):
+            part = SampleBatch(batch.series[rows], batch.time[rows], batch.value[rows], batch.offset[rows])
+            source = BatchSource(topic, partition, int(part.offset[0]), int(part.offset[-1]))
+            headers = ((TYPE_HEADER, b"samples"), (BATCH_HEADER, encode_source(source)), SCHEMA)
+            yield Output(SAMPLES.name, None, encode_batch(part), headers, destination)
+
+
+def _by_record(rows: NDArray[np.int64], offsets: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Cut rows into batches that the topic takes. What one record gave stays together: detect takes a source offset once."""
+    while len(rows) > BATCH_ROWS:
+        cut = int(np.searchsorted(offsets[rows], offsets[rows[BATCH_ROWS]]))  # where the record of the first row too many begins
+        cut = cut or int(np.searchsorted(offsets[rows], offsets[rows[0]], "right"))
+        yield rows[:cut]
+        rows = rows[cut:]
+    if len(rows):
+        yield rows
 
 
 class Heartbeats:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
-from streams.harness.stage import Record
+from streams.harness.stage import Headers, Record
+
+PIECE_BYTES = 4 * 1024 * 1024  # of values that are decoded at once, and one record more
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,22 @@ class Read:
         """Return these of the messages, as if nothing else had been read."""
         rows = slice(begin, end)
         return Read(self.messages[rows], self.values[rows], self.offsets[rows], self.stamps[rows], 0)
+
+    def headers(self) -> list[Headers] | None:
+        """Return the headers of each message, None where none has any: that is soon said."""
+        found = [message.headers() for message in self.messages]
+        return [_headers(of) for of in found] if any(found) else None
+
+    def pieces(self) -> Iterator[Read]:
+        """Cut where it is long: a record of a batching agent may hold ten thousand samples."""
+        begin = size = 0
+        for index, value in enumerate(self.values):
+            size += len(value or b"")
+            if size >= PIECE_BYTES:
+                yield self.part(begin, index + 1)
+                begin, size = index + 1, 0
+        if begin < len(self.values):
+            yield self if begin == 0 else self.part(begin, len(self.values))
 
     def record(self, index: int) -> Record:
         return record_of(self.messages[index])
@@ -56,8 +74,12 @@ def record_of(message: Message) -> Record:
         timestamp=_stamp(message),
         key=message.key(),
         value=message.value() or b"",
-        headers=tuple((name, value or b"") for name, value in message.headers() or ()),
+        headers=_headers(message.headers()),
     )
+
+
+def _headers(found: Sequence[tuple[str, bytes | None]] | None) -> Headers:
+    return tuple((name, value or b"") for name, value in found or ())
 
 
 def _stamp(message: Message) -> int:

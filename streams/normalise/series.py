@@ -12,6 +12,7 @@ from schemas.config.metrics import HISTOGRAM_PARTS, MetricRule, MetricsMapping
 from schemas.kinds import Direction, Kind, MetricType
 from schemas.samples import LARGEST, SeriesDef, series_id
 from streams.normalise.fates import Reason, Rejected
+from streams.normalise.formats.port import Described
 from streams.normalise.numerals import parse_number
 
 NAME = "__name__"
@@ -60,13 +61,14 @@ class Resolver:
         """Return the service that these labels name, or nothing; raise Rejected for a name that is too long."""
         return _short("service", service_of({_underscored(name): value for name, value in labels.items()}, self._service_labels))
 
-    def resolve(self, labels: dict[str, str]) -> SeriesDef | Unmapped:
-        """Return the definition of a label set with `__name__`; raise Rejected where it cannot have one."""
+    def resolve(self, told: Described, source: str = "") -> SeriesDef | Unmapped:
+        """Return the definition of a label set with `__name__`; raise Rejected where it cannot have one. `source` is who sends it."""
+        labels = told.labels
         metric = _short("metric", labels[NAME])
         plain = {_underscored(name): value for name, value in labels.items()}
         for hit in self._matching(_underscored(metric)):
             if all((value := plain.get(name)) is not None and pattern.fullmatch(value) for name, pattern in hit.labels):
-                return self._define(metric, labels, plain, hit)
+                return self._define(metric, told, plain, hit, source)
         service = service_of(plain, self._service_labels)[:NAME_CHARS]
         return Unmapped(
             SeriesDef(
@@ -81,6 +83,7 @@ class Resolver:
                 group=one,
                 labels=labels,
                 mapped=False,
+                source=source,
             )
         )
 
@@ -100,8 +103,8 @@ class Resolver:
                     found.append(_Hit(rule, labels, services, ""))
         return found
 
-    def _define(self, metric: str, labels: dict[str, str], plain: dict[str, str], hit: _Hit) -> SeriesDef:
-        rule = hit.rule
+    def _define(self, metric: str, told: Described, plain: dict[str, str], hit: _Hit, source: str) -> SeriesDef:
+        rule, labels = hit.rule, told.labels
         service = _short("service", service_of(plain, hit.service_labels))
         if not service:
             raise Rejected(Reason.NO_SERVICE, f"{metric}: none of the labels {', '.join(hit.service_labels)}")
@@ -116,14 +119,22 @@ class Resolver:
             instance=service_of(plain, self._instance_labels)[:NAME_CHARS],  # for people; the id is of the whole label set
             metric=base,
             kind=rule.kind,
-            type=rule.type,
+            type=_type(rule.type, told.type),
             unit=rule.unit,
             direction=rule.direction,
             group=group,
             part=hit.part,
             le=_bound(labels, metric) if hit.part == "bucket" else None,
             labels=labels,
+            delta=told.delta,
+            source=source,
         )
+
+
+def _type(mapped: MetricType, told: MetricType | None) -> MetricType:
+    """Return what a series is: whether it is a level or a count, its own format knows best; what is a histogram, the mapping's rule."""
+    singles = {MetricType.GAUGE, MetricType.COUNTER}
+    return told if told is not None and {mapped, told} <= singles else mapped
 
 
 def _short(what: str, name: str) -> str:

@@ -138,7 +138,7 @@ def test_a_record_that_looks_like_nothing_is_rejected_with_how_it_begins() -> No
     choice = Choice([candidate(Letters("one", b"x")), candidate(Letters("two", b"y"))], {})
     with pytest.raises(Rejected) as caught:
         choice.read("t", b"\x00zz", ())
-    assert caught.value.rejection == Rejection(Reason.WRONG_TYPE, r"begins with b'\x00zz', which no format does of one, two")
+    assert caught.value.rejection == Rejection(Reason.UNKNOWN_FORMAT, r"begins with b'\x00zz', which no format does of one, two")
 
 
 def test_the_list_of_reasons_is_bounded() -> None:

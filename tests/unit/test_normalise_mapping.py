@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from schemas.config.metrics import MetricsMapping
 from schemas.kinds import Direction, Kind, MetricType
 from schemas.samples import SeriesDef
+from streams.normalise.formats.port import Described
 from streams.normalise.series import Resolver, Unmapped
 
 REPO = Path(__file__).parents[2]
@@ -18,7 +19,7 @@ SHIPPED = Resolver(MetricsMapping.model_validate(yaml.safe_load((REPO / "config"
 
 
 def resolve(name: str, resolver: Resolver = SHIPPED, **labels: str) -> SeriesDef | Unmapped:
-    return resolver.resolve({"__name__": name, "service": "gateway"} | labels)
+    return resolver.resolve(Described({"__name__": name, "service": "gateway"} | labels))
 
 
 def meaning(name: str, **labels: str) -> tuple[Kind, MetricType, Direction]:

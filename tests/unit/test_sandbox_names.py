@@ -17,6 +17,7 @@ from sandbox.scrape import parse as exposition
 from sandbox.service.metrics import Metrics
 from schemas.config.metrics import MetricsMapping
 from schemas.samples import SeriesDef
+from streams.normalise.formats.port import Described
 from streams.normalise.series import Resolver
 
 SPRING = {"requests": "http_server_requests_seconds_count", "latency": "http_server_requests_seconds"}
@@ -60,7 +61,7 @@ def assert_mapped(scenario: Scenario) -> None:
         assert len({json.dumps(message(sample, 0)["labels"], sort_keys=True) for sample in samples}) == len(samples), "a series twice"
         assert {sample.name for sample in samples} == set(kinds)
         for sample in samples:
-            found = resolver.resolve({"__name__": sample.name, **sample.labels})
+            found = resolver.resolve(Described({"__name__": sample.name, **sample.labels}))
             assert isinstance(found, SeriesDef), f"{sample.name} of {service.name} is not mapped"
             assert (found.service, found.kind) == (service.name, kinds[sample.name]), sample.name
             assert found.instance == f"10.0.0.1:{service.name}"

@@ -35,7 +35,7 @@ def register(registry: Registry, found: SeriesDef, now: int) -> bool:
     hist = int(registry.units.hist[unit])
     row = registry.raws.take()
     registry.raws.id[row], registry.raws.unit[row] = found.id, unit
-    registry.raws.type[row] = _type(found)
+    registry.raws.type[row], registry.raws.delta[row] = _type(found), found.delta
     registry.index[found.id], registry.defs[row] = row, found
     registry.members[unit].append(row)
     if found.part == "bucket":
@@ -75,7 +75,8 @@ def _room(registry: Registry, hist: int, le: float | None) -> bool:
 
 def _same(known: SeriesDef, found: SeriesDef) -> bool:
     return all(
-        getattr(known, name) == getattr(found, name) for name in ("service", "instance", "kind", "type", "unit", "direction", "part")
+        getattr(known, name) == getattr(found, name)
+        for name in ("service", "instance", "kind", "type", "unit", "direction", "part", "delta")
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from models.detection.judge import NEVER
 from models.detection.packed import Bools, Floats, Ints
-from models.detection.series.tables import Raws
+from models.detection.series.tables import GAUGE, Raws
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,9 @@ def fold_window(rows: Rows, raws: Raws) -> Folded:
     raw, at, value = rows.raw[fresh], rows.at[fresh], rows.value[fresh]
     first = np.append(True, raw[1:] != raw[:-1]) if len(raw) else np.zeros(0, np.bool_)
     starts = np.flatnonzero(first)
-    ends = np.append(starts[1:], len(raw)) - 1
+    if raws.delta[raw].any():
+        value = _summed(value, raw, starts, raws)
+    ends = np.append(starts[1:], len(raw))[: len(starts)] - 1
     own = raw[starts]
     known_row = ~first | (raws.last_t[raw] != NEVER)
     before = np.where(first, raws.last_v[raw], np.append(0.0, value[:-1]))
@@ -88,6 +90,19 @@ def fold_window(rows: Rows, raws: Raws) -> Folded:
     )
     raws.last_t[own], raws.last_v[own] = folded.at, folded.value
     return folded
+
+
+def _summed(value: Floats, raw: Ints, starts: Ints, raws: Raws) -> Floats:
+    """Make counts from the beginning out of counts since the last one; of a count less than nothing, nothing counts.
+
+    A level may fall: of those that are no counters every difference counts.
+    """
+    delta = raws.delta[raw]
+    steps = np.where(delta, np.where(raws.type[raw] == GAUGE, value, np.maximum(value, 0.0)), 0.0)
+    running = np.cumsum(steps)
+    rows = np.diff(np.append(starts, len(raw)))
+    before = np.repeat(running[starts] - steps[starts], rows)  # what the series before it add up to
+    return np.where(delta, np.repeat(raws.last_v[raw[starts]], rows) + (running - before), value)
 
 
 def _over(what: np.ufunc, values: Floats | Ints | Bools, starts: Ints) -> Floats:

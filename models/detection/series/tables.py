@@ -28,7 +28,8 @@ class Raws(Packed):
     type: Ints = column(np.int64, fill=IGNORED)
     bucket: Ints = column(np.int64)  # place among its histogram's bounds
     last_t: Ints = column(np.int64, fill=NEVER)
-    last_v: Floats = column(np.float64)
+    last_v: Floats = column(np.float64)  # of a delta series the sum of all so far
+    delta: Bools = column(np.bool_)  # each value counts from the one before it
 
 
 @dataclass

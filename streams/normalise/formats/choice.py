@@ -13,14 +13,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
+import msgspec
+
 from streams.harness.stage import Headers
 from streams.normalise.fates import Reason, Rejected, Rejection
 from streams.normalise.formats.cloudevents import Inner, is_event, media_of, text_of, unwrap
 from streams.normalise.formats.documents import SHOWN_CHARS
 from streams.normalise.formats.port import Format, Sample
+from streams.normalise.jsons import decode
 
 REASON_CHARS = 160  # of one format's, in the reason that lists them all
+FORMAT_HEADER = "airra.format"  # of a record: the name of its format
+JSON_BYTES = 65_536  # of a record that no format knows: longer ones are not read to find out why
 REASONS_CHARS = 1_500  # of them all: a dead letter is read by people
+
+_ANY = msgspec.json.Decoder()
 
 
 class Likeness(Enum):
@@ -42,14 +49,19 @@ class Candidate:
     likeness: Callable[[bytes], Likeness]
     media_types: frozenset[str] = frozenset()  # lower case, that name this format and are not as wide as application/json
     reframe: Callable[[bytes, Headers], bytes] = as_it_stands  # for what a format keeps in headers of its own
+    no_value: bool = False  # a value that is not a number says that there is none: a summary that nobody fed, a gauge nobody set
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
     """The samples of one record, or of one event of it, by the format whose `describe` knows their keys."""
 
-    format: Format
+    candidate: Candidate
     found: list[Sample | Rejection]
+
+    @property
+    def format(self) -> Format:
+        return self.candidate.format
 
 
 @dataclass(slots=True)
@@ -82,10 +94,22 @@ class Choice:
         read = self._plain(topic, inner.value, headers, inner.content_type)
         if inner.time is None:
             return read
-        return Read(read.format, [_timed(one, inner.time) for one in read.found])
+        return Read(read.candidate, [_timed(one, inner.time) for one in read.found])
+
+    def told(self, topic: str, headers: Headers) -> Candidate | None:
+        """Return the format that a topic's setting names, or a record's own header; raise Rejected for a header that names none."""
+        if (told := self.topics.get(topic)) is not None:
+            return told
+        name = text_of(headers, FORMAT_HEADER)
+        if name is None:
+            return None
+        for one in self.candidates:
+            if one.format.name == name:
+                return one
+        raise Rejected(Reason.UNKNOWN_FORMAT, f"{FORMAT_HEADER} {name[:SHOWN_CHARS]!r} is no format")
 
     def _plain(self, topic: str, value: bytes, headers: Headers, content_type: str) -> Read:
-        told = self.topics.get(topic)
+        told = self.told(topic, headers)
         if told is not None:
             return _read(told, value, headers)
         media = media_of(content_type)
@@ -134,16 +158,29 @@ def _first(candidates: Sequence[Candidate], likely: Sequence[Candidate], value: 
 
 
 def _read(candidate: Candidate, value: bytes, headers: Headers) -> Read:
-    return Read(candidate.format, list(candidate.format.read(candidate.reframe(value, headers))))
+    return Read(candidate, list(candidate.format.read(candidate.reframe(value, headers))))
 
 
 def _none(candidates: Sequence[Candidate], refused: Sequence[tuple[str, Rejection]], value: bytes) -> Rejected:
     if not refused:
+        if (broken := _broken_json(value)) is not None:
+            return broken
         names = ", ".join(one.format.name for one in candidates)
         begins = repr(value[:SHOWN_CHARS])[:SHOWN_CHARS]
-        return Rejected(Reason.WRONG_TYPE, f"begins with {begins}, which no format does of {names}"[:REASONS_CHARS])
+        return Rejected(Reason.UNKNOWN_FORMAT, f"begins with {begins}, which no format does of {names}"[:REASONS_CHARS])
     said = "; ".join(f"{name}: {rejection.detail[:REASON_CHARS]}" for name, rejection in refused)
     return Rejected(refused[0][1].reason, f"of no format that it looks like: {said}"[:REASONS_CHARS])
+
+
+def _broken_json(value: bytes) -> Rejected | None:
+    """Return why a record that set out to be JSON is none: that says more than which formats it is not of."""
+    if value and value[:64].lstrip()[:1] not in (b"{", b"["):
+        return None
+    try:
+        decode(_ANY, value, JSON_BYTES)
+    except Rejected as refused:
+        return refused if refused.rejection.reason is Reason.NOT_JSON else None
+    return None
 
 
 def _timed(one: Sample | Rejection, time: int) -> Sample | Rejection:

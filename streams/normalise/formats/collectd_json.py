@@ -83,7 +83,7 @@ _encode = msgspec.json.Encoder().encode
 class CollectdJson:
     """Counters as they stand: StoreRates false."""
 
-    name = "collectd_json"
+    name = "collectd"
     _sources: Mapping[str, _Source] = _AS_READ
 
     def read(self, value: bytes) -> Iterable[Sample | Rejection]:
@@ -140,7 +140,7 @@ class CollectdJson:
 class CollectdRates(CollectdJson):
     """Rates in place of counters: StoreRates true. Each is a gauge, and its name has no `_total`."""
 
-    name = "collectd_rates"
+    name = "collectd-rates"
     _sources = _AS_RATES
 
 

@@ -12,4 +12,4 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def compiled(function: Function) -> Function:
     """Type a function as what it is in Python: numba has no types of its own to tell."""
-    return cast("Function", numba.njit(cache=True)(function))
+    return cast("Function", numba.njit(cache=True, nogil=True)(function))

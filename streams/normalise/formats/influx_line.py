@@ -47,7 +47,7 @@ _NANOSECONDS = 1_000_000  # in a millisecond
 
 
 class InfluxLine:
-    name = "influx_line"
+    name = "influx"
 
     def read(self, value: bytes) -> Iterable[Sample | Rejection]:
         """Return the samples line by line; Rejected where not one line could be read."""

@@ -40,7 +40,7 @@ def unpack(body: bytes) -> bytes:
 
 
 class RemoteWrite:
-    name = "prometheus-remote-write"
+    name = "remote-write"
 
     def read(self, value: bytes) -> list[Sample | Rejection]:
         harvest = Harvest()
@@ -63,7 +63,7 @@ class RemoteWrite:
 
 
 class RemoteWrite2:
-    name = "prometheus-remote-write-2"
+    name = "remote-write-2"
 
     def read(self, value: bytes) -> list[Sample | Rejection]:
         harvest = Harvest()

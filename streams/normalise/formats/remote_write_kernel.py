@@ -35,6 +35,12 @@ class Columns:
     value: NDArray[np.float64]
     left: NDArray[np.bool_]  # to the reference reader
 
+    def at_rows(self, rows: NDArray[np.int64]) -> Columns:
+        """Return these rows alone."""
+        columns = (column[rows] for column in (self.record, self.key_start, self.key_end, self.at))
+        record, key_start, key_end, at = columns
+        return Columns(self.data, record, key_start, key_end, at, self.value[rows], self.left)
+
     def key(self, row: _Int) -> bytes:
         return self.data[self.key_start[row] : self.key_end[row]].tobytes()
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 
-STALE_BITS = 0x7FF0_0000_0000_0002
+from schemas.samples import STALE_BITS
 
 _FLOAT = struct.Struct("<d")
 _BITS = struct.Struct("<Q")

@@ -47,7 +47,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class TelegrafJson:
-    name = "telegraf_json"
+    name = "telegraf-json"
 
     def read(self, value: bytes) -> Iterable[Sample | Rejection]:
         """Return the samples metric by metric; a metric of a batch that cannot be read is one Rejection."""

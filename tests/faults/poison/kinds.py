@@ -65,7 +65,7 @@ FORGED: Headers = (("airra.error.id", b"dlq-forged"), ("airra.error.reason", b"n
 
 ANYWHERE = (
     Kind("malformed", "not_json", lambda number: b'{"labels":{"a":%d' % number),
-    Kind("bytes", "not_json", lambda number: b"\xff\xfe\x00" + number.to_bytes(8, "big")),
+    Kind("bytes", "unknown_format", lambda number: b"\xff\xfe\x00" + number.to_bytes(8, "big")),
     Kind("empty", "not_json", lambda _: b""),
     Kind("tombstone", "not_json", lambda _: None),
     Kind("forged headers", "not_json", lambda _: b"{", headers=FORGED),

@@ -1,0 +1,159 @@
+"""`airra ingest`: what AIRRA reads of a producer's records, why not, and which series would be made."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli.config import ConfigError
+from cli.output import STDOUT, JsonTo, rows, say, write_json
+from cli.reading import read
+from cli.settings import read_settings
+from cli.wiring import choice, configuration
+from schemas import topics
+from schemas.config.metrics import MetricsMapping
+from schemas.samples import TYPE_HEADER, decode_series
+from schemas.settings import Settings
+from streams.harness.fold import BACKFILL_HEADER
+from streams.harness.kafka import KafkaSettings, check
+from streams.harness.redelivery import letter_of
+from streams.harness.stage import Record
+from streams.normalise.core import Core
+from streams.normalise.times import Reach, of_history
+
+ingest = typer.Typer(no_args_is_help=True, help="What AIRRA reads of a producer's records.")
+
+SHOWN = 20  # series and reasons that a terminal shows; --json has all
+
+
+@ingest.callback()
+def _ingest() -> None:
+    """Keep `check` a word of its own: Typer takes a single command for the group."""
+
+
+@dataclass
+class Looked:
+    """What would become of the records."""
+
+    records: int = 0
+    fates: Counter[str] = field(default_factory=Counter)
+    samples: Counter[tuple[str, str]] = field(default_factory=Counter)  # by format and fate
+    refused: list[dict[str, Any]] = field(default_factory=list)
+    series: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+    def take(self, core: Core, record: Record, now: int) -> None:
+        """Let normalise's own code take one record, and note what it makes of it."""
+        historical = record.header(BACKFILL_HEADER) is not None
+        taken = core.take_samples(
+            (record.topic, record.partition),
+            [record.value],
+            [record.offset],
+            [max(record.timestamp, 0)],
+            lambda _: record,
+            of_history(now) if historical else Reach(now),
+            [record.headers] if record.headers else None,
+        )
+        self.records += 1
+        self.samples += Counter({(name, str(fate)): count for (name, fate), count in taken.samples.items()})
+        told = {"accepted": taken.accepted, "unmapped": taken.unmapped, "empty": taken.empty, "dead_letter": len(taken.refused)}
+        self.fates += Counter(told)
+        for output in taken.outputs:
+            kind = dict(output.headers).get(TYPE_HEADER)
+            if output.topic == topics.SERIES.name and kind == b"series":
+                for one in decode_series(output.value):
+                    self.series[one.id] = {
+                        "mapped": one.mapped, "service": one.service, "metric": one.metric, "part": one.part, "kind": str(one.kind),
+                        "type": str(one.type), "unit": one.unit, "delta": one.delta, "labels": one.labels,
+                    }  # fmt: skip
+            elif output.topic == topics.DLQ.name:
+                letter = letter_of(Record(output.topic, 0, 0, now, output.key, output.value, output.headers))
+                if letter is not None:
+                    place = f"{record.partition}@{record.offset}"
+                    self.refused.append(
+                        {"record": place, "reason": letter.reason, "detail": letter.detail, "begins": repr(record.value[:48])}
+                    )
+
+    def told(self) -> dict[str, Any]:
+        return {
+            "records": self.records,
+            "fates": {name: count for name, count in self.fates.items() if count},
+            "samples": [{"format": name, "fate": fate, "samples": count} for (name, fate), count in sorted(self.samples.items())],
+            "refused": self.refused,
+            "series": sorted(
+                self.series.values(), key=lambda one: (one["service"], one["metric"], one["part"], sorted(one["labels"].items()))
+            ),
+        }
+
+
+@ingest.command("check")
+def ingest_check(
+    topic: Annotated[str, typer.Option(help="The raw topic; with --file the one whose format counts.")] = topics.RAW_METRICS.name,
+    last: Annotated[int, typer.Option(help="The newest this many records of each partition.", min=1)] = 100,
+    file: Annotated[
+        Path | None, typer.Option(help="Look at this file as one record, instead of Kafka.", exists=True, dir_okay=False)
+    ] = None,
+    json_to: JsonTo = None,
+) -> None:
+    """Show what AIRRA reads of the newest records of a topic, why it does not, and which series would be made. Nothing is written.
+
+    Exit 1 where a record would be dead-lettered, or there is none.
+
+    Examples:  airra ingest check --topic metrics --last 100  ·  airra ingest check --file record.bin --topic team.metrics --json
+    """
+    settings = read_settings()
+    looked = _look(settings, [_of(topic, file)] if file is not None else _newest(settings, topic, last))
+    told = looked.told()
+    if json_to is not None:
+        write_json(json_to, told)
+    if json_to != STDOUT:
+        _show(topic, told)
+    raise typer.Exit(0 if looked.records and not looked.refused else 1)
+
+
+def _look(settings: Settings, records: Sequence[Record]) -> Looked:
+    mapping = configuration(settings, "metrics")
+    assert isinstance(mapping, MetricsMapping)  # noqa: S101 - it is what the name stands for
+    core, looked, now = Core(mapping, 1, 1, choice=choice(settings)), Looked(), int(time.time() * 1000)
+    for record in records:
+        looked.take(core, record, now)
+    return looked
+
+
+def _newest(settings: Settings, topic: str, last: int) -> list[Record]:
+    kafka = KafkaSettings.of(settings)
+    return [record for number in range(check(kafka, [topic])[topic]) for record in read(kafka, topic, number, newest=last)]
+
+
+def _of(topic: str, file: Path) -> Record:
+    try:
+        return Record(topic, 0, 0, int(time.time() * 1000), None, file.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"--file {file}: {error.strerror or error}") from error
+
+
+def _show(topic: str, told: dict[str, Any]) -> None:
+    if not told["records"]:
+        say(f"{topic} holds no record")
+        return
+    say(f"{told['records']} records of {topic}: {', '.join(f'{count} {name}' for name, count in told['fates'].items())}")
+    rows(None, "samples", ["format", "fate", "samples"], told["samples"])
+    if told["refused"]:
+        rows(None, "would be dead letters", ["record", "reason", "detail", "begins"], told["refused"][:SHOWN])
+        _more(told["refused"])
+    if told["series"]:
+        shown = [{**one, "labels": " ".join(f"{name}={value}" for name, value in one["labels"].items())} for one in told["series"][:SHOWN]]
+        rows(None, "series", ["service", "metric", "part", "kind", "type", "unit", "mapped", "labels"], shown)
+        _more(told["series"])
+    if any(not one["mapped"] for one in told["series"]):
+        say("series that are not mapped are counted and passed over: name them in metrics.yaml")
+
+
+def _more(found: Sequence[object]) -> None:
+    if len(found) > SHOWN:
+        say(f"… and {len(found) - SHOWN} more; --json has them all")

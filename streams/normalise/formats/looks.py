@@ -1,0 +1,118 @@
+"""How a record of each format looks: cheap tests that let no record of their format pass unseen, and few of others.
+
+None is sure of itself: a team's own JSON may hold any word. Where two are likely, reading decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from streams.normalise.fates import Rejected
+from streams.normalise.formats.choice import Likeness
+from streams.normalise.formats.confluent import is_frame
+from streams.normalise.formats.remote_write import unpack
+from streams.normalise.formats.wire import LEN, fields, tag
+
+Looks = Callable[[bytes], Likeness]
+
+SPACE = b" \t\r\n"
+HEAD_BYTES = 4096  # of a line protocol's first line
+FIELDS = 3  # of a message that are looked at: agents write the common parts first
+_ONE, _TWO, _FOUR = tag(1, LEN), tag(2, LEN), tag(4, LEN)
+
+
+def words(begin: bytes, *wanted: bytes) -> Looks:
+    """Return the test for JSON that begins with one of these characters and holds all of these words."""
+
+    def look(value: bytes) -> Likeness:
+        head = value[:64].lstrip(SPACE)[:1]
+        return Likeness.PERHAPS if head and head in begin and all(word in value for word in wanted) else Likeness.NO
+
+    return look
+
+
+def any_of(*looks: Looks) -> Looks:
+    def look(value: bytes) -> Likeness:
+        return next((seen for one in looks if (seen := one(value)) is not Likeness.NO), Likeness.NO)
+
+    return look
+
+
+def line(value: bytes) -> Likeness:
+    """Look for printable text with a field, or a comment."""
+    head = value[:HEAD_BYTES].lstrip(SPACE)
+    first = head[:1]
+    if not first or first < b"!" or first in b'{["<\x7f':
+        return Likeness.NO
+    return Likeness.PERHAPS if first == b"#" or (b"=" in head and b" " in head) else Likeness.NO
+
+
+def frame(value: bytes) -> Likeness:
+    return Likeness.PERHAPS if is_frame(value) else Likeness.NO
+
+
+def otlp(value: bytes) -> Likeness:
+    """Look for a resource's metrics, within them a scope's, within them one with a name."""
+    return _path(value, _ONE, _TWO, _TWO, _ONE)
+
+
+def remote_write(value: bytes) -> Likeness:
+    """Look for a series with a label that has a name, as it is or packed."""
+    return _maybe_packed(value, lambda body: _path(body, _ONE, _ONE, _ONE))
+
+
+def remote_write_2(value: bytes) -> Likeness:
+    """Look for symbols at the front."""
+    return _maybe_packed(value, lambda body: Likeness.PERHAPS if body[:1] == bytes([_FOUR]) and _sound(body) else Likeness.NO)
+
+
+def is_plain_remote_write(value: bytes) -> bool:
+    """Tell whether a body was unpacked already."""
+    return Likeness.PERHAPS in (
+        _path(value, _ONE, _ONE, _ONE),
+        Likeness.PERHAPS if value[:1] == bytes([_FOUR]) and _sound(value) else Likeness.NO,
+    )
+
+
+def _maybe_packed(value: bytes, look: Looks) -> Likeness:
+    seen = look(value)
+    if seen is not Likeness.NO:
+        return seen
+    try:
+        return look(unpack(value))
+    except Rejected:
+        return Likeness.NO
+
+
+def _path(value: bytes, *tags: int) -> Likeness:
+    """Tell whether the first few fields lead down this way to something that is UTF-8 and not empty."""
+    return Likeness.PERHAPS if _leads(value, 0, len(value), tags) else Likeness.NO
+
+
+def _leads(value: bytes, start: int, end: int, tags: tuple[int, ...]) -> bool:
+    if not tags:
+        return start < end and _utf8(value[start:end])
+    try:
+        found = [
+            (begin, stop)
+            for (field, _, begin, stop, _), _ in zip(fields(value, start, end), range(FIELDS), strict=False)
+            if field == tags[0]
+        ]
+    except Rejected:
+        return False
+    return any(_leads(value, begin, stop, tags[1:]) for begin, stop in found)
+
+
+def _sound(value: bytes) -> bool:
+    try:
+        return all(True for _ in fields(value))
+    except Rejected:
+        return False
+
+
+def _utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

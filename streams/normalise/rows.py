@@ -1,0 +1,122 @@
+"""Samples as columns, from what a format reads to what is appended; the meaning of a whole batch is checked at once."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.samples import STALE_BITS, SampleBatch, SeriesDef
+from streams.harness.redelivery import ranges
+from streams.normalise.cache import SeriesCache
+from streams.normalise.fates import Reason, Rejection
+from streams.normalise.series import Unmapped
+from streams.normalise.times import NEWEST_MS, Reach
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Columns of samples that could be read, before their meaning is checked; of one length."""
+
+    record: NDArray[np.int64]  # index of the record in the batch, never falling
+    part: NDArray[np.int64]  # index of the sample within its record
+    slot: NDArray[np.int64]
+    time: NDArray[np.int64]
+    value: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.record)
+
+
+@dataclass(slots=True)
+class Refusals:
+    """What was refused of each record, with how much of it: the first reason is told, the others are counted."""
+
+    first: dict[int, Rejection] = field(default_factory=dict)  # by index of the record
+    count: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+
+    def add(self, record: int, rejection: Rejection) -> None:
+        self.first.setdefault(record, rejection)
+        self.count[record] += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    record: int
+    rejection: Rejection
+    forwarded: str = ""  # which of its samples were taken all the same, now or before, as ranges
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Rows of accepted samples in source order, and what became of the rest."""
+
+    batch: SampleBatch
+    slots: NDArray[np.int64]  # of each row, in the cache that decoded it
+    record: NDArray[np.int64]  # of each row
+    refused: list[Refused]  # in the order of the records
+    unmapped: NDArray[np.int64]  # the record of each unmapped sample
+    unknown: list[SeriesDef]  # what the unmapped samples are, once a series key
+
+
+def settle(
+    rows: Rows,
+    offsets: Sequence[int],
+    stamps: Sequence[int],
+    refusals: Refusals,
+    cache: SeriesCache,
+    reach: Reach,
+    before: Mapping[int, frozenset[int]],
+) -> Decoded:
+    """Check meaning, finiteness and range of all rows at once.
+
+    `before`: of records that are replayed, the parts that were taken when the others were refused.
+    """
+    stamp = np.array(stamps, np.int64)[rows.record]
+    at, value = rows.time, rows.value
+    mapped = cache.partition[rows.slot] >= 0
+    timely = (at >= reach.earliest) & (at <= reach.latest)
+    timely &= (stamp <= 0) | ((stamp <= reach.latest) & (at >= stamp - reach.before_record) & (at <= stamp + NEWEST_MS))
+    good = mapped & timely & _valued(value)
+    unmapped: list[int] = []
+    unknown: dict[int, SeriesDef] = {}
+    if not good.all():
+        for row in np.flatnonzero(~good).tolist():
+            slot = int(rows.slot[row])
+            meaning = cache.meaning(slot)
+            if isinstance(meaning, Unmapped):
+                unmapped.append(int(rows.record[row]))
+                unknown[slot] = meaning.definition
+            elif isinstance(meaning, Rejection):
+                refusals.add(int(rows.record[row]), meaning)
+            else:
+                refusals.add(int(rows.record[row]), _refusal(float(value[row]), int(at[row]), int(stamp[row]), reach))
+    whole = good.all()
+    kept = rows if whole else Rows(*(getattr(rows, name)[good] for name in ("record", "part", "slot", "time", "value")))
+    batch = SampleBatch(cache.ids[kept.slot], kept.time, kept.value, np.array(offsets, np.int64)[kept.record])
+    refused = [_refused(record, refusals, kept, before) for record in sorted(refusals.first)]
+    return Decoded(batch, kept.slot, kept.record, refused, np.array(unmapped, np.int64), list(unknown.values()))
+
+
+def _valued(value: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell which values are numbers, or the mark that a series has ended."""
+    valued: NDArray[np.bool_] = np.isfinite(value)
+    return valued if valued.all() else valued | (np.ascontiguousarray(value).view(np.uint64) == STALE_BITS)
+
+
+def _refused(record: int, refusals: Refusals, kept: Rows, before: Mapping[int, frozenset[int]]) -> Refused:
+    rejection, count = refusals.first[record], refusals.count[record]
+    taken = kept.part[slice(*np.searchsorted(kept.record, [record, record + 1]))].tolist()
+    if count > 1:
+        rejection = Rejection(rejection.reason, f"{rejection.detail}; so or otherwise {count} of its samples")
+    return Refused(record, rejection, ranges(sorted({*taken, *before.get(record, ())})))
+
+
+def _refusal(number: float, at: int, stamp: int, reach: Reach) -> Rejection:
+    if not math.isfinite(number):
+        return Rejection(Reason.NOT_FINITE, f"value {number}")
+    return Rejection(Reason.TIMESTAMP_OUT_OF_RANGE, reach.says(at, stamp))
