@@ -262,6 +262,10 @@ class CorrectedConsumer(driver.Consumer):
         self._acked_index[tp].clear()
         return self._owner.ceiling(tp.partition)
 
+    def loops(self) -> list[asyncio.AbstractEventLoop]:
+        """Return the loops that the consumer lives in: the app's, and that of its own thread."""
+        return [self.loop, self._thread.thread_loop]
+
     async def leave_group(self) -> None:
         await self._thread.leave()
 

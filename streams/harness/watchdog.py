@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol
 
+import structlog
 from aiokafka.errors import KafkaError
 from confluent_kafka.admin import AdminClient
 from faust.exceptions import ConsumerNotStarted
@@ -20,9 +21,13 @@ from streams.harness.kafka import KafkaSettings, admin_client, first_at
 from streams.harness.readiness import Readiness
 from streams.harness.stage import Stage
 from streams.harness.standby import LOOK_EVERY_S, Unassigned, orphans
+from streams.harness.standing import standing
 
 OPENING_S = 90.0  # recovery of the largest state, with room
 STALLED_S = 45.0  # a broker that restarts after a crash is back in 10 to 15 s
+
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,7 @@ async def _look(worker: Watched) -> Look:
 
 async def _leave(worker: Watched, reason: str) -> NoReturn:
     """Leave the group, then exit: a static member that only came back would get the same assignment again."""
+    log.critical("stuck", stage=worker.stage.name, standing=standing(*worker.app.consumer.loops()))
     await leave(worker)
     die(f"{worker.stage.name}: {reason}", EXIT_STUCK)
 
