@@ -41,10 +41,10 @@ def now():
 
 
 @asynccontextmanager
-async def serving(kafka, tokens=TOKENS, port=0):
+async def serving(kafka, tokens=TOKENS, port=0, **more):
     """Run the server until the block ends; it is ready when the block begins."""
     readiness = Readiness()
-    server = ApiServer(kafka, host="127.0.0.1", port=port, tokens=tokens, secret=os.urandom(32), readiness=readiness, clock=now)
+    server = ApiServer(kafka, host="127.0.0.1", port=port, tokens=tokens, secret=os.urandom(32), readiness=readiness, clock=now, **more)
     stop = asyncio.Event()
     task = asyncio.create_task(server.run(stop))
     try:

@@ -136,7 +136,7 @@ def _numerals(rows: Rows, texts: Sequence[str], refusals: Refusals) -> Rows:
     good = np.fromiter(map(is_numeral, texts), np.bool_, len(texts))
     for row in np.flatnonzero(~good).tolist():
         refusals.add(int(rows.record[row]), _not_a_number(texts[row]))
-    return Rows(rows.record[good], rows.part[good], rows.slot[good], rows.time[good], rows.value[good])
+    return rows.pick(good)
 
 
 def _time(text: str) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from schemas.samples import STALE_BITS
 from schemas.topics import WRITE
@@ -15,24 +16,24 @@ from streams.harness.redelivery import skipped
 from streams.harness.stage import Headers
 from streams.normalise.cache import SeriesCache
 from streams.normalise.fates import Reason, Rejected, Rejection
-from streams.normalise.formats.catalogue import ADAPTER, REMOTE_WRITE
+from streams.normalise.formats.catalogue import ADAPTER, CANDIDATES, OTLP, REMOTE_WRITE
 from streams.normalise.formats.choice import FORMAT_HEADER, Choice
 from streams.normalise.formats.choice import Read as OfFormat
 from streams.normalise.formats.cloudevents import is_event
 from streams.normalise.formats.confluent import HEADER as SCHEMA_ID
 from streams.normalise.formats.port import Described, Format
-from streams.normalise.formats.remote_write import RemoteWrite
 from streams.normalise.formats.staleness import is_stale
 from streams.normalise.prometheus_kafka_adapter import Decoder
 from streams.normalise.rows import Refusals, Rows
 from streams.normalise.sources import SOURCE
 from streams.normalise.times import LATEST_MS
 
-_FORMAT = RemoteWrite()
+_BY_BATCH = {one.format.name: one for one in CANDIDATES if one.format.name in {OTLP, REMOTE_WRITE}}
 TELLING = frozenset({"content-type", "ce_specversion", FORMAT_HEADER, SCHEMA_ID})  # headers that say of what format a record is
 
 if TYPE_CHECKING:
-    from streams.normalise.columnar import Columnar
+    from streams.normalise.columnar import RemoteWriteColumns
+    from streams.normalise.otlp_columns import OtlpColumns
 
 UNKNOWN = "unknown"  # in place of the format of a record that none could read
 
@@ -54,7 +55,7 @@ class Reader:
         self._choice = choice
         self._adapter = adapter
         self._prefixes: dict[tuple[int, str], bytes] = {}  # by a format that the choice holds, and source: how keys begin in the cache
-        self._columns: Columnar | None = None
+        self._columns: dict[tuple[str, str], RemoteWriteColumns | OtlpColumns] = {}  # by format and source
 
     def read(self, topic: str, values: Sequence[bytes | None], stamps: Sequence[int], headers: Sequence[Headers] | None) -> Found:
         """Read records of one source partition; `headers` is None where none of them has any.
@@ -78,7 +79,7 @@ class Reader:
             else:
                 for index, rejection in adapted.foreign:
                     refusals.add(index, rejection)
-        by_batch, others = self._by_batch(topic, values, headers, others, found)
+        by_batch, others = self._by_batch(topic, values, stamps, headers, others, found)
         parts += by_batch
         if others:
             parts.append(self._each(topic, values, stamps, headers, others, found))
@@ -86,41 +87,55 @@ class Reader:
         return found
 
     def _by_batch(
-        self, topic: str, values: Sequence[bytes | None], headers: Sequence[Headers] | None, chosen: Sequence[int], found: Found
+        self,
+        topic: str,
+        values: Sequence[bytes | None],
+        stamps: Sequence[int],
+        headers: Sequence[Headers] | None,
+        chosen: Sequence[int],
+        found: Found,
     ) -> tuple[list[Rows], Sequence[int]]:
-        """Read what is told to be remote_write of 1.0; return its rows, and the records that are left."""
-        bodies: dict[str, tuple[list[int], list[bytes]]] = {}  # by source
+        """Read what is of a format that is read by the batch; return its rows, and the records that are left."""
+        bodies: dict[tuple[str, str], tuple[list[int], list[bytes]]] = {}  # by format and source
         left: list[int] = []
         for index in chosen:
             of = headers[index] if headers is not None else ()
             value = values[index]
             try:
-                told = self._choice.told(topic, of)
-                if told is None or told.format.name != REMOTE_WRITE or value is None or is_event(of) or skipped(of):
+                only = None if value is None or is_event(of) or skipped(of) else self._choice.only(topic, value, of)
+                if only is None or value is None or only.format.name not in _BY_BATCH:
                     left.append(index)
                     continue
-                body = told.reframe(value, of)
+                body = only.reframe(value, of)
             except Rejected as refused:
                 found.refusals.add(index, refused.rejection)
                 found.formats[index] = UNKNOWN
                 continue
-            found.formats[index] = REMOTE_WRITE
-            records, packed = bodies.setdefault(source_of(topic, of), ([], []))
+            found.formats[index] = only.format.name
+            records, packed = bodies.setdefault((only.format.name, source_of(topic, of)), ([], []))
             records.append(index)
             packed.append(body)
         parts = []
-        for source, (records, packed) in bodies.items():
-            rows, others = self._columnar().read(source, self._prefix(_FORMAT, source), records, packed)
-            parts.append(_valued(rows, found))
-            left += others
-        return parts, sorted(left)
+        beside = _Columns()
+        for (name, source), (records, packed) in bodies.items():
+            candidate = _BY_BATCH[name]
+            self._cache.source = source
+            batch = self._columns_of(candidate.format, source).read(self._prefix(candidate.format, source), records, packed)
+            parts.append(_valued(_timed(batch.rows, stamps, found) if name == OTLP else batch.rows, found))
+            left += batch.left
+            for index, first, items in batch.beside:
+                self._samples(OfFormat(candidate, items), index, first, stamps[index], beside, found, source)
+        return [*parts, beside.rows()], sorted(left)
 
-    def _columnar(self) -> Columnar:
-        if self._columns is None:
-            from streams.normalise.columnar import Columnar  # noqa: PLC0415 - compiles code: only who reads such records needs it
+    def _columns_of(self, format_: Format, source: str) -> RemoteWriteColumns | OtlpColumns:
+        known = format_.name, source
+        if known not in self._columns:
+            from streams.normalise.columnar import RemoteWriteColumns, Slots  # noqa: PLC0415 - compiles code: only who needs it
+            from streams.normalise.otlp_columns import OtlpColumns  # noqa: PLC0415
 
-            self._columns = Columnar(self._cache, _FORMAT.describe)
-        return self._columns
+            kind = RemoteWriteColumns if format_.name == REMOTE_WRITE else OtlpColumns
+            self._columns[known] = kind(Slots(self._cache, format_.describe))
+        return self._columns[known]
 
     def _each(
         self,
@@ -224,10 +239,28 @@ def source_of(topic: str, headers: Headers) -> str:
     return topic if name is None else name.decode(errors="replace")
 
 
+def _timed(rows: Rows, stamps: Sequence[int], found: Found) -> Rows:
+    """Give what has no time of its own that of its record."""
+    timeless = rows.time == 0
+    if not timeless.any():
+        return rows
+    stamp = np.array(stamps, np.int64)[rows.record]
+    rows = Rows(rows.record, rows.part, rows.slot, np.where(timeless, stamp, rows.time), rows.value)
+    nothing = timeless & (stamp <= 0) & ~_absent(rows.value)
+    for record in rows.record[nothing].tolist():
+        found.refusals.add(record, _untimely(None))
+    return rows.pick(~nothing) if nothing.any() else rows
+
+
+def _absent(value: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell what says that there is no value: a NaN that is not the mark of an end."""
+    nan: NDArray[np.bool_] = np.isnan(value)
+    return nan & (value.view(np.uint64) != STALE_BITS) if nan.any() else nan
+
+
 def _valued(rows: Rows, found: Found) -> Rows:
     """Leave out samples without a value, and those of no time that any column can hold."""
-    ended = rows.value.view(np.uint64) == STALE_BITS
-    nothing = np.isnan(rows.value) & ~ended
+    nothing = _absent(rows.value)
     wild = (rows.time < 0) | (rows.time >= LATEST_MS)
     if not (nothing.any() or wild.any()):
         return rows
@@ -235,8 +268,7 @@ def _valued(rows: Rows, found: Found) -> Rows:
         found.no_value[record] += 1
     for row in np.flatnonzero(wild & ~nothing).tolist():
         found.refusals.add(int(rows.record[row]), _untimely(int(rows.time[row])))
-    good = ~(nothing | wild)
-    return Rows(rows.record[good], rows.part[good], rows.slot[good], rows.time[good], rows.value[good])
+    return rows.pick(~(nothing | wild))
 
 
 def _describer(format_: Format, key: bytes) -> Callable[[], Described]:

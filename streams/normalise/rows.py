@@ -31,6 +31,9 @@ class Rows:
     def __len__(self) -> int:
         return len(self.record)
 
+    def pick(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> Rows:
+        return Rows(self.record[chosen], self.part[chosen], self.slot[chosen], self.time[chosen], self.value[chosen])
+
 
 @dataclass(slots=True)
 class Refusals:
@@ -95,8 +98,7 @@ def settle(
                 refusals.add(int(rows.record[row]), meaning)
             else:
                 refusals.add(int(rows.record[row]), _refusal(float(value[row]), int(at[row]), int(stamp[row]), reach))
-    whole = good.all()
-    kept = rows if whole else Rows(*(getattr(rows, name)[good] for name in ("record", "part", "slot", "time", "value")))
+    kept = rows if good.all() else rows.pick(good)
     batch = SampleBatch(cache.ids[kept.slot], kept.time, kept.value, np.array(offsets, np.int64)[kept.record])
     refused = [_refused(record, refusals, kept, before) for record in sorted(refusals.first)]
     return Decoded(batch, kept.slot, kept.record, refused, np.array(unmapped, np.int64), list(unknown.values()))

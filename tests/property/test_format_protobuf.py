@@ -24,9 +24,6 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
     Summary,
     SummaryDataPoint,
 )
-from otlp_messages import CUMULATIVE, DELTA, as_json, export, point, resource
-from prometheus_messages import V1, V2, pack, request, request_2, series
-from remote_write_agreement import agrees
 
 from streams.normalise.fates import Rejected, Rejection
 from streams.normalise.formats.buckets import MAX_BOUNDS, Exponential, bound_of, exponential
@@ -35,6 +32,9 @@ from streams.normalise.formats.otlp_json import OtlpJson
 from streams.normalise.formats.port import Format, Sample
 from streams.normalise.formats.remote_write import RemoteWrite, RemoteWrite2, unpack
 from streams.normalise.formats.wire import fields
+from tests.unit.otlp_messages import CUMULATIVE, DELTA, as_json, export, point, resource
+from tests.unit.prometheus_messages import V1, V2, pack, request, request_2, series
+from tests.unit.remote_write_agreement import agrees
 
 FORMATS: list[Format] = [RemoteWrite(), RemoteWrite2(), Otlp(), OtlpJson()]
 

@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import pytest
-from prometheus_messages import V1, V2, request, request_2, series
 
 from schemas.kinds import MetricType
 from streams.normalise.fates import Rejected, Rejection
@@ -14,6 +13,7 @@ from streams.normalise.formats.buckets import MAX_BOUNDS, Exponential, bound_of,
 from streams.normalise.formats.port import Sample
 from streams.normalise.formats.remote_write import RemoteWrite, RemoteWrite2
 from streams.normalise.formats.staleness import STALE, is_stale
+from tests.unit.prometheus_messages import V1, V2, request, request_2, series
 
 ONE, TWO = RemoteWrite(), RemoteWrite2()
 NAME = {"__name__": "latency", "job": "shop"}

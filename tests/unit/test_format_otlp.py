@@ -19,7 +19,6 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
     Summary,
     SummaryDataPoint,
 )
-from otlp_messages import AT, CUMULATIVE, DELTA, NANOS, attributes, export, gauge, point, resource
 
 from schemas.kinds import MetricType
 from streams.normalise.fates import Reason, Rejected, Rejection
@@ -27,6 +26,7 @@ from streams.normalise.formats import harvest
 from streams.normalise.formats.otlp import Otlp
 from streams.normalise.formats.port import Described, Sample
 from streams.normalise.formats.staleness import is_stale
+from tests.unit.otlp_messages import AT, CUMULATIVE, DELTA, NANOS, attributes, export, gauge, point, resource
 
 OTLP = Otlp()
 STALE_FLAG = 1

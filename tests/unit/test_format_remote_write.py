@@ -7,7 +7,6 @@ import struct
 from typing import Any
 
 import pytest
-from prometheus_messages import V1, V2, pack, request, request_2, series
 
 from schemas.kinds import MetricType
 from streams.normalise.fates import Reason, Rejected, Rejection
@@ -15,6 +14,7 @@ from streams.normalise.formats import harvest
 from streams.normalise.formats.port import Described, Sample
 from streams.normalise.formats.remote_write import MAX_BYTES, RemoteWrite, RemoteWrite2, unpack
 from streams.normalise.formats.staleness import STALE, is_stale
+from tests.unit.prometheus_messages import V1, V2, pack, request, request_2, series
 
 ONE, TWO = RemoteWrite(), RemoteWrite2()
 UP = {"__name__": "up", "instance": "a:1", "job": "shop"}

@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 import pytest
-from prometheus_messages import V1, request, series
-from remote_write_agreement import agrees
 
 from streams.normalise.formats.key_table import UNKNOWN, KeyTable
 from streams.normalise.formats.remote_write_kernel import read_columns
 from streams.normalise.formats.staleness import STALE
+from tests.unit.prometheus_messages import V1, request, series
+from tests.unit.remote_write_agreement import agrees
 
 UP = {"__name__": "up", "instance": "a:1", "job": "shop"}
 BAD = b"\x0a\x03\x12\x01\x09"  # a sample whose value is cut short
@@ -85,11 +85,11 @@ def test_a_key_has_the_slot_that_it_was_given_wherever_it_stands() -> None:
     columns = read_columns(records)
     table = KeyTable(seed=7)
 
-    assert set(table.find(columns).tolist()) == {UNKNOWN}
+    assert set(table.find(columns.data, columns.key_start, columns.key_end).tolist()) == {UNKNOWN}
     slots = [table.add(columns.key(row)) for row in range(0, 10_000, 2)]
 
     assert slots == list(range(5000)) == [table.add(columns.key(row)) for row in range(0, 10_000, 2)]
-    assert table.find(columns).tolist() == [number for number in range(5000) for _ in range(2)] * 2
+    assert table.find(columns.data, columns.key_start, columns.key_end).tolist() == [number for number in range(5000) for _ in range(2)] * 2
     assert len(table) == 5000
 
 
@@ -115,4 +115,4 @@ def test_keys_whose_hashes_agree_are_told_apart_by_their_bytes() -> None:
     slot = table.add(columns.key(0))
     table._arena[table._ends[slot]] ^= 1  # as another key of this hash and length would be stored
 
-    assert table.find(columns).tolist() == [UNKNOWN]
+    assert table.find(columns.data, columns.key_start, columns.key_end).tolist() == [UNKNOWN]

@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 from confluent_kafka import TIMESTAMP_CREATE_TIME, TopicPartition
 
+from schemas.config.formats import FormatsMapping
 from schemas.config.metrics import MetricsMapping
 from schemas.topics import DLQ
-from streams.harness.errors import Fatal
+from streams.harness.errors import Fatal, Retryable
 from streams.harness.kafka import KafkaSettings
 from streams.normalise.consumer import Normaliser
 from streams.normalise.core import Core
+from streams.normalise.fates import Reason, Rejected
+from streams.normalise.formats.catalogue import choice_of
 from streams.normalise.sources import Sources
 
 MAPPING = MetricsMapping.model_validate({"metrics": [{"match": "up", "kind": "up"}]})
@@ -124,3 +127,95 @@ def test_records_of_a_partition_that_went_within_the_same_call_are_left_to_its_n
     normaliser._assigned = set()
     assert normaliser._take([Poisoned(7)]).positions == {}
     assert broker.topics == []
+
+
+@dataclass
+class Schemaless:
+    """A registry's frame whose schema cannot be had now, and beside it a record that needs none."""
+
+    at: int
+    topic_: str = SOURCE[0]
+    content: bytes = b"\x00\x00\x00\x00\x07x"
+
+    def error(self) -> None: ...
+
+    def topic(self) -> str:
+        return self.topic_
+
+    def partition(self) -> int:
+        return SOURCE[1]
+
+    def offset(self) -> int:
+        return self.at
+
+    def value(self) -> bytes:
+        return self.content
+
+    def key(self) -> None: ...
+
+    def headers(self) -> None: ...
+
+    def timestamp(self) -> tuple[int, int]:
+        return TIMESTAMP_CREATE_TIME, 1000
+
+
+class Away:
+    """A registry that is away until it is told otherwise."""
+
+    def __init__(self) -> None:
+        self.here = False
+
+    def schema(self, asked: object) -> Any:
+        if not self.here:
+            raise Retryable("the registry does not answer")
+        raise Rejected(Reason.UNKNOWN_FORMAT, f"no schema {asked}")
+
+
+@dataclass
+class Places:
+    """The part of a consumer that a partition is held and resumed with."""
+
+    calls: list[tuple[str, str, int]] = field(default_factory=list)
+
+    def pause(self, places: Sequence[TopicPartition]) -> None:
+        self.calls += [("pause", one.topic, one.offset) for one in places]
+
+    def seek(self, place: TopicPartition) -> None:
+        self.calls.append(("seek", place.topic, place.offset))
+
+    def resume(self, places: Sequence[TopicPartition]) -> None:
+        self.calls += [("resume", one.topic, 0) for one in places]
+
+
+def test_a_record_whose_schema_is_away_is_come_back_to_and_the_other_partitions_go_on(
+    normaliser: Any, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry, places, now = Away(), Places(), [100.0]
+    monkeypatch.setattr("streams.normalise.consumer.time.monotonic", lambda: now[0])
+    told = {"format": "confluent", "metrics": [{"name": "up", "value": "$.v"}]}
+    normaliser._core = Core(MAPPING, 1, 1, choice=choice_of(FormatsMapping.model_validate({"topics": {SOURCE[0]: told}}), registry))
+    normaliser._consumer = places
+    normaliser._sources = Sources([SOURCE[0], "other"], [], [])
+    normaliser._assigned = {SOURCE, ("other", 0)}
+    flight = normaliser._take([Schemaless(7), Schemaless(8), Schemaless(3, "other", b"no sample")])
+    assert flight.positions == {SOURCE: 7, ("other", 0): 4}  # what was not taken is not committed
+    assert broker.topics == [DLQ.name]
+    assert places.calls == [("pause", SOURCE[0], 7), ("seek", SOURCE[0], 7)]
+    normaliser._go_on()
+    assert len(places.calls) == 2
+    now[0], registry.here = 106.0, True
+    normaliser._go_on()
+    assert places.calls[2:] == [("resume", SOURCE[0], 0)]
+    normaliser._go_on()
+    assert len(places.calls) == 3
+    assert normaliser._take([Schemaless(7), Schemaless(8)]).positions == {SOURCE: 9}
+    assert broker.topics == [DLQ.name] * 3
+
+
+def test_a_partition_that_went_is_not_resumed(normaliser: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    places = Places()
+    normaliser._consumer = places
+    normaliser._held[SOURCE] = 0.0
+    normaliser._lose(places, [TopicPartition(*SOURCE)])
+    normaliser._go_on()
+    assert places.calls == []

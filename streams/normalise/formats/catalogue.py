@@ -25,6 +25,7 @@ from streams.normalise.prometheus_kafka_adapter import AdapterJson
 
 ADAPTER = AdapterJson.name
 REMOTE_WRITE = RemoteWrite.name
+OTLP = Otlp.name
 ENCODING = "content-encoding"
 SNAPPY = {"snappy", ""}
 

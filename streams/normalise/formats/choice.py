@@ -108,6 +108,15 @@ class Choice:
                 return one
         raise Rejected(Reason.UNKNOWN_FORMAT, f"{FORMAT_HEADER} {name[:SHOWN_CHARS]!r} is no format")
 
+    def only(self, topic: str, value: bytes, headers: Headers) -> Candidate | None:
+        """Return the one format that a plain record can be of; None where reading has to decide."""
+        if (told := self.told(topic, headers)) is not None:
+            return told
+        media = media_of(text_of(headers, "content-type") or "")
+        named = [one for one in self.candidates if media in one.media_types] if media else []
+        likely = named if len(named) == 1 else _likely(named or self.candidates, value)
+        return likely[0] if len(likely) == 1 else None
+
     def _plain(self, topic: str, value: bytes, headers: Headers, content_type: str) -> Read:
         told = self.told(topic, headers)
         if told is not None:

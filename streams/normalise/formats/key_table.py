@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.normalise.formats.compiled import compiled
-from streams.normalise.formats.remote_write_kernel import Columns
 
 UNKNOWN = -1
 
@@ -29,10 +28,10 @@ class KeyTable:
     def __len__(self) -> int:
         return self._size
 
-    def find(self, columns: Columns) -> NDArray[np.int64]:
-        """Return each row's slot, UNKNOWN where its key has none."""
-        slots = np.empty(len(columns.at), np.int64)
-        _find(columns.data, columns.key_start, columns.key_end, slots, self._table, self._hashes, self._ends, self._arena, self._seed)
+    def find(self, data: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the slot of each key `data[start:end]`, UNKNOWN where it has none."""
+        slots = np.empty(len(starts), np.int64)
+        _find(data, starts, ends, slots, self._table, self._hashes, self._ends, self._arena, self._seed)
         return slots
 
     def add(self, key: bytes) -> int:

@@ -106,12 +106,18 @@ def _metrics(harvest: Harvest, data: bytes, place: tuple[int, int], common: Metr
     for found, _, start, end, _ in fields(data, *place):
         if found == _METRICS:
             number += 1
-            try:
-                metric, data_kind, since = _head(data, start, end, common)
-            except Rejected as refused:
-                harvest.reject(refused.rejection, f"metric {number} of its scope")
-                continue
-            _points(harvest, data, (since, end), metric, data_kind)
+            read_metric(harvest, data, (start, end), common, number)
+
+
+def read_metric(harvest: Harvest, data: bytes, place: tuple[int, int], common: Metric, number: int) -> None:
+    """Read one metric, the nth of its scope, of which `common` holds the resource and the scope."""
+    start, end = place
+    try:
+        metric, data_kind, since = _head(data, start, end, common)
+    except Rejected as refused:
+        harvest.reject(refused.rejection, f"metric {number} of its scope")
+        return
+    _points(harvest, data, (since, end), metric, data_kind)
 
 
 def _head(data: bytes, start: int, end: int, common: Metric) -> tuple[Metric, int, int]:

@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 
 from streams.normalise.formats.compiled import compiled
 from streams.normalise.formats.harvest import MAX_ALL_KEYS_BYTES, MAX_ITEMS, MAX_KEY_BYTES
+from streams.normalise.formats.wire_kernel import Int, fixed64, varint
 
 # Tags, as remote_write.py has them.
 _TIMESERIES, _METADATA = 0x0A, 0x1A
 _LABEL, _SAMPLE, _EXEMPLAR = 0x0A, 0x12, 0x1A
 _VALUE, _TIMESTAMP = 0x09, 0x10
-
-_Int = int | np.int64  # one type to the machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +34,7 @@ class Columns:
     value: NDArray[np.float64]
     left: NDArray[np.bool_]  # to the reference reader
 
-    def at_rows(self, rows: NDArray[np.int64]) -> Columns:
-        """Return these rows alone."""
-        columns = (column[rows] for column in (self.record, self.key_start, self.key_end, self.at))
-        record, key_start, key_end, at = columns
-        return Columns(self.data, record, key_start, key_end, at, self.value[rows], self.left)
-
-    def key(self, row: _Int) -> bytes:
+    def key(self, row: Int) -> bytes:
         return self.data[self.key_start[row] : self.key_end[row]].tobytes()
 
 
@@ -63,41 +56,25 @@ def read_columns(values: Sequence[bytes]) -> Columns:
 
 
 @compiled
-def _varint(data: NDArray[np.uint8], at: _Int, end: _Int) -> tuple[np.int64, _Int]:
-    """Return a number and where it ends; -1 for what the reference must decide."""
-    value = np.uint64(0)
-    shift = np.uint64(0)
-    for index in range(at, min(at + 10, end)):
-        byte = np.uint64(data[index])
-        if index == at + 9 and byte > 1:
-            break
-        value |= (byte & np.uint64(0x7F)) << shift
-        if byte < 0x80:
-            return np.int64(value), index + 1  # two's complement: above 2**63 it is the negative number that it means
-        shift += np.uint64(7)
-    return np.int64(0), -1
-
-
-@compiled
 def _walk(
     data: NDArray[np.uint8],
     offsets: NDArray[np.int64],
     places: NDArray[np.int64],
     bits: NDArray[np.uint64],
     left: NDArray[np.bool_],
-) -> _Int:
+) -> Int:
     """Fill the columns; return how many rows there are, -1 where they do not fit."""
-    rows: _Int = 0
+    rows: Int = 0
     for record in range(len(offsets) - 1):
         first = rows
         at, end = offsets[record], offsets[record + 1]
         room = MAX_ALL_KEYS_BYTES
         while at < end:
-            tag, at = _varint(data, at, end)
+            tag, at = varint(data, at, end)
             if at < 0 or tag not in (_TIMESERIES, _METADATA):
                 at = -1
                 break
-            size, at = _varint(data, at, end)
+            size, at = varint(data, at, end)
             if at < 0 or size < 0 or size > end - at:
                 at = -1
                 break
@@ -123,16 +100,16 @@ def _walk(
 
 
 @compiled
-def _series(data: NDArray[np.uint8], at: _Int, end: _Int, places: NDArray[np.int64], bits: NDArray[np.uint64], rows: _Int) -> _Int:
+def _series(data: NDArray[np.uint8], at: Int, end: Int, places: NDArray[np.int64], bits: NDArray[np.uint64], rows: Int) -> Int:
     """Append the samples of one series; return the rows there are then, -1 for what the reference must decide, -2 for no room."""
     key_start = key_end = at
     first = rows
     while at < end:
         begin = at
-        tag, at = _varint(data, at, end)
+        tag, at = varint(data, at, end)
         if at < 0:
             return -1
-        size, at = _varint(data, at, end)
+        size, at = varint(data, at, end)
         if at < 0 or size < 0 or size > end - at:
             return -1
         if tag == _LABEL:
@@ -160,7 +137,7 @@ def _series(data: NDArray[np.uint8], at: _Int, end: _Int, places: NDArray[np.int
 
 
 @compiled
-def _sample(data: NDArray[np.uint8], at: _Int, end: _Int, bits: NDArray[np.uint64], row: _Int) -> tuple[np.int64, bool]:
+def _sample(data: NDArray[np.uint8], at: Int, end: Int, bits: NDArray[np.uint64], row: Int) -> tuple[np.int64, bool]:
     """Write the bits of the value; return the time, and whether this is a sample at all."""
     time = np.int64(0)
     bits[row] = 0
@@ -170,13 +147,10 @@ def _sample(data: NDArray[np.uint8], at: _Int, end: _Int, bits: NDArray[np.uint6
         if tag == _VALUE:
             if at + 8 > end:
                 return np.int64(0), False
-            value = np.uint64(0)
-            for index in range(8):
-                value |= np.uint64(data[at + index]) << np.uint64(8 * index)
-            bits[row] = value
+            bits[row] = fixed64(data, at)
             at += 8
         elif tag == _TIMESTAMP:
-            time, at = _varint(data, at, end)
+            time, at = varint(data, at, end)
             if at < 0:
                 return np.int64(0), False
         else:

@@ -1,0 +1,66 @@
+"""Protobuf's wire format for compiled code: what wire.py reads, without raising. -1 stands for what the reference reader must decide."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.normalise.formats.compiled import compiled
+from streams.normalise.formats.wire import LAST_NUMBER
+
+Int = int | np.int64  # one type to the machine
+
+_LAST_TAG = LAST_NUMBER << 3 | 7
+
+
+@compiled
+def varint(data: NDArray[np.uint8], at: Int, end: Int) -> tuple[np.int64, Int]:
+    """Return a number and where it ends; -1 for what the reference must decide."""
+    value = np.uint64(0)
+    shift = np.uint64(0)
+    for index in range(at, min(at + 10, end)):
+        byte = np.uint64(data[index])
+        if index == at + 9 and byte > 1:
+            break
+        value |= (byte & np.uint64(0x7F)) << shift
+        if byte < 0x80:
+            return np.int64(value), index + 1  # two's complement: above 2**63 it is the negative number that it means
+        shift += np.uint64(7)
+    return np.int64(0), -1
+
+
+@compiled
+def fixed64(data: NDArray[np.uint8], at: Int) -> np.uint64:
+    value = np.uint64(0)
+    for index in range(8):
+        value |= np.uint64(data[at + index]) << np.uint64(8 * index)
+    return value
+
+
+@compiled
+def field(data: NDArray[np.uint8], at: Int, end: Int) -> tuple[np.int64, Int, Int, np.int64]:
+    """Return the tag of the field that begins here, where its payload begins and ends, and the value of a varint; tag -1 for trouble."""
+    tag, at = varint(data, at, end)
+    if at < 0 or tag < 8 or tag > _LAST_TAG:
+        return np.int64(-1), 0, 0, np.int64(0)
+    kind = tag & 7
+    value = np.int64(0)
+    stop = at
+    if kind == 2:
+        size, at = varint(data, at, end)
+        if at < 0 or size < 0 or size > end - at:
+            return np.int64(-1), 0, 0, np.int64(0)
+        stop = at + size
+    elif kind == 0:
+        value, stop = varint(data, at, end)
+        if stop < 0:
+            return np.int64(-1), 0, 0, np.int64(0)
+    elif kind == 1:
+        stop = at + 8
+    elif kind == 5:
+        stop = at + 4
+    else:
+        return np.int64(-1), 0, 0, np.int64(0)
+    if stop > end:
+        return np.int64(-1), 0, 0, np.int64(0)
+    return tag, at, stop, value
