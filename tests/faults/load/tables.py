@@ -84,8 +84,10 @@ COUNTED: dict[str, tuple[str, ...]] = {
     "models/calibration.py: KEPT": _api("calibration"),
 }
 
-# What is full makes its writer wait, or ends something before its time: nothing is dropped, and a test shows it at its bound.
+# What is full makes its writer wait, ends something before its time, or forgets what can be had again: nothing is lost, and a test shows
+# it at its bound.
 WAITED_FOR: dict[str, str] = {
+    "api/said.py: KEPT": "tests/unit/test_api_said.py::test_the_oldest_words_are_forgotten_but_none_on_its_way",
     f"{DETECT}: max_pending": "tests/unit/test_detect_rows.py::test_too_many_waiting_rows_close_the_oldest_windows",
     "streams/harness/worker.py: UNACKED_OUTPUTS": "tests/unit/test_harness_worker.py::test_a_fold_waits_where_too_much_is_not_acknowledged",
     "streams/sink/consumer.py: BATCH_RECORDS": (
