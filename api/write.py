@@ -19,13 +19,13 @@ from prometheus_client import Counter
 
 from api.auth import Gate, bearer, unauthorised
 from api.errors import Refusal
+from schemas.samples import SOURCE_HEADER
 from schemas.topics import WRITE
 from streams.harness.errors import Fatal, Retryable
 from streams.harness.stage import Append, Output
 from streams.normalise.fates import Rejected, Rejection
 from streams.normalise.formats.choice import FORMAT_HEADER
 from streams.normalise.formats.remote_write import RemoteWrite, RemoteWrite2, unpack
-from streams.normalise.sources import SOURCE
 
 PROTOBUF = "application/x-protobuf"
 VERSIONS = {"prometheus.WriteRequest": RemoteWrite.name, "io.prometheus.write.v2.Request": RemoteWrite2.name}
@@ -133,7 +133,7 @@ def _read(body: bytes, version: str) -> tuple[Written, Rejection | None]:
 
 
 async def _append(door: Door, source: str, version: str, body: bytes) -> None:
-    headers = ((SOURCE, source.encode()), (FORMAT_HEADER, version.encode()), ("content-encoding", b"snappy"))
+    headers = ((SOURCE_HEADER, source.encode()), (FORMAT_HEADER, version.encode()), ("content-encoding", b"snappy"))
     output = Output(WRITE.name, source.encode(), body, headers)  # one source keeps its order
     door.waiting += 1
     try:

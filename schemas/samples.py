@@ -25,6 +25,7 @@ from schemas.kinds import Direction, Kind, MetricType
 LARGEST = 1e30  # a value or a bucket's bound beyond it counts as this: sums and spans of such numbers would leave the range of floats
 STALE_BITS = 0x7FF0_0000_0000_0002  # of the value that ends a series: Prometheus' own NaN (model/value/value.go, StaleNaN)
 TYPE_HEADER = "airra.type"
+SOURCE_HEADER = "airra.source"  # of a raw record of airra.write.v1: who wrote it, as the API has seen by its token
 BATCH_HEADER = "airra.batch"
 
 _COLUMNS: dict[str, pa.DataType] = {"series": pa.uint64(), "time": pa.int64(), "value": pa.float64(), "offset": pa.int64()}

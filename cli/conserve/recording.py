@@ -49,9 +49,9 @@ _LINE = msgspec.json.Decoder(Line)
 
 def named_topics(settings: Settings) -> list[str]:
     """Return the topics of the catalogue and the raw ones of the settings."""
-    raw = {topics.RAW_METRICS.name, topics.RAW_ALERTS.name, topics.RAW_CHANGES.name, topics.WRITE.name}
+    raw = {topics.RAW_METRICS.name, topics.RAW_ALERTS.name, topics.RAW_CHANGES.name}
     ours = [spec.name for spec in topics.CATALOGUE if spec.name not in raw]
-    return [*settings.sample_topics, *settings.alerts_topics, *settings.changes_topics, *ours]
+    return list(dict.fromkeys([*settings.sample_topics, *settings.alerts_topics, *settings.changes_topics, *ours]))
 
 
 def record(logs: Logs, settings: Settings, groups: Mapping[str, Sequence[str]], folder: Path, say: Callable[[str], None]) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.samples import STALE_BITS
+from schemas.samples import SOURCE_HEADER, STALE_BITS
 from schemas.topics import WRITE
 from streams.harness.redelivery import skipped
 from streams.harness.stage import Headers
@@ -25,7 +25,6 @@ from streams.normalise.formats.port import Described, Format
 from streams.normalise.formats.staleness import is_stale
 from streams.normalise.prometheus_kafka_adapter import Decoder
 from streams.normalise.rows import Refusals, Rows
-from streams.normalise.sources import SOURCE
 from streams.normalise.times import LATEST_MS
 
 _BY_BATCH = {one.format.name: one for one in CANDIDATES if one.format.name in {OTLP, REMOTE_WRITE}}
@@ -163,7 +162,7 @@ class Reader:
             self._cache.source = source
             for read in reads:
                 if isinstance(read, Rejection):
-                    found.refusals.add(index, read)
+                    found.refusals.add(index, read, part)
                     part += 1
                     continue
                 found.formats[index] = read.format.name
@@ -180,7 +179,7 @@ class Reader:
             if this in before:
                 continue
             if isinstance(one, Rejection):
-                found.refusals.add(index, one)
+                found.refusals.add(index, one, this)
                 continue
             key, at, value = one
             if value != value and read.candidate.no_value and not is_stale(value):  # noqa: PLR0124 - only a NaN differs from itself
@@ -189,7 +188,7 @@ class Reader:
             if at is None:
                 at = stamp
             if not 0 <= at < LATEST_MS or (one.at is None and stamp <= 0):
-                found.refusals.add(index, _untimely(one.at))
+                found.refusals.add(index, _untimely(one.at), this)
                 continue
             name = prefix + key
             slot = young(name)
@@ -235,7 +234,7 @@ def _value(value: bytes | None) -> bytes:
 
 def source_of(topic: str, headers: Headers) -> str:
     """Return who sends a record: what the API has seen by its token, elsewhere the topic, whose ACL says who writes to it."""
-    name = next((value for name, value in reversed(headers) if name == SOURCE), None) if topic == WRITE.name else None
+    name = next((value for name, value in reversed(headers) if name == SOURCE_HEADER), None) if topic == WRITE.name else None
     return topic if name is None else name.decode(errors="replace")
 
 
@@ -247,8 +246,8 @@ def _timed(rows: Rows, stamps: Sequence[int], found: Found) -> Rows:
     stamp = np.array(stamps, np.int64)[rows.record]
     rows = Rows(rows.record, rows.part, rows.slot, np.where(timeless, stamp, rows.time), rows.value)
     nothing = timeless & (stamp <= 0) & ~_absent(rows.value)
-    for record in rows.record[nothing].tolist():
-        found.refusals.add(record, _untimely(None))
+    for row in np.flatnonzero(nothing).tolist():
+        found.refusals.add(int(rows.record[row]), _untimely(None), int(rows.part[row]))
     return rows.pick(~nothing) if nothing.any() else rows
 
 
@@ -267,7 +266,7 @@ def _valued(rows: Rows, found: Found) -> Rows:
     for record in rows.record[nothing].tolist():
         found.no_value[record] += 1
     for row in np.flatnonzero(wild & ~nothing).tolist():
-        found.refusals.add(int(rows.record[row]), _untimely(int(rows.time[row])))
+        found.refusals.add(int(rows.record[row]), _untimely(int(rows.time[row])), int(rows.part[row]))
     return rows.pick(~(nothing | wild))
 
 

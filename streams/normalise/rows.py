@@ -39,11 +39,13 @@ class Rows:
 class Refusals:
     """What was refused of each record, with how much of it: the first reason is told, the others are counted."""
 
-    first: dict[int, Rejection] = field(default_factory=dict)  # by index of the record
+    first: dict[int, tuple[int, Rejection]] = field(default_factory=dict)  # by index of the record: of its first such part
     count: dict[int, int] = field(default_factory=lambda: defaultdict(int))
 
-    def add(self, record: int, rejection: Rejection) -> None:
-        self.first.setdefault(record, rejection)
+    def add(self, record: int, rejection: Rejection, part: int = 0) -> None:
+        known = self.first.get(record)
+        if known is None or part < known[0]:
+            self.first[record] = part, rejection
         self.count[record] += 1
 
 
@@ -95,9 +97,9 @@ def settle(
                 unmapped.append(int(rows.record[row]))
                 unknown[slot] = meaning.definition
             elif isinstance(meaning, Rejection):
-                refusals.add(int(rows.record[row]), meaning)
+                refusals.add(int(rows.record[row]), meaning, int(rows.part[row]))
             else:
-                refusals.add(int(rows.record[row]), _refusal(float(value[row]), int(at[row]), int(stamp[row]), reach))
+                refusals.add(int(rows.record[row]), _refusal(float(value[row]), int(at[row]), int(stamp[row]), reach), int(rows.part[row]))
     kept = rows if good.all() else rows.pick(good)
     batch = SampleBatch(cache.ids[kept.slot], kept.time, kept.value, np.array(offsets, np.int64)[kept.record])
     refused = [_refused(record, refusals, kept, before) for record in sorted(refusals.first)]
@@ -111,7 +113,7 @@ def _valued(value: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def _refused(record: int, refusals: Refusals, kept: Rows, before: Mapping[int, frozenset[int]]) -> Refused:
-    rejection, count = refusals.first[record], refusals.count[record]
+    (_, rejection), count = refusals.first[record], refusals.count[record]
     taken = kept.part[slice(*np.searchsorted(kept.record, [record, record + 1]))].tolist()
     if count > 1:
         rejection = Rejection(rejection.reason, f"{rejection.detail}; so or otherwise {count} of its samples")

@@ -8,7 +8,6 @@ from typing import Literal
 from streams.harness.errors import Unfit
 
 Form = Literal["metrics", "alerts", "changes"]
-SOURCE = "airra.source"  # of a record of airra.write.v1: who wrote it, as the API has seen by its token
 
 
 class Sources:

@@ -9,10 +9,10 @@ import pytest
 from api.auth import Gate
 from api.server import operators
 from api.write import MAX_WRITE, MOST_WAITING, Door, Quota
+from schemas.samples import SOURCE_HEADER
 from schemas.topics import WRITE
 from streams.harness.errors import Fatal, Retryable
 from streams.normalise.formats.staleness import STALE
-from streams.normalise.sources import SOURCE
 from tests.api_world import ALICE, World
 from tests.unit.prometheus_messages import V2, pack, request, request_2, series
 
@@ -68,7 +68,7 @@ async def test_a_request_stands_on_kafka_as_it_came_with_who_wrote_it(shop):
     assert (answer.status_code, answer.content) == (204, b"")
     (output,) = shop.written
     assert (output.topic, output.key, output.value) == (WRITE.name, b"prometheus-a", BODY)
-    assert dict(output.headers) == {SOURCE: b"prometheus-a", "airra.format": b"remote-write", "content-encoding": b"snappy"}
+    assert dict(output.headers) == {SOURCE_HEADER: b"prometheus-a", "airra.format": b"remote-write", "content-encoding": b"snappy"}
     assert not [name for name in answer.headers if name.startswith("x-prometheus")]
 
 

@@ -15,7 +15,7 @@ ALLOWED = {
     "models": {"schemas", "models"},
     "streams": {"schemas", "models", "streams"},
     "agents": {"schemas", "models", "agents", "streams.harness"},
-    "api": {"schemas", "models", "api", "streams.harness"},
+    "api": {"schemas", "models", "api", "streams.harness", "streams.normalise.formats", "streams.normalise.fates"},  # what remote_write is
     "cli": {"schemas", "models", "streams", "agents", "api", "cli"},
     "sandbox": {"sandbox"},
 }

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.samples import decode_batch, decode_series
+from schemas.samples import SOURCE_HEADER, decode_batch, decode_series
 from schemas.topics import WRITE
 from streams.harness.stage import Headers, Record
 from streams.normalise import reader
@@ -20,13 +20,12 @@ from streams.normalise.core import Core, Taken
 from streams.normalise.fates import SampleFate
 from streams.normalise.formats.remote_write import RemoteWrite
 from streams.normalise.formats.staleness import STALE
-from streams.normalise.sources import SOURCE
 from streams.normalise.times import Reach
 from tests.unit.prometheus_messages import V1, pack, request, series
 from tests.unit.test_normalise_formats import MAPPING, NOW
 
 TOLD: Headers = (("airra.format", b"remote-write"),)
-SOURCED: Headers = (*TOLD, (SOURCE, b"prometheus-a"))
+SOURCED: Headers = (*TOLD, (SOURCE_HEADER, b"prometheus-a"))
 
 names = st.sampled_from(["temperature", "up", "nobody_knows", "a_total"])
 values = st.one_of(st.floats(allow_nan=False), st.just(math.nan), st.just(STALE))
@@ -121,7 +120,7 @@ def test_two_sources_with_the_same_labels_are_kept_apart() -> None:
     body = pack(request(series({"__name__": "temperature", "service": "cart"}, (NOW, 1.0))))
     core = Core(MAPPING, 1, 1)
     first = take(core, [body], SOURCED, WRITE.name)
-    second = take(core, [body], (*TOLD, (SOURCE, b"prometheus-b")), WRITE.name)
+    second = take(core, [body], (*TOLD, (SOURCE_HEADER, b"prometheus-b")), WRITE.name)
     found = [decode_series(output.value)[0] for taken in (first, second) for output in taken.outputs if output.topic == "airra.series.v1"]
     assert [one.source for one in found] == ["prometheus-a", "prometheus-b"]
     assert len({one.id for one in found}) == 1  # one label set is one series

@@ -83,6 +83,7 @@ def test_golden_bytes_become_one_row_and_one_definition(raw: bytes) -> None:
             direction=Direction.NONE,
             group=one,
             labels=labels,
+            source="metrics",
         )
     ]
     (output,) = batches(taken)

@@ -88,6 +88,10 @@ COUNTED: dict[str, tuple[str, ...]] = {
 # it at its bound.
 WAITED_FOR: dict[str, str] = {
     "api/said.py: KEPT": "tests/unit/test_api_said.py::test_the_oldest_words_are_forgotten_but_none_on_its_way",
+    "streams/normalise/columnar.py: CAPACITY": "tests/unit/test_normalise_columnar.py::test_a_table_that_is_full_begins_anew",
+    "streams/normalise/formats/registry.py: MOST_SCHEMAS": (
+        "tests/unit/test_format_registry.py::test_only_so_many_schemas_are_kept_the_longest_unused_goes"
+    ),
     f"{DETECT}: max_pending": "tests/unit/test_detect_rows.py::test_too_many_waiting_rows_close_the_oldest_windows",
     "streams/harness/worker.py: UNACKED_OUTPUTS": "tests/unit/test_harness_worker.py::test_a_fold_waits_where_too_much_is_not_acknowledged",
     "streams/sink/consumer.py: BATCH_RECORDS": (
@@ -106,6 +110,27 @@ OF_ONE_THING: dict[str, str] = {
     "agents/reason/llm/openai_explainer.py: MAX_TOKENS": "one answer",
     "agents/reason/llm/material.py: LIMIT": "one text",
     "api/limits.py: MAX_BODY": "one request",
+    "schemas/config/paths.py: MOST_STEPS": "steps of one path",
+    "streams/normalise/formats/buckets.py: MAX_BOUNDS": "buckets of one histogram",
+    "streams/normalise/formats/cloudevents.py: MAX_EVENTS": "events of one record",
+    "streams/normalise/formats/cloudevents.py: MAX_RECORD_BYTES": "one record",
+    "streams/normalise/formats/confluent.py: MAX_RECORD_BYTES": "one record",
+    "streams/normalise/formats/documents.py: SHOWN_MEMBERS": "names in one sentence",
+    "streams/normalise/formats/harvest.py: MAX_ALL_KEYS_BYTES": "keys of one record",
+    "streams/normalise/formats/harvest.py: MAX_ITEMS": "samples of one record",
+    "streams/normalise/formats/harvest.py: MAX_KEY_BYTES": "one key",
+    "streams/normalise/formats/influx_line.py: _LONGEST_NUMBER": "one number",
+    "streams/normalise/formats/mapped_json.py: MAX_KEY_BYTES": "one key",
+    "streams/normalise/formats/mapped_json.py: MAX_RECORD_BYTES": "one record",
+    "streams/normalise/formats/mapped_json.py: MAX_SAMPLES": "samples of one record",
+    "streams/normalise/formats/native_histogram.py: MAX_BYTES": "one histogram",
+    "streams/normalise/formats/otlp_json.py: MAX_BYTES": "one record",
+    "streams/normalise/formats/otlp_json_points.py: MAX_BYTES": "one data point",
+    "streams/normalise/formats/otlp_proto_points.py: MAX_BYTES": "one data point",
+    "streams/normalise/formats/otlp_values.py: MAX_DEPTH": "one attribute",
+    "streams/normalise/formats/registry.py: MAX_ANSWER_BYTES": "one answer",
+    "streams/normalise/formats/registry.py: MOST_UNKNOWN": "ids that a registry does not know, for a minute: beyond it one is asked for again",
+    "streams/normalise/formats/remote_write.py: MAX_BYTES": "one record",
     "models/correlation/evidence.py: MAX_ALERTS": "alerts of one record; the table has its own cap",
     "models/correlation/evidence.py: MAX_CHANGES": "changes of one record; the table has its own cap",
     "models/correlation/notices.py: NAMED": "names in one sentence",

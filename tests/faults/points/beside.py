@@ -11,6 +11,7 @@ _UNTIL = "it waits for the word to stop; nothing is in hand here"
 _LOOKS = "it looks and changes nothing; who waits for the answer has a point there"
 _ROUND = "what is awaited has points of its own, and nothing is done before or after them that another request would miss"
 _HTTP = "it passes bytes of HTTP on: who got no answer asks again, with the same key"
+_SENDER = "who got no answer sends it again, and what stands twice counts once"
 _FILE = "the topology is read from its file and appended by every start, under an id that is its digest: nothing is committed"
 
 POINTS: dict[str, str] = {
@@ -41,6 +42,13 @@ POINTS: dict[str, str] = {
     "api.server:ApiServer.run:self._watch": _UNTIL,
     "api.server:ApiServer.run:serving": _ENDED,
     "api.server:ApiServer._watch:asyncio.wait_for": _UNTIL,
+    "api.server:ApiServer.run:self._door": _START,
+    "api.server:ApiServer._door:KafkaAppender(self._kafka, 'airra-api-write').start": _START,
+    "api.write:write:request.body": _SENDER,
+    "api.write:write:asyncio.to_thread": _SENDER,
+    "api.write:write:_append": _SENDER,
+    "api.write:_append:async with asyncio.timeout": _SENDER,
+    "api.write:_append:door.append": _SENDER,
     "api.calls:feedback:record": _ROUND,
     "api.calls:proposal:find": _ROUND,
     "api.calls:approve:decide": _ROUND,

@@ -59,6 +59,7 @@ BESIDE: dict[str, Kind] = {
     "streams.harness.lineage": AWAITS,
     "streams.harness.kafka": frozenset({"list_topics", "assign", "poll", "consume", "committed", "commit", "produce", "flush"}),
     "api.server": AWAITS,
+    "api.write": AWAITS,
     "api.calls": AWAITS,
     "api.pages": AWAITS,
     "api.limits": AWAITS,
