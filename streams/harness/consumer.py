@@ -262,6 +262,19 @@ class CorrectedConsumer(driver.Consumer):
         self._acked_index[tp].clear()
         return self._owner.ceiling(tp.partition)
 
+    def recovery(self) -> dict[str, Any]:
+        """Tell how far the recovery of the tables has come, and what is fetched meanwhile."""
+        recovery, active = self.app.tables.recovery, self._get_active_partitions()
+        behind = {tp: left for tp, left in recovery.active_remaining().items() if left}
+        return {
+            "running": recovery.in_recovery,
+            "behind": {str(tp.partition): left for tp, left in behind.items()},
+            "read": {str(tp.partition): self._read_offset[tp] for tp in behind},
+            "fetched": sorted(f"{tp.topic}/{tp.partition}" for tp in active),
+            "flowing": self.flow_active,
+            "waiting": self.app.tables.changelog_queue.qsize(),
+        }
+
     def loops(self) -> list[asyncio.AbstractEventLoop]:
         """Return the loops that the consumer lives in: the app's, and that of its own thread."""
         return [self.loop, self._thread.thread_loop]

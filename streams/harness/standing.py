@@ -10,7 +10,7 @@ from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
 from typing import Any
 
 DEPTH = 40  # of one await within the other
-FRAMES = 4  # of each task that are told: the innermost
+FRAMES = 8  # of each task that are told: the innermost
 
 
 def standing(*loops: asyncio.AbstractEventLoop) -> list[str]:

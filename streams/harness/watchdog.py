@@ -126,7 +126,8 @@ async def _look(worker: Watched) -> Look:
 
 async def _leave(worker: Watched, reason: str) -> NoReturn:
     """Leave the group, then exit: a static member that only came back would get the same assignment again."""
-    log.critical("stuck", stage=worker.stage.name, standing=standing(*worker.app.consumer.loops()))
+    consumer = worker.app.consumer
+    log.critical("stuck", stage=worker.stage.name, recovery=consumer.recovery(), standing=standing(*consumer.loops()))
     await leave(worker)
     die(f"{worker.stage.name}: {reason}", EXIT_STUCK)
 

@@ -53,6 +53,7 @@ class Tracker(threading.Thread):
             while not self._ended.is_set():
                 for message in self._input.consume(1000, POLL_S):
                     self._take(message)
+                self._late = self._late or self.behind > BEHIND_S  # outputs that waited with their inputs to be read stood still, too
                 for message in self._output.consume(1000, 0.0):
                     self._see(message)
                 late = self.behind > BEHIND_S
@@ -68,13 +69,13 @@ class Tracker(threading.Thread):
         headers = tuple((key, value) for key, value in message.headers() or ())
         place = message.topic(), message.partition(), message.offset(), message.timestamp()[1]
         record = Record(*place, message.key(), message.value() or b"", headers)
-        now = time.monotonic()
+        since = time.monotonic() - max(0.0, time.time() - record.timestamp / 1000)  # the tracker, too, may have been cut off
         for output in self._stage.apply(self._states.setdefault(record.partition, Counts()), record, record.timestamp):
             key = msgspec.json.decode(output.value, type=_Id).id
             if key in self._early:
                 self._early.discard(key)
             else:
-                self._missing[key] = now
+                self._missing[key] = since
 
     def _see(self, message: Any) -> None:
         if message.error() or not message.value():

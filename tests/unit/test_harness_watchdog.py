@@ -68,7 +68,8 @@ async def test_a_stage_that_is_stuck_leaves_its_group_before_it_ends(monkeypatch
         left.append("left")
 
     worker: Any = SimpleNamespace(
-        stage=SimpleNamespace(name="detect"), app=SimpleNamespace(consumer=SimpleNamespace(leave_group=leave_group, loops=list))
+        stage=SimpleNamespace(name="detect"),
+        app=SimpleNamespace(consumer=SimpleNamespace(leave_group=leave_group, loops=list, recovery=dict)),
     )
     with pytest.raises(Ended) as ended:
         await watchdog._leave(worker, "no partitions")
