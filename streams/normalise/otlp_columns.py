@@ -41,7 +41,7 @@ class OtlpColumns:
         found = kernel.walk(bodies)
         heads = self._known(found)
         foreign = heads == UNKNOWN
-        beside = [(head, self._beside(found, head)) for head in np.flatnonzero(foreign).tolist()]
+        beside = [(head, self._beside(bodies, found, head)) for head in np.flatnonzero(foreign).tolist()]
         counts = np.where(foreign, 0, found.heads[kernel.POINTS])
         for head, items in beside:
             counts[head] = len(items)
@@ -85,14 +85,16 @@ class OtlpColumns:
         return self.slots.find(prefix, names, starts, stops, key)
 
     @staticmethod
-    def _beside(found: kernel.Walked, head: int) -> list[Sample | Rejection]:
+    def _beside(bodies: Sequence[bytes], found: kernel.Walked, head: int) -> list[Sample | Rejection]:
         """Let the reference read one metric."""
         column = found.heads[:, head].tolist()
         resource, scope = (_piece(found, head, *place) for place in zip(_BEGINS[:2], _ENDS[:2], strict=True))
         harvest = Harvest()
         try:
-            whole = found.data[column[kernel.BEGIN] : column[kernel.END]].tobytes()
-            read_metric(harvest, whole, (0, len(whole)), Metric(resource, scope, "", ""), column[kernel.NUMBER])
+            record = column[kernel.RECORD]
+            base = int(found.offsets[record])
+            place = column[kernel.BEGIN] - base, column[kernel.END] - base
+            read_metric(harvest, bodies[record], place, Metric(resource, scope, "", ""), column[kernel.NUMBER])
         except Rejected as refused:
             return [refused.rejection]
         return harvest.items

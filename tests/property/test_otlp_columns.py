@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import HistogramDataPoint, Metric
@@ -83,6 +83,7 @@ in_pieces = st.builds(
 records = st.lists(st.one_of(messages, messages, broken, in_pieces), max_size=4)
 
 
+@settings(max_examples=60)
 @given(records, st.sampled_from([2, 400_000]), st.sampled_from([NOW, 0]))
 def test_the_batch_reads_what_the_reference_reads(values: list[bytes], capacity: int, stamp: int) -> None:
     def whole() -> list[dict[str, Any]]:

@@ -46,6 +46,7 @@ _TIME, _AS_DOUBLE, _AS_INT, _ATTRIBUTES, _FLAGS = 0x19, 0x21, 0x31, 0x3A, 0x40
 @dataclass(frozen=True, slots=True)
 class Walked:
     data: NDArray[np.uint8]
+    offsets: NDArray[np.int64]  # where each record begins in it
     heads: NDArray[np.int64]  # a column each, in their order
     points: NDArray[np.int64]
     value: NDArray[np.float64]
@@ -65,7 +66,7 @@ def walk(values: Sequence[bytes]) -> Walked:
         counts = np.zeros(2, np.int64)
         if _walk(data, offsets, heads, points, bits, left, counts):
             found, rows = int(counts[0]), int(counts[1])
-            return Walked(data, heads[:, :found], points[:, :rows], bits[:rows].view(np.float64), left)
+            return Walked(data, offsets[:-1], heads[:, :found], points[:, :rows], bits[:rows].view(np.float64), left)
         room *= 4
 
 
