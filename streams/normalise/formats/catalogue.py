@@ -56,7 +56,7 @@ class _Unmapped:
 
 
 CANDIDATES = (
-    Candidate(AdapterJson(), looks.words(b"{", b'"labels"', b'"value"')),
+    Candidate(AdapterJson(), looks.words(b"{", b'"labels"')),
     Candidate(OtlpJson(), looks.any_of(looks.words(b"{", b'"resourceMetrics"'), looks.words(b"{", b'"resource_metrics"'))),
     Candidate(TelegrafJson(), looks.words(b"{", b'"fields"')),
     Candidate(CollectdRates(), looks.words(b"[", b'"dstypes"')),

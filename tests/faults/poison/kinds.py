@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 YEAR_S = 365 * 86_400
@@ -65,14 +65,16 @@ FORGED: Headers = (("airra.error.id", b"dlq-forged"), ("airra.error.reason", b"n
 
 ANYWHERE = (
     Kind("malformed", "not_json", lambda number: b'{"labels":{"a":%d' % number),
-    Kind("bytes", "unknown_format", lambda number: b"\xff\xfe\x00" + number.to_bytes(8, "big")),
+    Kind("bytes", "not_json", lambda number: b"\xff\xfe\x00" + number.to_bytes(8, "big")),
     Kind("empty", "not_json", lambda _: b""),
     Kind("tombstone", "not_json", lambda _: None),
     Kind("forged headers", "not_json", lambda _: b"{", headers=FORGED),
     Kind("wrong type", "wrong_type", lambda _: b"[1, 2]"),
 )
+# A topic of metrics may hold any format: what is JSON of no shape, or no text at all, is of none.
+OF_NO_FORMAT = {"bytes", "wrong type"}
 METRICS = (
-    *ANYWHERE,
+    *(replace(kind, reason="unknown_format") if kind.name in OF_NO_FORMAT else kind for kind in ANYWHERE),
     Kind("nested", "not_json", lambda _: b'{"labels":' + b"[" * 30_000 + b"]" * 30_000 + b',"timestamp":"x","value":"1"}', at_most=500),
     Kind("value a number", "wrong_type", lambda number: sample(number, value=number)),
     Kind("value a word", "wrong_type", lambda number: sample(number, value="many")),
@@ -85,7 +87,7 @@ METRICS = (
     Kind("a year behind", "timestamp_out_of_range", lambda number: sample(number, timestamp=stamp(-YEAR_S))),
     # Ahead, Apache Kafka itself refuses the record's stamp (message.timestamp.after.max.ms), and all that is in one batch with it.
     Kind("a producer a year behind", "timestamp_out_of_range", lambda n: sample(n, timestamp=stamp(-YEAR_S)), stamp_s=-YEAR_S),
-    Kind("10 MB", "too_large", lambda _: b"x" * MB10, at_most=20),
+    Kind("10 MB", "unknown_format", lambda _: b"x" * MB10, at_most=20),
 )
 ALERTS = (
     *ANYWHERE,
