@@ -22,7 +22,8 @@ from streams.normalise.formats.catalogue import ADAPTER, choice_of
 from streams.normalise.formats.choice import Choice
 from streams.normalise.outputs import Heartbeats, UnknownMetrics, alert_outputs, change_output, sample_outputs
 from streams.normalise.prometheus_kafka_adapter import Decoder
-from streams.normalise.reader import Found, Reader
+from streams.normalise.raw import Found, Raw
+from streams.normalise.reader import Reader
 from streams.normalise.rows import Decoded, settle
 from streams.normalise.series import Resolver
 from streams.normalise.times import Reach
@@ -85,7 +86,7 @@ class Core:
 
         `headers` is None where no message has any. Raises Retryable where a schema cannot be fetched now: then nothing was taken.
         """
-        found = self._reader.read(source[0], values, stamps, headers)
+        found = self._reader.read(Raw(source[0], values, stamps, headers))
         decoded = settle(found.rows, offsets, stamps, found.refusals, self.cache, reach, found.before)
         taken = Taken()
         self._count(taken, found, decoded, len(values))

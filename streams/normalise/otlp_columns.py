@@ -10,6 +10,7 @@ import numpy as np
 from streams.normalise.columnar import CAPACITY, Batch, Bytes, Ints, Slots
 from streams.normalise.fates import Rejected, Rejection
 from streams.normalise.formats import otlp_kernel as kernel
+from streams.normalise.formats import otlp_layout as layout
 from streams.normalise.formats.harvest import MAX_ITEMS, Harvest
 from streams.normalise.formats.key_table import UNKNOWN, KeyTable
 from streams.normalise.formats.otlp import read_metric
@@ -18,8 +19,8 @@ from streams.normalise.formats.port import Sample
 from streams.normalise.formats.wire import text
 from streams.normalise.rows import Rows
 
-_BEGINS = [kernel.RESOURCE, kernel.SCOPE, kernel.NAME, kernel.UNIT]
-_ENDS = [kernel.RESOURCE_END, kernel.SCOPE_END, kernel.NAME_END, kernel.UNIT_END]
+_BEGINS = [layout.RESOURCE, layout.SCOPE, layout.NAME, layout.UNIT]
+_ENDS = [layout.RESOURCE_END, layout.SCOPE_END, layout.NAME_END, layout.UNIT_END]
 _PIECE_HEAD = 12  # bytes before each piece: its tag and its length
 
 
@@ -42,30 +43,30 @@ class OtlpColumns:
         heads = self._known(found)
         foreign = heads == UNKNOWN
         beside = [(head, self._beside(bodies, found, head)) for head in np.flatnonzero(foreign).tolist()]
-        counts = np.where(foreign, 0, found.heads[kernel.POINTS])
+        counts = np.where(foreign, 0, found.heads[layout.POINTS])
         for head, items in beside:
             counts[head] = len(items)
-        record_of = found.heads[kernel.RECORD]
+        record_of = found.heads[layout.RECORD]
         before = np.cumsum(counts) - counts
         begins = before[np.searchsorted(record_of, record_of)] if len(before) else before
         parts = before - begins  # the number of each head's first sample within its record
         left = found.left | self._too_many(record_of, counts, len(bodies))
-        of = found.points[kernel.P_HEAD]
-        good = ~(foreign[of] | left[found.points[kernel.P_RECORD]])
+        of = found.points[layout.P_HEAD]
+        good = ~(foreign[of] | left[found.points[layout.P_RECORD]])
         of, points, value = of[good], found.points[:, good], found.value[good]
         numbers = np.array(records, np.int64)
         slots = self._slots(prefix, found.data, heads[of], points)
-        part = parts[of] + np.flatnonzero(good) - found.heads[kernel.FIRST][of]
-        rows = Rows(numbers[points[kernel.P_RECORD]], part, slots, points[kernel.P_AT].copy(), value)
+        part = parts[of] + np.flatnonzero(good) - found.heads[layout.FIRST][of]
+        rows = Rows(numbers[points[layout.P_RECORD]], part, slots, points[layout.P_AT].copy(), value)
         kept = [(int(numbers[record_of[head]]), int(parts[head]), items) for head, items in beside if not left[record_of[head]]]
         return Batch(rows, numbers[left].tolist(), kept)
 
     def _known(self, found: kernel.Walked) -> Ints:
         """Return the number of each head, in this process; UNKNOWN for what the reference must read."""
         heads = np.full(found.heads.shape[1], UNKNOWN, np.int64)
-        own = np.flatnonzero(found.heads[kernel.KIND] != kernel.FOREIGN)
+        own = np.flatnonzero(found.heads[layout.KIND] != layout.FOREIGN)
         begins, ends = (found.heads[places][:, own] for places in (_BEGINS, _ENDS))
-        data, starts, stops = _packed(found.data, begins, ends, np.broadcast_to(found.heads[kernel.KIND, own], begins.shape))
+        data, starts, stops = _packed(found.data, begins, ends, np.broadcast_to(found.heads[layout.KIND, own], begins.shape))
         numbers = self._heads.find(data, starts, stops)
         for row in np.flatnonzero(numbers == UNKNOWN).tolist():
             numbers[row] = self._heads.add(data[starts[row] : stops[row]].tobytes())
@@ -76,7 +77,7 @@ class OtlpColumns:
         return heads
 
     def _slots(self, prefix: bytes, data: Bytes, heads: Ints, points: Ints) -> Ints:
-        begins, ends = points[kernel.P_ATTRIBUTES], points[kernel.P_ATTRIBUTES_END]
+        begins, ends = points[layout.P_ATTRIBUTES], points[layout.P_ATTRIBUTES_END]
         names, starts, stops = _packed(data, begins[np.newaxis], ends[np.newaxis], heads[np.newaxis])
 
         def key(row: int) -> bytes:
@@ -91,10 +92,10 @@ class OtlpColumns:
         resource, scope = (_piece(found, head, *place) for place in zip(_BEGINS[:2], _ENDS[:2], strict=True))
         harvest = Harvest()
         try:
-            record = column[kernel.RECORD]
+            record = column[layout.RECORD]
             base = int(found.offsets[record])
-            place = column[kernel.BEGIN] - base, column[kernel.END] - base
-            read_metric(harvest, bodies[record], place, Metric(resource, scope, "", ""), column[kernel.NUMBER])
+            place = column[layout.BEGIN] - base, column[layout.END] - base
+            read_metric(harvest, bodies[record], place, Metric(resource, scope, "", ""), column[layout.NUMBER])
         except Rejected as refused:
             return [refused.rejection]
         return harvest.items
@@ -121,7 +122,7 @@ def _piece(found: kernel.Walked, head: int, begin: int, end: int) -> bytes:
 def _key(found: kernel.Walked, head: int) -> bytes | None:
     """Return how the keys of this head's points begin; None where a name is no text, which is for the reference to say."""
     resource, scope, name, unit = (_piece(found, head, *place) for place in zip(_BEGINS, _ENDS, strict=True))
-    kind = Kind(int(found.heads[kernel.KIND, head]))
+    kind = Kind(int(found.heads[layout.KIND, head]))
     try:
         return Metric(resource, scope, text(name, 0, len(name)), text(unit, 0, len(unit)), kind).key
     except Rejected:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,20 @@ class Rows:
 
     def pick(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> Rows:
         return Rows(self.record[chosen], self.part[chosen], self.slot[chosen], self.time[chosen], self.value[chosen])
+
+
+_NONE = np.zeros(0, np.int64)
+NO_ROWS = Rows(_NONE, _NONE, _NONE, _NONE, np.zeros(0, np.float64))
+
+
+def together(parts: Sequence[Rows]) -> Rows:
+    """Put rows into the order of their records."""
+    some = [part for part in parts if len(part)]
+    if len(some) <= 1:
+        return some[0] if some else NO_ROWS
+    columns = {one.name: np.concatenate([getattr(part, one.name) for part in some]) for one in fields(Rows)}
+    order = np.argsort(columns["record"], kind="stable")
+    return Rows(**{name: column[order] for name, column in columns.items()})
 
 
 @dataclass(slots=True)

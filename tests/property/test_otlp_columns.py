@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import HistogramDataPoint, Metric
 
-from streams.normalise import reader
+from streams.normalise import by_batch
 from streams.normalise.columnar import Slots
 from streams.normalise.core import Core
 from streams.normalise.formats import otlp_kernel as kernel
+from streams.normalise.formats import otlp_layout as layout
 from streams.normalise.formats.otlp import Otlp
 from streams.normalise.otlp_columns import OtlpColumns
 from tests.unit.otlp_messages import attributes, export, gauge, point, resource
@@ -92,7 +93,7 @@ def test_the_batch_reads_what_the_reference_reads(values: list[bytes], capacity:
 
     fast = whole()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reader, "_BY_BATCH", {})
+        patch.setattr(by_batch, "FORMATS", {})
         slow = whole()
     if capacity == 2:  # what is forgotten at another moment is told again at another moment
         for one in (*fast, *slow):
@@ -108,8 +109,8 @@ def test_what_agents_write_is_read_by_the_batch() -> None:
     ]
     found = kernel.walk([export(resource(*mixed, labels={"service.name": "cart"}, scope={"name": "lib", "version": "1"}))])
     assert found.left.tolist() == [False]
-    assert found.heads[kernel.KIND].tolist() != [kernel.FOREIGN] * 2
-    assert found.heads[kernel.POINTS].tolist() == [2, 1]
+    assert found.heads[layout.KIND].tolist() != [layout.FOREIGN] * 2
+    assert found.heads[layout.POINTS].tolist() == [2, 1]
     assert found.value.tolist() == [1.0, 2.0, 1.0]
     assert len(own) == 1
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from schemas.samples import SOURCE_HEADER, decode_batch, decode_series
 from schemas.topics import WRITE
 from streams.harness.stage import Headers, Record
-from streams.normalise import reader
+from streams.normalise import by_batch
 from streams.normalise.columnar import RemoteWriteColumns, Slots
 from streams.normalise.core import Core, Taken
 from streams.normalise.fates import SampleFate
@@ -75,7 +75,7 @@ def told(taken: Taken) -> dict[str, Any]:
 def test_the_batch_reads_what_the_reference_reads(values: list[bytes], capacity: int) -> None:
     fast = [told(take(core, part)) for core in [Core(MAPPING, 2, 1, capacity)] for part in (values, values)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reader, "_BY_BATCH", {})
+        patch.setattr(by_batch, "FORMATS", {})
         slow = [told(take(core, part)) for core in [Core(MAPPING, 2, 1, capacity)] for part in (values, values)]
     if capacity == 2:  # what is forgotten at another moment is told again at another moment
         for one in (*fast, *slow):

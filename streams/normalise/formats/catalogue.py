@@ -40,7 +40,7 @@ def body(value: bytes, headers: Headers) -> bytes:
     return unpack(value)
 
 
-class _Unmapped:
+class _UnmappedFrame:
     """A frame of a schema registry on a topic that no mapping names: which of its fields is a value, only the configuration can say."""
 
     name = Encoding.CONFLUENT.value
@@ -61,7 +61,7 @@ CANDIDATES = (
     Candidate(TelegrafJson(), looks.words(b"{", b'"fields"')),
     Candidate(CollectdRates(), looks.words(b"[", b'"dstypes"')),
     Candidate(CollectdJson(), lambda _: Likeness.NO),  # told from its rates by nothing in a record: by name alone
-    Candidate(_Unmapped(), looks.frame),
+    Candidate(_UnmappedFrame(), looks.frame),
     Candidate(Otlp(), looks.otlp, frozenset({"application/x-protobuf"}), no_value=True),
     Candidate(RemoteWrite2(), looks.remote_write_2, frozenset({"application/x-protobuf"}), body, no_value=True),
     Candidate(RemoteWrite(), looks.remote_write, frozenset({"application/x-protobuf"}), body, no_value=True),

@@ -112,17 +112,20 @@ class Choice:
         """Return the one format that a plain record can be of; None where reading has to decide."""
         if (told := self.told(topic, headers)) is not None:
             return told
-        media = media_of(text_of(headers, "content-type") or "")
-        named = [one for one in self.candidates if media in one.media_types] if media else []
+        named = self._named(text_of(headers, "content-type") or "")
         likely = named if len(named) == 1 else _likely(named or self.candidates, value)
         return likely[0] if len(likely) == 1 else None
+
+    def _named(self, content_type: str) -> list[Candidate]:
+        """Return the candidates that a content-type names."""
+        media = media_of(content_type)
+        return [one for one in self.candidates if media in one.media_types] if media else []
 
     def _plain(self, topic: str, value: bytes, headers: Headers, content_type: str) -> Read:
         told = self.told(topic, headers)
         if told is not None:
             return _read(told, value, headers)
-        media = media_of(content_type)
-        named = [one for one in self.candidates if media in one.media_types] if media else []
+        named = self._named(content_type)
         if len(named) == 1:
             return _read(named[0], value, headers)
         return _first(named, _likely(named, value), value, headers) if named else self._recall(topic, value, headers)

@@ -53,43 +53,43 @@ def frame(value: bytes) -> Likeness:
 
 def otlp(value: bytes) -> Likeness:
     """Look for a resource's metrics, within them a scope's, within them one with a name."""
-    return _path(value, _ONE, _TWO, _TWO, _ONE)
+    return Likeness.PERHAPS if _leads(value, 0, len(value), (_ONE, _TWO, _TWO, _ONE)) else Likeness.NO
 
 
 def remote_write(value: bytes) -> Likeness:
     """Look for a series with a label that has a name, as it is or packed."""
-    return _maybe_packed(value, lambda body: _path(body, _ONE, _ONE, _ONE))
+    return _maybe_packed(value, _is_remote_write)
 
 
 def remote_write_2(value: bytes) -> Likeness:
     """Look for symbols at the front."""
-    return _maybe_packed(value, lambda body: Likeness.PERHAPS if body[:1] == bytes([_FOUR]) and _sound(body) else Likeness.NO)
+    return _maybe_packed(value, _is_remote_write_2)
 
 
 def is_plain_remote_write(value: bytes) -> bool:
     """Tell whether a body was unpacked already."""
-    return Likeness.PERHAPS in (
-        _path(value, _ONE, _ONE, _ONE),
-        Likeness.PERHAPS if value[:1] == bytes([_FOUR]) and _sound(value) else Likeness.NO,
-    )
+    return _is_remote_write(value) or _is_remote_write_2(value)
 
 
-def _maybe_packed(value: bytes, look: Looks) -> Likeness:
-    seen = look(value)
-    if seen is not Likeness.NO:
-        return seen
+def _is_remote_write(body: bytes) -> bool:
+    return _leads(body, 0, len(body), (_ONE, _ONE, _ONE))
+
+
+def _is_remote_write_2(body: bytes) -> bool:
+    return body[:1] == bytes([_FOUR]) and _sound(body)
+
+
+def _maybe_packed(value: bytes, is_one: Callable[[bytes], bool]) -> Likeness:
+    if is_one(value):
+        return Likeness.PERHAPS
     try:
-        return look(unpack(value))
+        return Likeness.PERHAPS if is_one(unpack(value)) else Likeness.NO
     except Rejected:
         return Likeness.NO
 
 
-def _path(value: bytes, *tags: int) -> Likeness:
-    """Tell whether the first few fields lead down this way to something that is UTF-8 and not empty."""
-    return Likeness.PERHAPS if _leads(value, 0, len(value), tags) else Likeness.NO
-
-
 def _leads(value: bytes, start: int, end: int, tags: tuple[int, ...]) -> bool:
+    """Tell whether the first few fields lead down this way to something that is UTF-8 and not empty."""
     if not tags:
         return start < end and _utf8(value[start:end])
     try:

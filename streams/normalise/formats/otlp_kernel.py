@@ -13,34 +13,34 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.samples import STALE_BITS
 from streams.normalise.formats.compiled import compiled
 from streams.normalise.formats.harvest import MAX_ALL_KEYS_BYTES, MAX_ITEMS, MAX_KEY_BYTES
-from streams.normalise.formats.otlp_keys import Kind
-from streams.normalise.formats.otlp_points import NO_RECORDED_VALUE, Temporality
-from streams.normalise.formats.otlp_proto_points import MAX_BYTES
-from streams.normalise.formats.wire_kernel import Int, field, fixed64
-
-FOREIGN = 0  # in place of a kind: this metric is for the reference reader
-
-# The columns of a head: what the points of one metric have in common, as places in the data.
-RECORD, NUMBER, KIND, BEGIN, END, RESOURCE, RESOURCE_END, SCOPE, SCOPE_END, NAME, NAME_END, UNIT, UNIT_END, FIRST, POINTS = range(15)
-_HEAD = 15
-# And of a point.
-P_RECORD, P_HEAD, P_ATTRIBUTES, P_ATTRIBUTES_END, P_AT = range(5)
-
-_SLACK = 32  # bytes of tags and lengths in a key, at most
-_GAUGE, _COUNTER, _UP_DOWN, _DELTA_COUNTER, _DELTA_UP_DOWN = map(
-    int, (Kind.GAUGE, Kind.COUNTER, Kind.UP_DOWN, Kind.DELTA_COUNTER, Kind.DELTA_UP_DOWN)
+from streams.normalise.formats.otlp_layout import (
+    BEGIN,
+    END,
+    FIRST,
+    FOREIGN,
+    HEAD_COLUMNS,
+    KIND,
+    NAME,
+    NAME_END,
+    NUMBER,
+    P_ATTRIBUTES,
+    P_ATTRIBUTES_END,
+    POINT_COLUMNS,
+    POINTS,
+    RECORD,
+    RESOURCE,
+    RESOURCE_END,
+    SCOPE,
+    SCOPE_END,
+    UNIT,
+    UNIT_END,
 )
-_DELTA, _CUMULATIVE = int(Temporality.DELTA), int(Temporality.CUMULATIVE)
-_STALE = np.uint64(STALE_BITS)
-_NO_VALUE = NO_RECORDED_VALUE
-# Tags, as otlp.py and otlp_proto_points.py have them.
-_ONE, _TWO, _THREE = 0x0A, 0x12, 0x1A
-_GAUGES, _SUMS, _HISTOGRAM, _EXPONENTIAL, _SUMMARY = 0x2A, 0x3A, 0x4A, 0x52, 0x5A
-_TEMPORALITY, _MONOTONIC = 0x10, 0x18
-_TIME, _AS_DOUBLE, _AS_INT, _ATTRIBUTES, _FLAGS = 0x19, 0x21, 0x31, 0x3A, 0x40
+from streams.normalise.formats.otlp_metric_kernel import common_size, read_metric
+from streams.normalise.formats.wire_kernel import Int, field, joined
+
+_ONE, _TWO = 0x0A, 0x12  # tags
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +55,11 @@ class Walked:
 
 def walk(values: Sequence[bytes]) -> Walked:
     """Read MetricsData."""
-    data = np.frombuffer(b"".join(values), np.uint8)
-    offsets = np.zeros(len(values) + 1, np.int64)
-    np.cumsum(np.fromiter(map(len, values), np.int64, len(values)), out=offsets[1:])
+    data, offsets = joined(values)
     left = np.zeros(len(values), np.bool_)
     room = 1024 + len(data) // 48
     while True:
-        heads, points = np.empty((_HEAD, room), np.int64), np.empty((5, room), np.int64)
+        heads, points = np.empty((HEAD_COLUMNS, room), np.int64), np.empty((POINT_COLUMNS, room), np.int64)
         bits = np.empty(room, np.uint64)
         counts = np.zeros(2, np.int64)
         if _walk(data, offsets, heads, points, bits, left, counts):
@@ -100,7 +98,7 @@ def _walk(
         if good and counts[1] - first_point <= MAX_ITEMS:
             room: Int = MAX_ALL_KEYS_BYTES
             for head in range(first_head, counts[0]):
-                own = _common(heads, head)
+                own = common_size(heads, head)
                 room -= own
                 for point in range(heads[FIRST, head], heads[FIRST, head] + heads[POINTS, head]):
                     room -= own + points[P_ATTRIBUTES_END, point] - points[P_ATTRIBUTES, point]
@@ -109,16 +107,6 @@ def _walk(
         if not good:
             counts[0], counts[1] = first_head, first_point
     return True
-
-
-@compiled
-def _common(heads: NDArray[np.int64], head: Int) -> Int:
-    """Return how long the keys of this head's points are without what is each point's own, and some more."""
-    size: Int = (
-        heads[RESOURCE_END, head] - heads[RESOURCE, head] + heads[SCOPE_END, head] - heads[SCOPE, head]
-        + heads[NAME_END, head] - heads[NAME, head] + heads[UNIT_END, head] - heads[UNIT, head] + _SLACK
-    )  # fmt: skip
-    return size
 
 
 @compiled
@@ -202,7 +190,7 @@ def _scope(
             heads[NAME, head] = heads[NAME_END, head] = heads[UNIT, head] = heads[UNIT_END, head] = 0
             heads[FIRST, head], heads[POINTS, head] = counts[1], 0
             counts[0] += 1
-            kind = _metric(data, start, at, heads, points, bits, counts, head)
+            kind = read_metric(data, start, at, heads, points, bits, counts, head)
             if kind == -2:
                 return -2
             if kind == FOREIGN:
@@ -210,100 +198,6 @@ def _scope(
             heads[KIND, head] = kind
             heads[POINTS, head] = counts[1] - heads[FIRST, head]
     return 0
-
-
-@compiled
-def _metric(
-    data: NDArray[np.uint8], at: Int, end: Int,
-    heads: NDArray[np.int64], points: NDArray[np.int64], bits: NDArray[np.uint64], counts: NDArray[np.int64], head: Int,
-) -> Int:  # fmt: skip
-    """Return the kind of a metric whose points were taken, FOREIGN for what the reference must read, -2 for no room."""
-    begin: Int = 0
-    stop: Int = 0
-    data_tag = np.int64(0)
-    while at < end:
-        tag, start, at, _ = field(data, at, end)
-        if tag < 0:
-            return FOREIGN
-        if tag == _ONE:
-            heads[NAME, head], heads[NAME_END, head] = start, at
-        elif tag == _THREE:
-            heads[UNIT, head], heads[UNIT_END, head] = start, at
-        elif tag in (_GAUGES, _SUMS, _HISTOGRAM, _EXPONENTIAL, _SUMMARY):
-            if data_tag != 0:
-                return FOREIGN
-            data_tag, begin, stop = tag, start, at
-    if data_tag not in (_GAUGES, _SUMS) or heads[NAME, head] == heads[NAME_END, head]:
-        return FOREIGN
-    temporality = monotonic = np.int64(0)
-    own = _common(heads, head)
-    at = begin
-    while at < stop:
-        tag, start, at, value = field(data, at, stop)
-        if tag < 0:
-            return FOREIGN
-        if tag == _ONE:
-            if counts[1] >= len(bits):
-                return -2
-            row = counts[1]
-            if at - start > MAX_BYTES or not _point(data, start, at, points, bits, row):
-                return FOREIGN
-            if own + points[P_ATTRIBUTES_END, row] - points[P_ATTRIBUTES, row] > MAX_KEY_BYTES:
-                return FOREIGN
-            points[P_RECORD, row], points[P_HEAD, row] = heads[RECORD, head], head
-            counts[1] += 1
-        elif tag == _TEMPORALITY:
-            temporality = value & 0xFFFF_FFFF
-        elif tag == _MONOTONIC:
-            monotonic = value
-    if data_tag == _GAUGES:
-        return _GAUGE
-    if temporality not in (_DELTA, _CUMULATIVE):
-        return FOREIGN
-    if temporality == _DELTA:
-        return _DELTA_COUNTER if monotonic != 0 else _DELTA_UP_DOWN
-    return _COUNTER if monotonic != 0 else _UP_DOWN
-
-
-@compiled
-def _point(data: NDArray[np.uint8], at: Int, end: Int, points: NDArray[np.int64], bits: NDArray[np.uint64], row: Int) -> bool:
-    """Write one number; return whether it is one that needs nobody's decision."""
-    begin: Int = 0
-    stop: Int = 0
-    nanos = np.uint64(0)
-    flags = np.int64(0)
-    has_value = False
-    value = np.uint64(0)
-    number = np.int64(0)
-    whole = False
-    while at < end:
-        start = at
-        tag, inner, at, content = field(data, at, end)
-        if tag < 0:
-            return False
-        if tag == _TIME:
-            nanos = fixed64(data, inner)
-        elif tag == _AS_DOUBLE:
-            value, has_value, whole = fixed64(data, inner), True, False
-        elif tag == _AS_INT:
-            number, has_value, whole = np.int64(fixed64(data, inner)), True, True
-        elif tag == _ATTRIBUTES:
-            if begin == stop:
-                begin = start
-            elif stop != start:
-                return False
-            stop = at
-        elif tag == _FLAGS:
-            flags = content
-    points[P_ATTRIBUTES, row], points[P_ATTRIBUTES_END, row] = begin, stop
-    points[P_AT, row] = np.int64(nanos // np.uint64(1_000_000))
-    if flags & _NO_VALUE:
-        bits[row] = _STALE
-        return True
-    bits[row] = value
-    if whole:
-        bits.view(np.float64)[row] = np.float64(number)
-    return has_value
 
 
 @compiled

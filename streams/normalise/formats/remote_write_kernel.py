@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from streams.normalise.formats.compiled import compiled
 from streams.normalise.formats.harvest import MAX_ALL_KEYS_BYTES, MAX_ITEMS, MAX_KEY_BYTES
-from streams.normalise.formats.wire_kernel import Int, fixed64, varint
+from streams.normalise.formats.wire_kernel import Int, fixed64, joined, varint
 
 # Tags, as remote_write.py has them.
 _TIMESERIES, _METADATA = 0x0A, 0x1A
@@ -40,9 +40,7 @@ class Columns:
 
 def read_columns(values: Sequence[bytes]) -> Columns:
     """Read unpacked WriteRequests."""
-    data = np.frombuffer(b"".join(values), np.uint8)
-    offsets = np.zeros(len(values) + 1, np.int64)
-    np.cumsum(np.fromiter(map(len, values), np.int64, len(values)), out=offsets[1:])
+    data, offsets = joined(values)
     left = np.zeros(len(values), np.bool_)
     room = 1024 + len(data) // 64
     while True:

@@ -1,0 +1,27 @@
+"""Compiled code that is kept belongs to one state of the sources: a caller is compiled anew when what it calls has changed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numba
+
+from streams.normalise.formats import compiled
+
+
+def test_a_change_of_any_source_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "caller.py").write_text("from called import f")
+    (tmp_path / "called.py").write_text("f = 1")
+    first = compiled.cache_folder(tmp_path)
+    assert compiled.cache_folder(tmp_path) == first
+    (tmp_path / "called.py").write_text("f = 2")
+    second = compiled.cache_folder(tmp_path)
+    assert second != first
+    (tmp_path / "called.py").rename(tmp_path / "renamed.py")
+    assert compiled.cache_folder(tmp_path) not in (first, second)
+
+
+def test_what_is_compiled_here_is_kept_there() -> None:
+    here = compiled.cache_folder(Path(compiled.__file__).parent)
+    assert os.environ.get("NUMBA_CACHE_DIR", str(here)) == numba.config.CACHE_DIR
