@@ -1,6 +1,6 @@
 """What the corrected consumer delivers: an unbroken run of offsets, whatever arrives."""
 
-from streams.harness.consumer import Contiguous
+from streams.harness.contiguous import Contiguous
 
 
 def delivered(run: Contiguous, offsets: list[int]) -> list[int]:
