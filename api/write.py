@@ -34,6 +34,7 @@ WAIT_S = 10.0  # for the acknowledgement
 MOST_WAITING = 64  # requests that Kafka has not acknowledged; more are told to come back
 RETRY_AFTER_S = 1
 
+MALFORMED = Counter("airra_api_write_malformed_requests_total", "requests of remote_write that could not be read", ["source"])
 SAMPLES = Counter(
     "airra_api_write_samples_total", "samples that came by remote_write, by source and what became of them", ["source", "fate"]
 )
@@ -87,7 +88,7 @@ async def write(request: Request) -> Response:
     try:
         written, bad = await asyncio.to_thread(_read, body, version)
     except Rejected as refused:
-        SAMPLES.labels(source, "malformed_request").inc()
+        MALFORMED.labels(source).inc()
         raise Refusal(400, str(refused.rejection.reason), refused.rejection.detail, "send what the specification describes") from None
     if (wait_s := door.quota.spend(source, written.samples)) or door.waiting >= MOST_WAITING:
         SAMPLES.labels(source, "over_quota" if wait_s else "too_many_waiting").inc(written.samples)

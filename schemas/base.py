@@ -12,7 +12,10 @@ MOST = 1e15  # of a number that a person writes: seconds of it are milliseconds 
 LAST_MS = 253_402_300_799_999  # the end of the year 9999: beyond it neither datetime nor any column reaches
 # A record tells its version, major.minor. A minor one adds fields that older readers ignore; of an unknown major one nothing is read.
 SCHEMA_HEADER = "airra.schema"
-SCHEMA: tuple[str, bytes] = (SCHEMA_HEADER, b"1.0")  # what this release writes; when to count up: docs/adr/0007-versions.md
+SCHEMA: tuple[str, bytes] = (
+    SCHEMA_HEADER,
+    b"1.1",
+)  # what this release writes; 1.1: delta and source of a series; when to count up: docs/adr/0007-versions.md
 SCHEMA_MAJORS = frozenset({b"1"})  # what it reads
 Millis = Annotated[int, Field(ge=0, le=LAST_MS, description="milliseconds since 1970-01-01 UTC")]
 

@@ -170,13 +170,14 @@ def _fates(core: Core, form: str, partition: int, part: list[Record], reach: Rea
         taken = core.take_alerts(part, reach)
     else:
         taken = core.take_changes(part, reach)
+    told = {Fate.ACCEPTED: taken.accepted, Fate.UNMAPPED: taken.unmapped, Fate.EMPTY: taken.empty, Fate.DEAD_LETTER: len(taken.refused)}
+    account.fates.update({fate: count for fate, count in told.items() if count})
     expected = _predicted(taken.outputs)
     for record in part:
         at = _at(record)
         wanted, letters = expected.passed.get(at, []), expected.letters.get(at, [])
         _hold(at, wanted, found.passed.get(at, []), account)
         _hold(at, letters, found.letters.get(at, []), account)
-        account.fates[Fate.DEAD_LETTER if letters else Fate.ACCEPTED if wanted or form != "metrics" else Fate.UNMAPPED] += 1
 
 
 def _hold(at: At, wanted: Sequence[object], there: Sequence[object], account: Account) -> None:

@@ -1,4 +1,4 @@
-"""Records of metrics to rows, whatever format they are in: the two busy ones by the batch, the others record by record."""
+"""Records of metrics to rows, whatever format they are in: the busy ones by the batch, the others record by record."""
 
 from __future__ import annotations
 

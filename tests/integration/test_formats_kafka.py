@@ -78,7 +78,6 @@ def kafka(request: pytest.FixtureRequest, topics: Callable[[str], Any], real_kaf
     return KafkaSettings(broker.bootstrap)
 
 
-@pytest.mark.usefixtures("real_kafka")
 def test_every_format_in_every_packing_comes_out_and_what_was_aborted_does_not(fresh_kafka: Any, topics: Callable[[str], Any]) -> None:
     kafka = KafkaSettings(fresh_kafka.bootstrap)
     topics(kafka.bootstrap).create(*CATALOGUE)
@@ -90,7 +89,7 @@ def test_every_format_in_every_packing_comes_out_and_what_was_aborted_does_not(f
             producer.begin_transaction()
             for value, headers in records(at):
                 producer.produce(RAW_METRICS.name, value, headers=headers)
-            producer.produce("metrics", b"temperature,service=a now=99" if not commit else None, key=b"tombstone")
+            producer.produce(RAW_METRICS.name, b"temperature,service=a now=99" if not commit else None, key=b"tombstone")
             producer.flush(30)
             producer.commit_transaction(30) if commit else producer.abort_transaction(30)
     with normalising(kafka, [RAW_METRICS.name], {}):

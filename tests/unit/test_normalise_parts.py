@@ -13,6 +13,7 @@ from schemas.config.metrics import MetricsMapping
 from schemas.samples import SeriesDef
 from streams.harness.errors import Fatal
 from streams.harness.stage import Output
+from streams.normalise import reading
 from streams.normalise.acks import Flight, send, wait
 from streams.normalise.cache import SeriesCache
 from streams.normalise.numerals import is_numeral
@@ -81,6 +82,16 @@ def test_holes_in_offsets_are_ordinary() -> None:
     found = read([FakeMessage(3), FakeMessage(9, (TIMESTAMP_NOT_AVAILABLE, -1))])  # type: ignore[list-item]
 
     assert (found.offsets, found.stamps, found.repeated) == ([3, 9], [1000, 0], 0)
+
+
+@pytest.mark.parametrize(
+    ("limit", "pieces"), [(100, [[10, 11, 12]]), (4, [[10, 11], [12]]), (2, [[10], [11], [12]]), (1, [[10], [11], [12]])]
+)
+def test_a_long_batch_is_cut_between_records(limit: int, pieces: list[list[int]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "PIECE_BYTES", limit)
+    found = read([FakeMessage(at) for at in (10, 11, 12)])  # type: ignore[list-item]
+    assert [piece.offsets for piece in found.pieces()] == pieces
+    assert [value for piece in found.pieces() for value in piece.values] == found.values
 
 
 @dataclass

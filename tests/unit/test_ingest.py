@@ -1,0 +1,63 @@
+"""`airra ingest check`: what is read of a record, why not, and which series would be made."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.main import app
+
+CHECK = ["ingest", "check", "--topic", "metrics"]
+
+
+@pytest.fixture(autouse=True)
+def shipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRRA_CONFIG_DIR", str(Path(__file__).parents[2] / "config"))
+
+
+def look(tmp_path: Path, record: bytes, *more: str) -> tuple[int, dict]:
+    path, out = tmp_path / "record", tmp_path / "out.json"
+    path.write_bytes(record)
+    result = CliRunner().invoke(app, [*CHECK, "--file", str(path), f"--json={out}", *more])
+    return result.exit_code, json.loads(out.read_text()) if out.exists() else {"said": result.output}
+
+
+def test_what_is_read_and_which_series_would_be_made(tmp_path: Path) -> None:
+    code, told = look(tmp_path, b"up,service=cart value=1\nshoes,service=cart size=43\n")
+    assert code == 0
+    assert (told["records"], told["fates"], told["refused"]) == (1, {"accepted": 1}, [])
+    assert told["samples"] == [
+        {"format": "influx", "fate": "accepted", "samples": 1},
+        {"format": "influx", "fate": "unmapped", "samples": 1},
+    ]
+    shoes, up = told["series"]
+    assert (shoes["metric"], shoes["mapped"]) == ("shoes_size", False)
+    assert (up["metric"], up["service"], up["kind"], up["mapped"]) == ("up", "cart", "up", True)
+    assert up["labels"] == {"__name__": "up", "service": "cart"}
+
+
+def test_what_is_not_read_says_why_and_ends_with_1(tmp_path: Path) -> None:
+    code, told = look(tmp_path, b"up value=1\n")
+    assert code == 1
+    (refused,) = told["refused"]
+    assert refused["reason"] == "no_service"
+    assert "up: none of the labels service" in refused["detail"]
+    assert refused["begins"] == repr(b"up value=1\n")
+
+
+def test_for_people_it_is_a_table(tmp_path: Path) -> None:
+    (tmp_path / "record").write_bytes(b"up,service=cart value=1")
+    result = CliRunner().invoke(app, [*CHECK, "--file", str(tmp_path / "record")])
+    assert result.exit_code == 0
+    assert "1 records of metrics: 1 accepted" in result.output
+
+
+def test_a_topics_own_format_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    formats = tmp_path / "formats.yaml"
+    formats.write_text("topics: {metrics: {format: otlp}}")
+    monkeypatch.setenv("AIRRA_FORMATS_FILE", str(formats))
+    code, told = look(tmp_path, b"up,service=cart value=1")
+    assert (code, told["fates"]) == (1, {"dead_letter": 1})
