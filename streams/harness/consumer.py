@@ -1,4 +1,4 @@
-"""Faust's consumer, corrected: the one file that touches Faust's private parts (facts: docs/adr/0002-harness.md).
+"""Faust's consumer, corrected: with recovery.py the one place that touches Faust's private parts (facts: docs/adr/0002-harness.md).
 
 What it changes, on the source topic of a stage only:
 - Records are delivered to the agent in an unbroken run of offsets that starts where the stage's state ends. What was fetched before a
@@ -19,11 +19,13 @@ from typing import Any, NoReturn, Protocol
 
 import faust
 from faust.tables.manager import TableManager
+from faust.tables.recovery import Recovery
 from faust.transport.drivers import aiokafka as driver
 
 from streams.harness.contiguous import Contiguous
 from streams.harness.errors import Unfit
 from streams.harness.kafka import FETCH_WAIT_MS
+from streams.harness.recovery import PromptRecovery
 
 POLL_S = 0.5  # one fetch waits at most so long for records
 PAUSED_POLL_S = 0.02  # while no partition is active (between recovery and resumption); Faust's own second delays every restart
@@ -263,10 +265,18 @@ class CorrectedTransport(driver.Transport):
 class PromptTables(TableManager):
     """Faust's table manager sleeps a second at its start to let tables be declared late; ours are declared before."""
 
+    _recovery: Recovery | None
+
     async def on_start(self) -> None:
         if not self.should_stop:
             await self._update_channels()
             await self.recovery.start()
+
+    @property
+    def recovery(self) -> Recovery:
+        if self._recovery is None:
+            self._recovery = PromptRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
+        return self._recovery
 
 
 def use_corrected_consumer(app: faust.App, owner: Owner) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from confluent_kafka import Producer
+from faust.transport.consumer import Fetcher
 
 from schemas.topics import DLQ
 from streams.harness import effector_runner, standby
@@ -143,6 +145,41 @@ async def test_an_effector_whose_log_belongs_to_nobody_leaves_its_group_and_gets
     await runner.stop()
     await appender.stop()
     assert died == [EXIT_STUCK]
+
+
+async def test_a_recovery_that_is_over_before_it_is_waited_for_is_over(made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a snapshot read back before the task that recovers has begun to wait for it, when it does, then its partition is opened."""
+    source, target = made.unique("quick", 1), made.unique("seen", 1)
+    stage: Stage[list[bytes]] = Stage(
+        f"quick-{source}",
+        source,
+        lambda saved: [] if saved is None else saved.split(b","),
+        lambda state, record, _: state.append(record.value) or [Output(target, None, b",".join(state))],
+        b",".join,
+    )
+    appender = await KafkaAppender(made.kafka).start()
+    async with collecting(made.kafka, target) as seen:
+        async with serving(made.kafka, tmp_path, [stage]):
+            await appender([Output(source, None, b"one")])
+            await until(lambda: bool(seen))
+
+        late: list[bool] = []
+        begin = Fetcher.maybe_start
+
+        async def slow(fetcher: Fetcher) -> bool:
+            begun, recovery = await begin(fetcher), fetcher.app.tables.recovery
+            while recovery.in_recovery:
+                late.append(True)
+                await asyncio.sleep(0.01)
+            return begun
+
+        monkeypatch.setattr(Fetcher, "maybe_start", slow)
+        async with serving(made.kafka, tmp_path, [stage]):
+            await appender([Output(source, None, b"two")])
+            await until(lambda: len(seen) > 1)
+    await appender.stop()
+    assert late
+    assert [record.value for record in seen] == [b"one", b"one,two"]
 
 
 def test_what_was_delivered_before_a_gap_is_folded_before_it_is_passed() -> None:

@@ -206,4 +206,11 @@ SAFEGUARDS = (
         '                if pause is None:\n                    return ()\n                    die(f"{self.stage.name}: gave up',
         unit("harness_worker", "what_can_be_tried_again_is_and_what_never_succeeds_ends_the_process_uncommitted"),
     ),
+    Safeguard(
+        "the end of a recovery stays said until the next begins",
+        "streams/harness/recovery.py",
+        "        if self._recovery.in_recovery:\n            super().clear()",
+        "        super().clear()",
+        unit("harness_faust_private", "the_end_of_a_recovery_is_heard_by_whoever_asks_later_until_the_next_begins"),
+    ),
 )

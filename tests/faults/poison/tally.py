@@ -150,7 +150,11 @@ def _consumer(bootstrap: str) -> Consumer:
 
 
 def messages(bootstrap: str, topic: str, begin: Mapping[int, int] = MappingProxyType({})) -> Iterator[Message]:
-    """Yield a topic's committed records from `begin`, by partition, or its beginning, up to its present end."""
+    """Yield a topic's committed records from `begin`, by partition, or its beginning, up to its present end, though it may grow.
+
+    A partition is read when a record reaches that end, or when the broker says that nothing follows: markers and aborted records are
+    not handed out.
+    """
     with contextlib.closing(_consumer(bootstrap)) as consumer:
         bounds = ends(consumer, topic)
         consumer.assign([TopicPartition(topic, partition, begin.get(partition, low)) for partition, (low, _) in bounds.items()])
@@ -161,7 +165,8 @@ def messages(bootstrap: str, topic: str, begin: Mapping[int, int] = MappingProxy
             if time.monotonic() - heard > ANSWER_S:
                 raise RuntimeError(f"{topic}: no answer within {ANSWER_S} s")
             for message in messages:
-                if message.error() is None:
+                partition, end = message.partition(), bounds[message.partition()][1]
+                if message.error() is None and message.offset() < end:
                     yield message
-                else:
-                    unread.discard(message.partition())  # its end
+                if message.error() is not None or message.offset() >= end - 1:
+                    unread.discard(partition)

@@ -35,6 +35,11 @@ AWAY_S = 15.0
 PARTITIONS = (1, 4, 12)
 MOST_WORKERS = 4
 MB = 1_000_000
+BEFORE_OPENING = {  # read by tests/faults/points in the worker: it stops itself at the end of a recovery, before it opens anything
+    "FAULT_POINT": "streams.harness.consumer:CorrectedConsumer.perform_seek:self._thread.bounds",
+    "FAULT_SIDE": "before",
+    "FAULT_STRIKE": "stop",
+}
 
 
 def away(how: str, partitions: int) -> Find:
@@ -76,7 +81,7 @@ def twice(partitions: int, ending: str) -> Find:
             workers.bench.at_work(PER_SECOND)
             victim = workers.holder()
             fleet.kill(victim)
-            life = Life(fleet, victim)
+            life = Life(fleet, victim, None if ending == "joins" else BEFORE_OPENING)
             missed = missing(_meet(workers, life, 1, joiner=2), 1)
             if ending != "joins":
                 missed += [] if _dies(workers, life, ending) == 2 else ["the recovery was over before the worker ended"]
@@ -115,8 +120,7 @@ def _meet(workers: Workers, life: Life, times: int, *, joiner: int) -> int:
 
 def _dies(workers: Workers, life: Life, how: str) -> int:
     """End a worker in its recovery, after the rebalance that it met; return how often it had been assigned partitions by then."""
-    _assigned(life, 2)
-    life.freeze()
+    until(lambda: life.stopped, MOVED_WITHIN_S, "it has stopped itself before it opens a partition", workers.pump)
     assigned = in_recovery(life.said)
     if how == "SIGTERM":
         workers.fleet.signal_to_end(life.number)  # it waits for the worker to go on

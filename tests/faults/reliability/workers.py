@@ -88,12 +88,12 @@ class Workers:
 class Life:
     """What a worker logs from one start of it on."""
 
-    def __init__(self, fleet: Fleet, number: int) -> None:
-        """Start it."""
+    def __init__(self, fleet: Fleet, number: int, strike: Mapping[str, str] | None = None) -> None:
+        """Start it, with a strike of tests/faults/points or without."""
         self._fleet = fleet
         self.number = number
         self._begun = len(fleet.said(number))
-        fleet.start(number)
+        fleet.start(number, strike)
 
     @property
     def said(self) -> str:
@@ -104,6 +104,10 @@ class Life:
 
     def resume(self) -> None:
         self._fleet.resume(self.number)
+
+    @property
+    def stopped(self) -> bool:
+        return self._fleet.stopped(self.number)
 
     @property
     def assigned(self) -> int:
