@@ -84,7 +84,7 @@ def twice(partitions: int, ending: str) -> Find:
             life = Life(fleet, victim, None if ending == "joins" else BEFORE_OPENING)
             missed = missing(_meet(workers, life, 1, joiner=2), 1)
             if ending != "joins":
-                missed += [] if _dies(workers, life, ending) == 2 else ["the recovery was over before the worker ended"]
+                missed += [] if _dies(workers, life, ending) else ["the recovery was over before the worker ended"]
                 life = Life(fleet, victim)
             last = 2 if ending == "joins" else 1
             missed += missing(_meet(workers, life, last, joiner=3), last)
@@ -118,15 +118,15 @@ def _meet(workers: Workers, life: Life, times: int, *, joiner: int) -> int:
     return met
 
 
-def _dies(workers: Workers, life: Life, how: str) -> int:
-    """End a worker in its recovery, after the rebalance that it met; return how often it had been assigned partitions by then."""
+def _dies(workers: Workers, life: Life, how: str) -> bool:
+    """End a worker where it has stopped itself: after the rebalance that it met, or with that waiting. Say whether it had opened nothing."""
     until(lambda: life.stopped, MOVED_WITHIN_S, "it has stopped itself before it opens a partition", workers.pump)
-    assigned = in_recovery(life.said)
+    recovering = in_recovery(life.said) > 0
     if how == "SIGTERM":
         workers.fleet.signal_to_end(life.number)  # it waits for the worker to go on
         life.resume()
     workers.leave(life.number, how)
-    return assigned
+    return recovering
 
 
 def _assigned(life: Life, times: int) -> None:
