@@ -5,7 +5,7 @@ TEST_ARGS ?=
 FAULTS_ARGS ?=
 AIRRA = .venv/bin/airra
 
-.PHONY: setup demo test demo-all quiet kill-loop campaign faults check
+.PHONY: setup demo test demo-all quiet kill-loop campaign faults check bench-setup
 
 setup:
 	@$(PYTHON) deploy/setup_venv.py
@@ -36,6 +36,10 @@ campaign: setup
 # Everything that can go wrong, injected: hours; stop it at any time, it goes on where it was. FAULTS_ARGS="--list" says what there is.
 faults: setup
 	@exec .venv/bin/python -m tests.faults.reliability $(FAULTS_ARGS)
+
+# What `airra bench` is measured beside, and what draws its plots, in a place of their own: .build/bench.
+bench-setup: setup
+	@$(PYTHON) -m venv .build/bench && .build/bench/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r bench/requirements.lock
 
 # Style and types, as CI runs them.
 check: setup

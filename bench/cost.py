@@ -1,0 +1,121 @@
+"""What a sample costs normalise and detect, by how many series there are and how many records are taken at a time: the folds alone.
+
+Without Kafka, in this process, in CPU time: what remains is the code of the folds. The rounds that fill the caches and the baselines
+are not measured.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from bench.figures import Figure, Goal
+from bench.load import texts
+from cli.wiring import configuration
+from schemas.config.detect import DetectConfig
+from schemas.config.metrics import MetricsMapping
+from schemas.settings import Settings
+from schemas.topics import RAW_METRICS, SAMPLES
+from streams.detect import stage
+from streams.harness.stage import Output, Record
+from streams.normalise.core import Core
+from streams.normalise.times import Reach
+from tests.faults.load.traffic import Shape
+
+SERIES = (100, 1_000, 10_000, 100_000, 1_000_000)
+BATCHES = (10, 100, 1_000, 10_000, 100_000)
+USUAL_SERIES, USUAL_BATCH = 1_000, 10_000
+LEAST_SAMPLES = 200_000  # measured, at least two rounds of all series
+WARM_ROUNDS = 2
+PARTITIONS = 4
+GOALS: tuple[Goal, ...] = ()
+
+
+@dataclass
+class Plan:
+    series: Sequence[int] = SERIES
+    batches: Sequence[int] = BATCHES
+    say: Callable[[str], None] = field(default=print)
+
+
+def run(plan: Plan) -> Iterator[Figure]:
+    """Measure by number of series at the usual batch, then by batch at the usual number of series."""
+    settings = Settings()
+    for series in plan.series:
+        yield from _measured(settings, series, USUAL_BATCH)
+    for batch in plan.batches:
+        if batch != USUAL_BATCH:
+            yield from _measured(settings, USUAL_SERIES, batch)
+
+
+def _measured(settings: Settings, series: int, batch: int) -> Iterator[Figure]:
+    rounds = max(2, LEAST_SAMPLES // series)
+    began = int(time.time()) - rounds - WARM_ROUNDS
+    heads, values = Shape(series).prefixes(), texts(1.0)
+    normalise, detect = _Normalise(settings), _Detect(settings)
+
+    def written(number: int) -> list[bytes]:
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began + number)).encode()
+        return [head + stamp + values[(place * 31 + number * 7) % len(values)] for place, head in enumerate(heads)]
+
+    for number in range(WARM_ROUNDS):
+        for records in batched(written(number), batch):
+            detect.take(normalise.take(records))
+    normalise.spent = detect.spent = 0.0
+    samples = [sample for number in range(WARM_ROUNDS, WARM_ROUNDS + rounds) for sample in written(number)]
+    for records in batched(samples, batch):
+        detect.take(normalise.take(records))
+    at = {"series": float(series), "batch": float(batch)}
+    for name, spent in (("normalise", normalise.spent), ("detect", detect.spent)):
+        yield Figure("cost", f"{name}, {series:,} series, {batch:,} a time", spent / len(samples) * 1e9, "ns/sample", at=at)
+
+
+def batched(records: Sequence[bytes], size: int) -> Iterator[list[bytes]]:
+    """Cut into pieces of so many (itertools has it from Python 3.12 on)."""
+    rest = iter(records)
+    while piece := list(islice(rest, size)):
+        yield piece
+
+
+class _Normalise:
+    def __init__(self, settings: Settings) -> None:
+        mapping: Any = configuration(settings, "metrics")
+        assert isinstance(mapping, MetricsMapping)
+        self._core = Core(mapping, PARTITIONS, PARTITIONS)
+        self._offset = 0
+        self.spent = 0.0
+
+    def take(self, records: list[bytes]) -> list[Output]:
+        now = int(time.time() * 1000)
+        offsets = list(range(self._offset, self._offset + len(records)))
+        self._offset += len(records)
+        begun = time.process_time()
+        taken = self._core.take_samples(
+            (RAW_METRICS.name, 0), records, offsets, [now] * len(records), lambda _: Record("", 0, 0, 0, None, b""), Reach(now), None
+        )
+        self.spent += time.process_time() - begun
+        if taken.refused:
+            raise RuntimeError(f"the load's own samples were refused: {set(taken.refused)}")
+        return [output for output in taken.outputs if output.topic == SAMPLES.name]
+
+
+class _Detect:
+    def __init__(self, settings: Settings) -> None:
+        config: Any = configuration(settings, "detect")
+        assert isinstance(config, DetectConfig)
+        self._stage = stage(config)
+        self._states = [self._stage.restore(None) for _ in range(PARTITIONS)]
+        self._offset = 0
+        self.spent = 0.0
+
+    def take(self, outputs: Sequence[Output]) -> None:
+        now = int(time.time() * 1000)
+        for output in outputs:
+            record = Record(SAMPLES.name, output.partition or 0, self._offset, now, output.key, output.value, output.headers)
+            self._offset += 1
+            begun = time.process_time()
+            self._stage.apply(self._states[record.partition], record, now)
+            self.spent += time.process_time() - begun

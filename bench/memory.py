@@ -1,0 +1,61 @@
+"""How much memory a series costs: the roles' resident memory with few and with many series, after the same number of samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import psutil
+
+from bench.bed import bed
+from bench.figures import Figure, Goal
+from bench.load import Load
+from bench.meter import follow
+from bench.throughput import WITHIN_S, folded, normalised
+from cli import runfile
+from cli.demo.stack import Stack
+from schemas import topics
+from streams.harness.kafka import KafkaSettings
+from streams.harness.topics import create_topics
+
+ROLES = ("normalise", "detect")
+FEW = 1_000
+GOALS = (Goal("normalise and detect", 1024, most=True, unit="bytes a series"),)
+
+
+@dataclass
+class Plan:
+    series: int = 100_000
+    rounds: int = 40  # samples of each series: a baseline is judged from its 30th on
+    say: Callable[[str], None] = field(default=print)
+
+
+def run(plan: Plan) -> Iterator[Figure]:
+    """Measure with few series and with many, as many samples both times, on a broker of its own each."""
+    few, many = _resident(FEW, plan.series * plan.rounds // FEW, plan), _resident(plan.series, plan.rounds, plan)
+    each = {role: (many[role] - few[role]) / (plan.series - FEW) for role in ROLES}
+    for role in ROLES:
+        yield _figure(
+            role, each[role], plan, f"{few[role] / 1e6:,.0f} MB with {FEW:,} series, {many[role] / 1e6:,.0f} MB with {plan.series:,}"
+        )
+    yield _figure("normalise and detect", sum(each.values()), plan)
+
+
+def _figure(name: str, value: float, plan: Plan, notes: str = "") -> Figure:
+    return Figure("memory", name, value, "bytes a series", at={"series": plan.series, "rounds": plan.rounds}, notes=notes)
+
+
+def _resident(series: int, rounds: int, plan: Plan) -> dict[str, int]:
+    with bed() as ours:
+        create_topics(KafkaSettings(bootstrap=ours.bootstrap), topics.CATALOGUE, 1)
+        plan.say(f"writing {series * rounds:,} samples of {series:,} series")
+        Load(ours.bootstrap, series).history(rounds)
+        with ours.roles(*ROLES) as stack:
+            follow(lambda: min(normalised(stack), folded(stack)), series * rounds, WITHIN_S)
+            return {role: _rss(stack, role) for role in ROLES}
+
+
+def _rss(stack: Stack, role: str) -> int:
+    found = runfile.read(stack.directory, role)
+    assert found is not None, f"{role} has ended"
+    return int(psutil.Process(found["pid"]).memory_info().rss)

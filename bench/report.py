@@ -1,0 +1,80 @@
+"""docs/performance.md, from docs/performance.jsonl: what was measured beside what was wished, and the plots."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from bench import cost, latency, memory, recovery, throughput
+from bench.bed import PEERS
+from bench.figures import LEDGER, ROOT, Figure, Goal, kept, newest
+
+PAGE = ROOT / "docs" / "performance.md"
+GOALS: dict[str, Sequence[Goal]] = {
+    "throughput": throughput.GOALS,
+    "latency": latency.GOALS,
+    "memory": memory.GOALS,
+    "recovery": recovery.GOALS,
+    "cost": cost.GOALS,
+}
+PLOTS = {"throughput": ("throughput",), "cost": ("cost-series", "cost-batch")}
+HEAD = """# Performance: what was measured
+
+Made by `airra bench … --keep` from docs/performance.jsonl; do not edit it by hand. The broker (Apache Kafka, one node), the load and
+what is measured share one machine. Figures of two machines, or of two runs, are not compared: what stands beside another was measured
+in the same run. A goal that is missed is written as missed.
+"""
+ABOUT = {
+    "throughput": "A message is one sample as prometheus-kafka-adapter writes it, with four labels. The peers do a z-score with state per "
+    "series on the same messages, with at-least-once durability: Quix Streams with RocksDB and a changelog topic, Bytewax with a recovery "
+    "store, Faust with a changelogged table. normalise works from the raw messages, detect from the batches that normalise made.",
+    "latency": "From the stamp of the raw record whose arrival decided to the stamp of the anomaly on its log.",
+    "memory": "Resident memory with many series less that with few, over the number of series, after as many samples.",
+    "recovery": "From SIGKILL of detect until the watermark of its slowest partition is where it stands otherwise.",
+    "cost": "CPU time of the folds alone, in one process, without Kafka.",
+}
+
+
+def write(ledger: Path = LEDGER, page: Path = PAGE) -> Path:
+    """Write the page; return where."""
+    figures = list(kept(ledger))
+    page.write_text(text(figures), encoding="utf-8")
+    if PEERS.exists():
+        subprocess.run([str(PEERS), "-m", "bench.plot", str(ledger), str(page.parent / "performance")], check=True, cwd=ROOT)
+    return page
+
+
+def text(figures: Sequence[Figure]) -> str:
+    parts = [HEAD]
+    for bench, found in newest(figures).items():
+        first = found[0]
+        parts.append(f"## {bench.capitalize()}\n\n{ABOUT[bench]}\n\nMeasured {first.run} at {first.code}: {first.machine}.\n")
+        parts.append(_table(("what", "value", "unit", "under", "notes"), (_row(one) for one in found)))
+        parts += [f"![{bench}](performance/{name}.svg)\n" for name in PLOTS.get(bench, ())]
+        values = {one.name: one.value for one in found}
+        held = [(goal, value) for goal in GOALS[bench] if (value := goal.reached(values)) is not None]
+        if not held:
+            continue
+        parts.append(
+            _table(
+                ("goal", "wanted", "reached", "met"),
+                ((goal.name, goal.words(), number(value), "yes" if goal.met(value) else "**no**") for goal, value in held),
+            )
+        )
+    return "\n".join(parts)
+
+
+def number(value: float) -> str:
+    """Write three digits, or all before the point."""
+    return f"{value:,.3g}" if abs(value) < 100 else f"{value:,.0f}"
+
+
+def _row(one: Figure) -> tuple[str, ...]:
+    under = ", ".join(f"{name.replace('_', ' ')} {number(value)}" for name, value in one.at.items())
+    return one.name, number(one.value), one.unit, under, one.notes
+
+
+def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    rule = ["---"] * len(head)
+    return "".join(f"| {' | '.join(line)} |\n" for line in (head, rule, *lines))

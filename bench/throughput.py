@@ -1,0 +1,142 @@
+"""How many samples a second: the limit, the peers and AIRRA, one after the other over the same backlog on an Apache Kafka.
+
+A message is a sample as prometheus-kafka-adapter writes it; `series` series have a sample a second of event time each, keyed by series.
+The broker and what is measured share the machine's cores. Rates are taken from the first samples to the last: no start-up is in them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from confluent_kafka import Consumer
+
+from bench.bed import PEERS, Bed, Peer, bed
+from bench.figures import Figure, Goal
+from bench.load import Load
+from bench.meter import Reading, follow, rate, total
+from cli.demo.stack import Stack
+from schemas import topics
+from schemas.topics import RAW_METRICS
+from streams.harness.kafka import KafkaSettings
+from streams.harness.topics import create_topics
+
+WITHIN_S = 600.0
+GOALS = (
+    Goal("normalise and detect", 6.0, "quix"),
+    Goal("normalise and detect", 2.5, "bytewax"),
+    Goal("normalise", 0.25, "consume only"),
+    Goal("detect", 1_000_000, unit="samples/s"),
+)
+SLOW = {"faust": 50, "quix": 4}  # a peer that is so much slower is given so much less of the backlog
+MODULES = {
+    "quix": (PEERS, "bench.peers.quix"),
+    "bytewax": (PEERS, "bench.peers.wax"),
+    "faust": (Path(sys.executable), "bench.peers.faust_samples"),
+}
+
+
+@dataclass
+class Plan:
+    samples: int = 5_000_000
+    series: int = 1000
+    peers: tuple[str, ...] = tuple(MODULES)
+    say: Callable[[str], None] = field(default=print)
+
+
+def run(plan: Plan) -> Iterator[Figure]:
+    """Measure one thing after the other; what is not there (a peer that is not installed) is said and passed over."""
+    with bed() as ours:
+        _write(ours, plan)
+        yield limit(ours, plan)
+        for peer in plan.peers:
+            if not MODULES[peer][0].exists():
+                plan.say(f"{peer}: not installed; `make bench-setup` installs the peers")
+                continue
+            yield beside(ours, peer, plan)
+        yield from apart(ours, plan)
+    with bed() as ours:
+        _write(ours, plan)
+        yield together(ours, plan)
+
+
+def _figure(name: str, per_second: float, plan: Plan) -> Figure:
+    return Figure("throughput", name, per_second, "samples/s", at={"series": plan.series, "samples": plan.samples})
+
+
+def _write(ours: Bed, plan: Plan) -> None:
+    create_topics(KafkaSettings(bootstrap=ours.bootstrap), topics.CATALOGUE, 1)
+    plan.say(f"writing {plan.samples:,} samples of {plan.series:,} series")
+    Load(ours.bootstrap, plan.series).history(plan.samples // plan.series)
+
+
+def limit(ours: Bed, plan: Plan) -> Figure:
+    """Only take the messages out of the client library, with the settings that normalise has."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": ours.bootstrap,
+            "group.id": "bench-limit",
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,
+            "fetch.queue.backoff.ms": 5,
+            "queued.min.messages": 400_000,
+            "log_level": 0,
+        }
+    )
+    consumer.subscribe([RAW_METRICS.name])
+    readings, count = [Reading(time.monotonic(), 0)], 0
+    with contextlib.closing(consumer):
+        while count < plan.samples:
+            count += sum(message.error() is None for message in consumer.consume(10_000, 1.0))
+            readings.append(Reading(time.monotonic(), count))
+    return _figure("consume only", rate(readings, plan.samples), plan)
+
+
+def beside(ours: Bed, name: str, plan: Plan) -> Figure:
+    """Let a peer fold as much of the backlog as it is given."""
+    share = plan.samples // SLOW.get(name, 1)
+    with contextlib.closing(Peer(*MODULES[name], ours, RAW_METRICS.name)) as peer:
+        try:
+            follow(peer.count, share, WITHIN_S, peer.alive)
+        except RuntimeError as error:
+            raise RuntimeError(f"{name}: {error}: {peer.last_words()}") from error
+        return _figure(name, rate(peer.readings(), share), plan)
+
+
+def apart(ours: Bed, plan: Plan) -> Iterator[Figure]:
+    """Normalise alone over the raw backlog, then detect alone over the batches that it made."""
+    with ours.roles("normalise") as stack:
+        readings = follow(lambda: normalised(stack), plan.samples, WITHIN_S)
+    yield _figure("normalise", rate(readings, plan.samples), plan)
+    with ours.roles("detect") as stack:
+        readings = follow(lambda: folded(stack), plan.samples, WITHIN_S)
+    yield _figure("detect", rate(readings, plan.samples), plan)
+
+
+def together(ours: Bed, plan: Plan) -> Figure:
+    """Normalise and detect at once: from the first sample that is normalised until the last is folded."""
+    begun: list[Reading] = []
+    with ours.roles("normalise", "detect") as stack:
+
+        def count() -> float:
+            if not begun and (first := normalised(stack)):
+                begun.append(Reading(time.monotonic(), first))
+            return folded(stack)
+
+        readings = follow(count, plan.samples, WITHIN_S)
+    took = readings[-1].at - begun[0].at
+    return _figure("normalise and detect", (plan.samples - begun[0].count) / took, plan)
+
+
+def normalised(stack: Stack) -> float:
+    return total(stack.address("normalise", "observe_port"), "airra_normalise_samples_total")
+
+
+def folded(stack: Stack) -> float:
+    """Return how many rows detect has taken: those that had their fate, and those that wait for their window."""
+    port = stack.address("detect", "observe_port")
+    return total(port, "airra_detect_rows_total") + total(port, "airra_detect_pending_rows")
