@@ -5,6 +5,7 @@ What it changes, on the source topic of a stage only:
   seek and arrives after it is told by how often its partition had been sought, and dropped; of a changelog too, where it would make the
   recovery pass over what the seek asked for. What a rebalance drops, what comes twice: told by its offset. A hole is closed by seeking
   back, here, between two fetches, where nothing waits for anything.
+- A recovery that gets nothing although there is more to read reads on from where it is.
 - The offset to commit is the stage's word (its last durable snapshot), never a count of acknowledgements.
 - A partition without a committed offset starts at the beginning of the log.
 """
@@ -12,16 +13,19 @@ What it changes, on the source topic of a stage only:
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
 import faust
+import structlog
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport.drivers import aiokafka as driver
 
+from streams.harness import metrics
 from streams.harness.contiguous import Contiguous
 from streams.harness.errors import Unfit
 from streams.harness.kafka import FETCH_WAIT_MS
@@ -29,6 +33,10 @@ from streams.harness.recovery import PromptRecovery
 
 POLL_S = 0.5  # one fetch waits at most so long for records
 PAUSED_POLL_S = 0.02  # while no partition is active (between recovery and resumption); Faust's own second delays every restart
+
+RENEW_S = 3.0  # that a recovery with more to read may get nothing before it reads on from where it is
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +117,19 @@ class CorrectedThread(driver.AIOKafkaConsumerThread):
         beginning, end = await kafka.beginning_offsets(tps), await kafka.end_offsets(tps)
         return {tp: Bounds(await kafka.committed(tp), beginning[tp], end[tp]) for tp in tps}
 
+    def seek_soon(self, offsets: Mapping[Any, int]) -> None:
+        """Seek without waiting for it."""
+        self.thread_loop.call_soon_threadsafe(self._seek, offsets)
+
+    def position_of(self, tp: Any) -> int | None:
+        """Return where the client reads on; None where it is not assigned."""
+        assignment = self._ensure_consumer()._subscription.subscription.assignment  # noqa: SLF001
+        return assignment.state_value(tp)._position if tp in assignment.tps else None  # noqa: SLF001
+
     async def _seek_all(self, offsets: Mapping[Any, int]) -> None:
+        self._seek(offsets)
+
+    def _seek(self, offsets: Mapping[Any, int]) -> None:
         kafka = self._ensure_consumer()
         for tp, offset in offsets.items():
             if tp in kafka.assignment():
@@ -136,6 +156,8 @@ class CorrectedConsumer(driver.Consumer):
         self.run = Contiguous()
         self._moved = 0  # counts everything after which a record in hand belongs to the past
         self._holes: dict[Any, tuple[int, int]] = {}  # expected offset, how often it was missing
+        self._recovering: dict[Any, int] = {}  # how far the recovery was,
+        self._since = 0.0  # and since when it is no further
 
     def _new_consumer_thread(self) -> CorrectedThread:
         return CorrectedThread(self, loop=self.loop, beacon=self.beacon)
@@ -171,6 +193,7 @@ class CorrectedConsumer(driver.Consumer):
                     await self.wait(self.can_resume_flow)
                 elif active := self._wanted():
                     await self._deliver(await self._getmany(active, POLL_S))
+                    self._renew()
                 else:
                     await self.sleep(PAUSED_POLL_S)
         except self.consumer_stopped_errors:
@@ -221,6 +244,27 @@ class CorrectedConsumer(driver.Consumer):
         if self.run.expected(tp.partition) == expected:
             self.run.open(tp.partition, offset)
 
+    def _renew(self) -> None:
+        """Read a recovery's changelogs on from where it is, where it has more to read and got nothing for so long.
+
+        It would wait for ever for what was fetched for it and is gone. Where it is only slow this changes nothing: a seek to where the
+        client reads anyway.
+        """
+        recovery = self.app.tables.recovery
+        if not recovery.in_recovery:
+            self._recovering = {}
+            return
+        reached = {tp: max(0, recovery.active_offsets[tp] or 0) for tp, left in recovery.active_remaining().items() if left > 0}
+        if reached != self._recovering or not reached:
+            self._recovering, self._since = reached, time.monotonic()
+        elif time.monotonic() - self._since >= RENEW_S:
+            self._since = time.monotonic()
+            metrics.RENEWED.labels(self._owner.source).inc()
+            log.warning("recovery_renewed", source=self._owner.source, **self.recovery())
+            for tp in reached:
+                self._read_offset.pop(tp, None)
+            self._thread.seek_soon(reached)
+
     def on_buffer_full(self, tp: Any) -> None:
         """Do nothing: delivery waits for the agent. Faust stops fetching and looks again a second later."""
 
@@ -244,6 +288,8 @@ class CorrectedConsumer(driver.Consumer):
             "running": recovery.in_recovery,
             "behind": {str(tp.partition): left for tp, left in behind.items()},
             "read": {str(tp.partition): self._read_offset[tp] for tp in behind},
+            "position": {str(tp.partition): self._thread.position_of(tp) for tp in behind},
+            "sought": {str(tp.partition): self._thread.sought[tp] for tp in behind},
             "fetched": sorted(f"{tp.topic}/{tp.partition}" for tp in active),
             "flowing": self.flow_active,
             "waiting": self.app.tables.changelog_queue.qsize(),

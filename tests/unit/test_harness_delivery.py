@@ -12,7 +12,8 @@ import pytest
 from aiokafka import TopicPartition
 from faust.transport.drivers import aiokafka as driver
 
-from streams.harness.consumer import Bounds, CorrectedConsumer, CorrectedThread, Fetched
+from streams.harness import consumer as consumer_module
+from streams.harness.consumer import RENEW_S, Bounds, CorrectedConsumer, CorrectedThread, Fetched
 from tests.unit.harness_parts import echo, worker_of
 
 TP = TopicPartition("log", 0)
@@ -30,6 +31,12 @@ class Thread:
 
     async def seek_all(self, offsets: dict[Any, int]) -> None:
         self.seeks.append(offsets)
+
+    def seek_soon(self, offsets: dict[Any, int]) -> None:
+        self.seeks.append(offsets)
+
+    def position_of(self, tp: Any) -> int | None:
+        return 32
 
 
 class Owner:
@@ -185,3 +192,28 @@ async def test_a_partition_is_not_fetched_before_it_is_opened(consumer: Any) -> 
     assert consumer._wanted() == {TP, changelog}
     consumer.stop_flow()
     assert consumer._wanted() == {changelog}
+
+
+async def test_a_recovery_that_gets_nothing_for_long_reads_on_from_where_it_is(consumer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    changelog, recovery = TopicPartition("changelog", 0), consumer.app.tables.recovery
+    now = [100.0]
+    monkeypatch.setattr(consumer_module.time, "monotonic", lambda: now[0])
+
+    def after(seconds: float) -> list[dict[Any, int]]:
+        now[0] += seconds
+        consumer._renew()
+        return consumer._thread.seeks
+
+    recovery.active_highwaters[changelog], recovery.active_offsets[changelog] = 31, -1
+    assert after(0) == after(RENEW_S + 1) == [], "it does not recover"
+    recovery._set_recovery_started()
+    assert after(0) == after(RENEW_S - 1) == []
+    recovery.active_offsets[changelog] = 7
+    assert after(RENEW_S - 1) == [], "it got something"
+    consumer._read_offset[changelog] = 20
+    assert after(RENEW_S) == [{changelog: 7}]
+    assert not consumer._read_offset[changelog], "what comes again is not passed over"
+    assert len(after(RENEW_S - 1)) == 1
+    assert len(after(1)) == 2
+    recovery.active_offsets[changelog] = 31
+    assert len(after(RENEW_S + 1)) == len(after(RENEW_S + 1)) == 2, "there is no more to read"

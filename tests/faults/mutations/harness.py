@@ -213,4 +213,11 @@ SAFEGUARDS = (
         "        super().clear()",
         unit("harness_faust_private", "the_end_of_a_recovery_is_heard_by_whoever_asks_later_until_the_next_begins"),
     ),
+    Safeguard(
+        "a recovery that gets nothing reads on from where it is",
+        CONSUMER,
+        "            self._thread.seek_soon(reached)\n",
+        "",
+        unit("harness_delivery", "a_recovery_that_gets_nothing_for_long_reads_on_from_where_it_is"),
+    ),
 )

@@ -94,12 +94,19 @@ def main() -> int:
         _list(cases, args.ledger)
         return 0
     bad, lacking = (0, []) if args.report else _campaign(cases, args)
-    if not args.sample and args.ledger == ledger.LEDGER:
-        REPORT.write_text(rendered(CHAPTERS, ledger.tidy()), encoding="utf-8")
+    if _report(args):
         print(f"written: {REPORT.relative_to(ledger.REPO)}")
     for line in lacking:
         print(f"not run: {line}")
     return 1 if bad else NOT_RUN if lacking and not args.sample else 0
+
+
+def _report(args: argparse.Namespace) -> bool:
+    """Write the report, unless what was run does not belong into it."""
+    if args.sample or args.ledger != ledger.LEDGER:
+        return False
+    REPORT.write_text(rendered(CHAPTERS, ledger.tidy()), encoding="utf-8")
+    return True
 
 
 def _campaign(cases: list[tuple[Chapter, Case]], args: argparse.Namespace) -> tuple[int, list[str]]:
@@ -117,6 +124,7 @@ def _campaign(cases: list[tuple[Chapter, Case]], args: argparse.Namespace) -> tu
                 except NotRun as missing:
                     lacking.append(f"{chapter.name}/{case.name}: {missing}")
                     _say(f"  NOT RUN {lacking[-1]}")
+                _report(args)  # after each case: a campaign is stopped, and one of its cases is the unit tests, which read the report
     finally:
         if args.keep is None and not bad:
             shutil.rmtree(folder, ignore_errors=True)
