@@ -7,27 +7,57 @@ than half of the points are equal and the first is 0. Departures enter the ring 
 
 from __future__ import annotations
 
-import numpy as np
-
-from models.detection.packed import Floats, Ints
+from models.compiled import compiled
+from models.detection.packed import Floats
 
 MAD_TO_SIGMA = 1.4826
 MEAN_AD_TO_SIGMA = 1.2533
 
 
-def median_and_scale(ring: Floats, filled: Ints) -> tuple[Floats, Floats]:
-    """Return the median and the scale of each row.
+@compiled
+def median_and_scale(points: Floats) -> tuple[float, float]:
+    """Return the median and the scale of these points.
 
-    Args: ring (rows, width), unused places at the end of a row hold +inf; filled (rows,), how many places are used, ≥ 1.
+    Args: points (n,), n ≥ 1, finite.
     """
-    rows = np.arange(len(ring))
-    middle = _middle(np.sort(ring, axis=1), rows, filled)
-    apart = np.abs(ring - middle[:, None])
-    mean = np.where(np.isinf(ring), 0.0, apart).sum(axis=1) / filled
-    mad = _middle(np.sort(apart, axis=1), rows, filled)
-    return middle, np.maximum(MAD_TO_SIGMA * mad, MEAN_AD_TO_SIGMA * mean)
+    apart = points.copy()
+    center = _median(apart)
+    total = 0.0
+    for i in range(len(apart)):
+        apart[i] = abs(apart[i] - center)
+        total += apart[i]
+    return center, max(MAD_TO_SIGMA * _median(apart), MEAN_AD_TO_SIGMA * total / len(apart))
 
 
-def _middle(ordered: Floats, rows: Ints, filled: Ints) -> Floats:
-    middle: Floats = (ordered[rows, (filled - 1) // 2] + ordered[rows, filled // 2]) / 2
-    return middle
+@compiled
+def _median(points: Floats) -> float:
+    """Return the median; reorders the points."""
+    upper = _select(points, len(points) // 2)
+    if len(points) % 2:
+        return upper
+    lower = points[0]  # what stands before the upper middle is not greater
+    for i in range(1, len(points) // 2):
+        lower = max(lower, points[i])
+    return float(lower + upper) / 2
+
+
+@compiled
+def _select(points: Floats, k: int) -> float:
+    """Return what would stand at place k if all were sorted; no greater one is left before it (Hoare 1961, Find)."""
+    low, high = 0, len(points) - 1
+    while low < high:
+        pivot, i, j = points[k], low, high
+        while i <= j:
+            while points[i] < pivot:
+                i += 1
+            while points[j] > pivot:
+                j -= 1
+            if i <= j:
+                points[i], points[j] = points[j], points[i]
+                i += 1
+                j -= 1
+        if j < k:
+            low = i
+        if i > k:
+            high = j
+    return float(points[k])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.normalise.formats.compiled import compiled
+from models.compiled import compiled
 
 UNKNOWN = -1
 

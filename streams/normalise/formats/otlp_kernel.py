@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.normalise.formats.compiled import compiled
+from models.compiled import compiled
 from streams.normalise.formats.harvest import MAX_ALL_KEYS_BYTES, MAX_ITEMS, MAX_KEY_BYTES
 from streams.normalise.formats.otlp_layout import (
     BEGIN,

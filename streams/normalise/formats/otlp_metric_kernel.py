@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from models.compiled import compiled
 from schemas.samples import STALE_BITS
-from streams.normalise.formats.compiled import compiled
 from streams.normalise.formats.harvest import MAX_KEY_BYTES
 from streams.normalise.formats.otlp_keys import Kind
 from streams.normalise.formats.otlp_layout import (

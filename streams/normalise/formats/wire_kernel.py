@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.normalise.formats.compiled import compiled
+from models.compiled import compiled
 from streams.normalise.formats.wire import LAST_NUMBER
 
 Int = int | np.int64  # one type to the machine

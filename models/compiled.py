@@ -7,7 +7,9 @@ calls, which may stand in other files. So what is kept has a folder for each sta
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -25,10 +27,17 @@ def cache_folder(sources: Path) -> Path:
 
 
 _config: Any = numba.config
-if not _config.CACHE_DIR:  # NUMBA_CACHE_DIR
-    _config.CACHE_DIR = str(cache_folder(Path(__file__).parent))
+_OWN_FOLDER: str = _config.CACHE_DIR  # NUMBA_CACHE_DIR
+_folder_of = cache(cache_folder)
 
 
 def compiled(function: Function) -> Function:
-    """Type a function as what it is in Python: numba has no types of its own to tell."""
-    return cast("Function", numba.njit(cache=True, nogil=True)(function))
+    """Type a function as what it is in Python: numba has no types of its own to tell.
+
+    It may call compiled functions of its own folder, and those that stand beside this one.
+    """
+    _config.CACHE_DIR = _OWN_FOLDER or str(_folder_of(Path(inspect.getfile(function)).parent))
+    try:
+        return cast("Function", numba.njit(cache=True, nogil=True)(function))
+    finally:
+        _config.CACHE_DIR = _OWN_FOLDER

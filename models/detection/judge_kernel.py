@@ -1,0 +1,190 @@
+"""The judging of points as compiled code: what judge.py describes, a series at a time.
+
+Two passes, for a tail's witness gets its point in the same window.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from models.compiled import compiled
+from models.detection.baseline import median_and_scale
+from models.detection.packed import Floats, Ints
+from schemas.config.detect import MAX_POINTS
+
+ORDINARY, SHIFTED, SILENT = 0, 1, 2
+MAX_Z = 1000.0  # a flat series gives any z: beyond this it says no more
+RELEASE_SLOWER = 4  # a departure that outlasts its release enters the baseline at a quarter of the pace
+_HISTORY = (1 << MAX_POINTS) - 1
+
+
+class Rule(NamedTuple):
+    """What is configured for all series alike; times in ms."""
+
+    sigma: float
+    leave_share: float
+    min_history: int
+    pace: int  # at which points enter a baseline that is full
+
+
+@compiled
+def bits(number: int) -> int:
+    """Count the ones."""
+    count = 0
+    while number:
+        number &= number - 1
+        count += 1
+    return count
+
+
+@compiled
+def judge(slots: Any, used: int, rows: Ints, at: Ints, value: Floats, rule: Any) -> tuple[Ints, Ints]:
+    """Judge one point for each of these rows, each at most once; return those whose anomaly opened, and closed. Changes `slots`.
+
+    Args: slots, the records of the table, of which `used` were handed out; rows (n,), at (n,) in ms, value (n,) finite; rule (Rule).
+    """
+    for i in range(len(rows)):
+        _note(slots[rows[i]], at[i], value[i], rule)
+    harmed = _harmed(slots, used, rows)
+    opened, closed = np.empty(len(rows), np.int64), np.empty(len(rows), np.int64)
+    opens = closes = 0
+    for i in range(len(rows)):
+        one = slots[rows[i]]
+        opens_now = _opens(slots, one)
+        if opens_now:
+            opened[opens] = rows[i]
+            opens += 1
+        elif _closes(one):
+            closed[closes] = rows[i]
+            closes += 1
+        if opens_now or one.state != ORDINARY:
+            one.bad_at = at[i]
+        _track_peak(one)
+        if at[i] >= one.settled and (one.judged or not harmed[one.inst]):
+            _learn(one, at[i], value[i], rule)
+    _turn(slots, opened[:opens], closed[:closes])
+    return opened[:opens], closed[:closes]
+
+
+@compiled
+def half_width(one: Any, sigma: float) -> float:
+    """Return half the width of a row's band."""
+    floor = max(one.relative * abs(one.base), one.absolute)
+    return float(max(sigma * one.scale, floor))
+
+
+@compiled
+def badness(one: Any) -> float:
+    """Return the newest z in the bad direction."""
+    sign, z = one.sign, one.z
+    return float(abs(z) if sign == 0 else z * sign)
+
+
+@compiled
+def _note(one: Any, at: int, value: float, rule: Any) -> None:
+    """Take note of a point: z, whether it is a hit, whether it is calm."""
+    ready = one.seen >= rule.min_history
+    z = (value - one.base) / (half_width(one, rule.sigma) / rule.sigma) if ready else 0.0
+    one.z = min(max(z, -MAX_Z), MAX_Z)
+    bad = badness(one)
+    over = ready and at >= one.settled and bad >= rule.sigma
+    one.hits = ((one.hits << 1) | over) & _HISTORY
+    one.calms = ((one.calms << 1) | (bad < rule.sigma * rule.leave_share)) & _HISTORY
+    for i in range(MAX_POINTS - 1):
+        one.times[i], one.values[i] = one.times[i + 1], one.values[i + 1]
+    one.times[MAX_POINTS - 1], one.values[MAX_POINTS - 1] = at, value
+    one.seen += 1
+
+
+@compiled
+def _harmed(slots: Any, used: int, rows: Ints) -> Any:
+    """Tell by instance whether an anomaly that is harm is open on it; the last place is for none."""
+    most = -1
+    for i in range(len(rows)):
+        if not slots[rows[i]].judged:
+            most = max(most, slots["inst"][:used].max())
+            break
+    harmed = np.zeros(most + 2, np.bool_)
+    if most >= 0:
+        for row in range(used):
+            if slots[row].opens and slots[row].state == SHIFTED:
+                harmed[slots[row].inst] = True
+    return harmed
+
+
+@compiled
+def _witnessed(slots: Any, one: Any) -> int:
+    """Return the newest hits that count fully: those of the witness's too, where there is one. Both get their points together."""
+    return int(one.hits & (slots[one.witness].hits if one.witness >= 0 else -1) & one.enter_mask)
+
+
+@compiled
+def _opens(slots: Any, one: Any) -> bool:
+    if not (one.judged and one.state == ORDINARY and one.hits & 1):
+        return False
+    alone = one.witness >= 0 and bits(one.hits & one.alone_mask) >= one.alone_m
+    return bool(alone or bits(_witnessed(slots, one)) >= one.enter_m)
+
+
+@compiled
+def _closes(one: Any) -> bool:
+    calm = one.calms & 1 and bits(one.calms & one.leave_mask) >= one.leave_m
+    return bool(one.state == SILENT or (one.state == SHIFTED and calm))
+
+
+@compiled
+def _track_peak(one: Any) -> None:
+    """Keep the largest z in the bad direction since the departure began."""
+    going = (one.hits >> 1) & one.enter_mask != 0 or one.state == SHIFTED
+    before = one.peak if going else 0.0
+    sign = one.sign
+    worse = badness(one) > (abs(before) if sign == 0 else before * sign)
+    one.peak = one.z if worse else before
+
+
+@compiled
+def _learn(one: Any, at: int, value: float, rule: Any) -> None:
+    """Let a point into the baseline: all until it is full, then at a pace; none while an anomaly is open, until its release.
+
+    The good direction is let in as it is; what is beyond the band in the bad one counts as its edge.
+    """
+    points = len(one.ring)
+    shifted = one.state == SHIFTED
+    due = at - one.pushed >= (RELEASE_SLOWER if shifted else 1) * rule.pace
+    if not (due and at - one.opened >= one.release if shifted else due or one.filled < points):
+        return
+    if one.seen > rule.min_history:
+        sign, base, width = one.sign, one.base, half_width(one, rule.sigma)
+        if sign != 1:
+            value = max(value, base - width)
+        if sign != -1:
+            value = min(value, base + width)
+    one.ring[one.place] = value
+    one.place = (one.place + 1) % points
+    one.filled = min(one.filled + 1, points)
+    one.pushed = at
+    one.base, one.scale = median_and_scale(one.ring[: one.filled])
+
+
+@compiled
+def _turn(slots: Any, opened: Ints, closed: Ints) -> None:
+    for row in opened:
+        slots[row].opened = _onset(slots, slots[row])
+        slots[row].state = SHIFTED
+    for row in closed:
+        slots[row].hits = 0
+        slots[row].state = ORDINARY
+
+
+@compiled
+def _onset(slots: Any, one: Any) -> int:
+    """Return the time of the first of the hits that opened the anomaly."""
+    fully = _witnessed(slots, one)
+    counted = fully if bits(fully) >= one.enter_m else one.hits & one.alone_mask
+    back = 0
+    while counted:
+        counted >>= 1
+        back += 1
+    return int(one.times[MAX_POINTS - back])
