@@ -5,7 +5,7 @@ What it changes, on the source topic of a stage only:
   seek and arrives after it is told by how often its partition had been sought, and dropped; of a changelog too, where it would make the
   recovery pass over what the seek asked for. What a rebalance drops, what comes twice: told by its offset. A hole is closed by seeking
   back, here, between two fetches, where nothing waits for anything.
-- A recovery that gets nothing although there is more to read reads on from where it is.
+- A changelog is fetched and taken only while its recovery reads it, and a recovery that gets nothing reads on from where it is.
 - The offset to commit is the stage's word (its last durable snapshot), never a count of acknowledgements.
 - A partition without a committed offset starts at the beginning of the log.
 """
@@ -121,6 +121,12 @@ class CorrectedThread(driver.AIOKafkaConsumerThread):
         """Seek without waiting for it."""
         self.thread_loop.call_soon_threadsafe(self._seek, offsets)
 
+    def give_back(self, fetched: Fetched, offsets: Mapping[Any, int]) -> None:
+        """Seek back to these offsets, of what was handed out and is not taken, unless it was sought since."""
+        self.thread_loop.call_soon_threadsafe(
+            lambda: self._seek({tp: at for tp, at in offsets.items() if self.sought[tp] == fetched.sought[tp]})
+        )
+
     def position_of(self, tp: Any) -> int | None:
         """Return where the client reads on; None where it is not assigned."""
         assignment = self._ensure_consumer()._subscription.subscription.assignment  # noqa: SLF001
@@ -161,6 +167,12 @@ class CorrectedConsumer(driver.Consumer):
 
     def _new_consumer_thread(self) -> CorrectedThread:
         return CorrectedThread(self, loop=self.loop, beacon=self.beacon)
+
+    def _set_active_tps(self, tps: Any) -> Any:
+        """Begin with nothing: what is assigned is fetched once the recovery says so, and not for the moment before Faust pauses it."""
+        active = super()._set_active_tps(tps)
+        active.clear()
+        return active
 
     def _sources(self) -> list[Any]:
         return sorted(tp for tp in self.assignment() if tp.topic == self._owner.source)
@@ -207,7 +219,7 @@ class CorrectedConsumer(driver.Consumer):
 
     async def _deliver(self, fetched: Fetched) -> None:
         """Hand records to the agent (or, of a changelog, to the recovery)."""
-        records = fetched.current(self._thread.sought)
+        records = self._taken(fetched)
         if not records or not self.flow_active:
             return
         moved = self._moved
@@ -230,6 +242,19 @@ class CorrectedConsumer(driver.Consumer):
                 self._read_offset[tp] = record.offset
         for tp, found in holes.items():
             await self._reread(tp, found)
+
+    def _taken(self, fetched: Fetched) -> dict[Any, Any]:
+        """Return what is to be delivered; of a changelog that the recovery has not resumed nothing, and it is fetched again.
+
+        A fetch that began in the recovery before may hand out what this one has sought already. Taken, it would be cleared from Faust's
+        queue as the flow is resumed; dropped, it would never come again.
+        """
+        records = fetched.current(self._thread.sought)
+        active = self._get_active_partitions() if self.flow_active else ()
+        early = {tp: found[0].offset for tp, found in records.items() if tp.topic != self._owner.source and tp not in active and found}
+        if early:
+            self._thread.give_back(fetched, early)
+        return {tp: found for tp, found in records.items() if tp not in early}
 
     async def _reread(self, tp: Any, found: int) -> None:
         expected = self.run.expected(tp.partition)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 from faust.transport.drivers import aiokafka as driver
+from faust.types import TP as FAUST_TP
 
 from streams.harness import consumer as consumer_module
 from streams.harness.consumer import RENEW_S, Bounds, CorrectedConsumer, CorrectedThread, Fetched
@@ -25,6 +26,7 @@ class Thread:
     def __init__(self) -> None:
         self.sought: Counter[Any] = Counter()
         self.seeks: list[dict[Any, int]] = []
+        self.given: list[dict[Any, int]] = []
 
     async def bounds(self, tps: list[Any]) -> dict[Any, Bounds]:
         return {tp: Bounds(None, 0, 9) for tp in tps}
@@ -34,6 +36,9 @@ class Thread:
 
     def seek_soon(self, offsets: dict[Any, int]) -> None:
         self.seeks.append(offsets)
+
+    def give_back(self, fetched: Fetched, offsets: dict[Any, int]) -> None:
+        self.given.append(offsets)
 
     def position_of(self, tp: Any) -> int | None:
         return 32
@@ -217,3 +222,40 @@ async def test_a_recovery_that_gets_nothing_for_long_reads_on_from_where_it_is(c
     assert len(after(1)) == 2
     recovery.active_offsets[changelog] = 31
     assert len(after(RENEW_S + 1)) == len(after(RENEW_S + 1)) == 2, "there is no more to read"
+
+
+@pytest.mark.parametrize("flowing", [False, True])
+async def test_what_comes_of_a_changelog_before_its_recovery_has_resumed_it_is_fetched_again(consumer: Any, flowing: bool) -> None:
+    """Given a fetch of the recovery before, when it hands out what the next one has sought, then that is neither taken nor lost."""
+    changelog = FAUST_TP("changelog", 0)
+    early = Fetched({changelog: [SimpleNamespace(offset=3), SimpleNamespace(offset=4)]}, Counter())
+    consumer._set_active_tps({changelog})
+    if not flowing:
+        consumer.stop_flow()
+    await consumer._deliver(early)
+    assert (consumer.delivered, consumer._thread.given) == ([], [{changelog: 3}])
+    consumer.resume_partitions({changelog})
+    consumer.resume_flow()
+    await consumer._deliver(early)
+    assert (consumer.delivered, consumer._thread.given) == ([3, 4], [{changelog: 3}])
+
+
+async def test_what_is_assigned_is_not_fetched_before_the_recovery_resumes_it(consumer: Any) -> None:
+    changelog = FAUST_TP("changelog", 0)
+    consumer._set_active_tps({changelog})
+    assert consumer._wanted() == set()
+    consumer.resume_partitions({changelog})
+    assert consumer._wanted() == {changelog}
+
+
+async def test_what_was_sought_since_it_was_handed_out_is_not_given_back() -> None:
+    thread: Any = object.__new__(CorrectedThread)
+    soon: list[Any] = []
+    thread.sought, thread.seeks = Counter({TP: 2}), []
+    thread.thread_loop = SimpleNamespace(call_soon_threadsafe=soon.append)
+    thread._seek = thread.seeks.append
+    thread.give_back(Fetched({}, {TP: 2}), {TP: 7})
+    thread.give_back(Fetched({}, {TP: 1}), {TP: 5})
+    for each in soon:
+        each()
+    assert thread.seeks == [{TP: 7}, {}]

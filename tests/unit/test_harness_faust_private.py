@@ -13,6 +13,7 @@ from faust.tables.recovery import Recovery
 from faust.transport import consumer as base
 from faust.transport.drivers import aiokafka as driver
 from mode.services import Service
+from mode.utils.queues import FlowControlEvent
 
 from streams.harness.consumer import PromptTables
 
@@ -69,6 +70,15 @@ async def test_the_end_of_a_recovery_is_heard_by_whoever_asks_later_until_the_ne
     assert recovery.signal_recovery_end.is_set()
     recovery._set_recovery_started()
     assert not recovery.signal_recovery_end.is_set()
+
+
+def test_a_resumed_flow_still_clears_what_was_queued_and_an_assignment_still_begins_with_all_of_it() -> None:
+    assert "self.clear()" in source(FlowControlEvent.resume)
+    assert "clear_on_resume=True" in source(TableManager.changelog_queue.fget)
+    restart = source(Recovery._restart_recovery.fun)
+    assert restart.index("self._seek_offsets") < restart.index("consumer.resume_partitions") < restart.index("flow_control.resume")
+    assert "self._set_active_tps(assigned)" in source(base.Consumer.on_partitions_assigned)
+    assert list(inspect.signature(base.Consumer._set_active_tps).parameters) == ["self", "tps"]
 
 
 def test_commits_still_ask_new_offset_for_each_partition() -> None:

@@ -220,4 +220,18 @@ SAFEGUARDS = (
         "",
         unit("harness_delivery", "a_recovery_that_gets_nothing_for_long_reads_on_from_where_it_is"),
     ),
+    Safeguard(
+        "what comes of a changelog before its recovery has resumed it is fetched again",
+        CONSUMER,
+        "            self._thread.give_back(fetched, early)\n",
+        "            pass\n",
+        unit("harness_delivery", "what_comes_of_a_changelog_before_its_recovery_has_resumed_it_is_fetched_again"),
+    ),
+    Safeguard(
+        "what is assigned is not fetched before the recovery resumes it",
+        CONSUMER,
+        "        active.clear()\n",
+        "",
+        unit("harness_delivery", "what_is_assigned_is_not_fetched_before_the_recovery_resumes_it"),
+    ),
 )
