@@ -25,7 +25,7 @@ VIEW_POISON = Counter("airra_harness_view_poison_total", "records that a view co
 def tell_lag(stage: str, lags: Mapping[int, int]) -> None:
     """Say how far a stage is behind in each partition that it has; of those that have gone it says nothing any more."""
     told = {sample.labels["partition"] for family in LAG.collect() for sample in family.samples if sample.labels["stage"] == stage}
-    for partition in told - {str(partition) for partition in lags}:
-        LAG.remove(stage, partition)
+    for gone in told - {str(partition) for partition in lags}:
+        LAG.remove(stage, gone)
     for partition, lag in lags.items():
         LAG.labels(stage, str(partition)).set(lag)
