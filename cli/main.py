@@ -17,6 +17,7 @@ from cli.operate import doctor, sql, topics
 from cli.output import err, optional_file, say, takes_arguments
 from cli.people import approvals, incident
 from cli.run import api, up, worker
+from cli.top.command import top
 from streams.harness.errors import Fatal, Retryable, Unfit
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
@@ -35,6 +36,7 @@ app.command()(demo)
 app.command()(up)
 app.command()(worker)
 app.command()(api)
+app.command()(top)
 app.command()(doctor)
 app.command()(sql)
 app.add_typer(topics, name="topics")

@@ -103,12 +103,17 @@ def show(json_to: str | None, value: Any, lines: Iterable[str] = ()) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    grid = Table(title=title, title_justify="left")
+    out.print(grid(title, columns, rows))
+
+
+def grid(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """Return a table of data, to be printed."""
+    result = Table(title=title, title_justify="left")
     for column in columns:
-        grid.add_column(column, overflow="fold")
+        result.add_column(column, overflow="fold")
     for row in rows:
-        grid.add_row(*("" if cell is None else printable(str(cell)) for cell in row))
-    out.print(grid)
+        result.add_row(*("" if cell is None else printable(str(cell)) for cell in row))
+    return result
 
 
 def rows(json_to: str | None, title: str, columns: Sequence[str], records: Sequence[Mapping[str, Any]]) -> None:

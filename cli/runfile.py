@@ -22,11 +22,28 @@ def write(data_dir: Path, role: str, instance: str, **addresses: Any) -> None:
 
 def read(data_dir: Path, role: str) -> dict[str, Any] | None:
     """Return what the first running instance of the role wrote; None where none runs."""
-    for file in sorted((data_dir / "run").glob(f"{role}-*.json")):
+    return next((content for content in _found(data_dir, f"{role}-*.json").values() if alive(content)), None)
+
+
+def all_of(data_dir: Path) -> dict[str, dict[str, Any]]:
+    """Return what every role wrote, by `<role>-<instance>`; of those that were killed too, which took nothing back."""
+    return {name: content for name, content in _found(data_dir, "*.json").items() if {"pid", "observe_port"} <= content.keys()}
+
+
+def alive(content: dict[str, Any]) -> bool:
+    """Tell whether the process that wrote this still runs."""
+    try:
+        os.kill(content["pid"], 0)
+    except (OSError, KeyError):
+        return False
+    return True
+
+
+def _found(data_dir: Path, pattern: str) -> dict[str, dict[str, Any]]:
+    result: dict[str, dict[str, Any]] = {}
+    for file in sorted((data_dir / "run").glob(pattern)):
         try:
-            content: dict[str, Any] = json.loads(file.read_text())
-            os.kill(content["pid"], 0)
-        except (OSError, ValueError, KeyError):
+            result[file.stem] = json.loads(file.read_text())
+        except (OSError, ValueError):
             continue  # gone, or being written
-        return content
-    return None
+    return result

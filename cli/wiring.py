@@ -117,7 +117,7 @@ def _detect(settings: Settings) -> Stage[Any]:
     from streams.detect import stage
 
     config = load(DetectConfig, settings.file("detect"))
-    return stage(config.model_copy(update={"sigma": settings.anomaly_threshold_sigma}))
+    return stage(config.model_copy(update={"sigma": settings.anomaly_threshold_sigma}), settings.sample_topics)
 
 
 def dedup(settings: Settings, kafka: KafkaSettings, readiness: Readiness) -> Parts:

@@ -1,4 +1,4 @@
-"""detect: samples in, anomalies and health out. Decisions are in models/detection; here are records, metrics and the snapshot.
+"""detect: samples in, anomalies and health out. Decisions are in models/detection; here are records and the snapshot.
 
 The evidence that a signal cites is the raw record whose arrival closed the window, not the batch it came in: batches are cut anew
 when normalise repeats itself, raw records are not.
@@ -6,9 +6,8 @@ when normalise repeats itself, raw records are not.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from prometheus_client import Counter, Gauge
 from pydantic import TypeAdapter
 
 from models.detection.close import Told
@@ -27,6 +26,7 @@ from schemas.samples import (
 )
 from schemas.signals import Anomaly, Tick
 from schemas.topics import SAMPLES, SIGNALS
+from streams.detect_metrics import measure
 from streams.harness.emit import emit, position, refuse_unknown
 from streams.harness.errors import Poison
 from streams.harness.fold import BACKFILL_HEADER
@@ -35,29 +35,16 @@ from streams.harness.stage import AnotherLog, Output, Record, Stage
 NAME = "detect"
 TICK_EVERY_S = 5.0
 
-ROWS = Counter("airra_detect_rows_total", "rows by fate; clamped ones are counted again when they are folded", ["fate"])
-ANOMALIES = Counter("airra_detect_anomalies_total", "anomaly records by phase, reason and kind", ["phase", "reason", "kind"])
-HEALTH = Counter("airra_detect_health_total", "health records")
-EVICTED = Counter("airra_detect_evicted_series_total", "series given up for want of room")
-SERIES = Gauge("airra_detect_series", "raw series known", ["partition"])
-PENDING = Gauge("airra_detect_pending_rows", "rows whose window is open", ["partition"])
-EVICTED_SOURCES = Counter("airra_detect_evicted_sources_total", "source partitions whose mark was given up for want of room")
-RESTARTED_SOURCES = Counter("airra_detect_restarted_sources_total", "raw topics that began anew under the same name")
-SOURCES = Gauge("airra_detect_sources", "source partitions known", ["partition"])
-LAGGING = Gauge("airra_detect_lagging_sources", "source partitions too far behind the others to be waited for", ["partition"])
-AHEAD = Gauge("airra_detect_ahead_sources", "source partitions whose clock is wrong: their rows count at the others' time", ["partition"])
-IDLE = Gauge("airra_detect_idle_sources", "source partitions that send nothing", ["partition"])
-WATERMARK = Gauge("airra_detect_watermark_seconds", "event time up to which windows are closed", ["partition"])
-
 _TICK = TypeAdapter(Tick)
 
 
-def stage(config: DetectConfig) -> Stage[DetectState]:
-    """Build the stage: its state is one partition's series."""
+def stage(config: DetectConfig, topics: Iterable[str] = ()) -> Stage[DetectState]:
+    """Build the stage: its state is one partition's series. `topics` are the sources that its metrics tell apart."""
+    named = frozenset(topics)
 
     def apply(state: DetectState, record: Record, now: int) -> list[Output]:
         told = _read(record, now)(Detector(state, config))
-        _measure(state, record.partition, told, config)
+        measure(state, record.partition, told, config, named)
         return [emit(SIGNALS, one.evidence.service if isinstance(one, Anomaly) else one.service, one) for one in told.signals]
 
     return Stage(
@@ -104,25 +91,3 @@ def _checked(batch: SampleBatch, source: BatchSource) -> tuple[SampleBatch, Batc
     if len(batch.offset) and not (source.first <= batch.offset.min() <= batch.offset.max() <= source.last):
         raise ValueError(f"offsets {batch.offset.min()} to {batch.offset.max()}, its header says {source.first} to {source.last}")
     return batch, source
-
-
-def _measure(state: DetectState, partition: int, told: Told, config: DetectConfig) -> None:
-    for fate, count in told.fates.items():
-        if count:
-            ROWS.labels(fate).inc(count)
-    for one in told.signals:
-        if isinstance(one, Anomaly):
-            ANOMALIES.labels(one.phase, one.reason, one.evidence.kind).inc()
-        else:
-            HEALTH.inc()
-    EVICTED.inc(told.evicted)
-    EVICTED_SOURCES.inc(told.evicted_sources)
-    RESTARTED_SOURCES.inc(told.restarted_sources)
-    SOURCES.labels(partition).set(len(state.sources.all))
-    LAGGING.labels(partition).set(state.sources.lagging)
-    AHEAD.labels(partition).set(state.sources.ahead)
-    SERIES.labels(partition).set(state.registry.raws.count)
-    PENDING.labels(partition).set(sum(map(len, state.pending)))
-    IDLE.labels(partition).set(state.sources.idle)
-    if state.closed is not None:
-        WATERMARK.labels(partition).set(state.closed * config.window_s)

@@ -29,6 +29,8 @@ class Told:
     evicted: int = 0  # series
     evicted_sources: int = 0
     restarted_sources: int = 0
+    received: int = 0  # rows of the record, whatever becomes of them
+    source: str = ""  # topic that they come from
 
 
 class Closer:

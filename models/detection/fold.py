@@ -70,6 +70,7 @@ class Detector:
         """Take rows that are marked as history, where nothing but history was taken; else they are only counted."""
         if is_live(self.state):
             told = self._begin()
+            told.received, told.source = len(batch.offset), source.topic
             told.fates["historical"] += len(batch.offset)
             return told
         self.state.history = True
@@ -81,6 +82,7 @@ class Detector:
 
     def _take(self, batch: SampleBatch, source: BatchSource, now: int) -> Told:
         told = self._begin()
+        told.received, told.source = len(batch.offset), source.topic
         number = self._number(source.topic, source.partition)
         known = self.state.sources.all[number]
         fresh = self._fresh(batch, known)

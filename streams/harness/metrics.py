@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from prometheus_client import Counter, Gauge, Histogram
 
 RECORDS = Counter("airra_harness_records_total", "records folded", ["stage"])
@@ -19,3 +21,12 @@ PERFORMED = Counter("airra_harness_performed_total", "intents performed", ["effe
 PENDING = Gauge("airra_harness_pending_intents", "intents without a result", ["effector"])
 VIEW_OFFSET = Gauge("airra_harness_view_offset", "next offset that a view will fold", ["topic", "partition"])
 VIEW_POISON = Counter("airra_harness_view_poison_total", "records that a view could not read", ["topic"])
+
+
+def tell_lag(stage: str, lags: Mapping[int, int]) -> None:
+    """Say how far a stage is behind in each partition that it has; of those that have gone it says nothing any more."""
+    told = {sample.labels["partition"] for family in LAG.collect() for sample in family.samples if sample.labels["stage"] == stage}
+    for gone in told - {str(partition) for partition in lags}:
+        LAG.remove(stage, gone)
+    for partition, lag in lags.items():
+        LAG.labels(stage, str(partition)).set(lag)

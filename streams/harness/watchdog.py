@@ -119,8 +119,8 @@ async def _look(worker: Watched) -> Look:
         async with asyncio.timeout(LOOK_EVERY_S):
             ends = {tp.partition: end for tp, end in (await worker.app.consumer.highwaters(*tps)).items()} if tps else {}
     following = {partition: part.offset + 1 for partition, part in worker.parts.items()}
-    for partition, end in (ends or {}).items():
-        metrics.LAG.labels(name, str(partition)).set(max(0, end - following.get(partition, 0)))
+    if ends is not None:
+        metrics.tell_lag(name, {partition: max(0, end - following.get(partition, 0)) for partition, end in ends.items()})
     return Look(asyncio.get_running_loop().time(), assigned, following, ends)
 
 

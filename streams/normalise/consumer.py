@@ -24,6 +24,7 @@ from streams.normalise.acks import Flight, producer, send, wait
 from streams.normalise.backfill import Stretch, stretches
 from streams.normalise.core import STAGE, Core, Taken
 from streams.normalise.formats.choice import Choice
+from streams.normalise.lag import lags
 from streams.normalise.reading import read
 from streams.normalise.sources import Sources
 
@@ -67,6 +68,7 @@ class Normaliser:
         self._errors: deque[KafkaError] = deque(maxlen=ERRORS)  # what librdkafka reported since the broker last answered
         self._assigned: set[tuple[str, int]] = set()
         self._committable: dict[tuple[str, int], int] = {}
+        self._following: dict[tuple[str, int], int] = {}  # next offset to read
         self._flight = Flight({})
         self._held: dict[tuple[str, int], float] = {}  # partitions that are not read on, and until when
         self._choice = choice
@@ -105,6 +107,7 @@ class Normaliser:
             now = time.monotonic()
             if now - committed >= COMMIT_EVERY_S:
                 self._commit(asynchronous=True)
+                self._tell_lag()
                 committed = now
             if now - looked >= LOOK_EVERY_S:
                 if self._sources.missing or self._errors:
@@ -116,9 +119,11 @@ class Normaliser:
         flight = Flight({})
         for source, group in self._grouped(messages).items():
             found = read(group)
+            metrics.RECEIVED.labels(source[0]).inc(len(group))
             metrics.REPEATED.inc(found.repeated)
             flight.positions[source] = found.offsets[-1] + 1
             for stretch in (stretch for piece in found.pieces() for stretch in stretches(piece)):
+                metrics.BATCH_RECORDS.observe(len(stretch.found.offsets))
                 try:
                     outputs = stretch.marked(self._taken(source, stretch).outputs)
                 except Retryable as away:
@@ -126,7 +131,12 @@ class Normaliser:
                     self._hold(source, stretch.found.offsets[0], away)
                     break
                 send(self._producer, outputs, flight)
+        self._following.update(flight.positions)
         return flight
+
+    def _tell_lag(self) -> None:
+        for topic, waiting in lags(self._consumer, self._sources.present, self._following).items():
+            metrics.LAG.labels(topic).set(waiting)
 
     def _hold(self, source: tuple[str, int], offset: int, away: Retryable) -> None:
         """Come back to this offset after a while: what a record needs is not there now. The other partitions go on."""
@@ -155,7 +165,7 @@ class Normaliser:
             taken = self._core.take_alerts(found.records(), reach)
         else:
             taken = self._core.take_changes(found.records(), reach)
-        metrics.count(form, taken)
+        metrics.count(form, source[0], taken)
         if stretch.historical:
             metrics.HISTORICAL.labels(form).inc(len(found.offsets))
         metrics.count_cache(self._core)
@@ -213,7 +223,7 @@ class Normaliser:
         for one in partitions:
             source = (one.topic, one.partition)
             self._assigned.discard(source)
-            for positions in (self._committable, self._flight.positions, self._held):
+            for positions in (self._committable, self._flight.positions, self._held, self._following):
                 positions.pop(source, None)
         log.info("partitions_revoked", partitions=[f"{one.topic}/{one.partition}" for one in partitions])
 

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections import Counter as Counted
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Histogram
 
 from schemas.topics import ALERTS, SIGNALS
 from schemas.topics import SERIES as SERIES_TOPIC
 from streams.normalise.core import Core, Taken
 from streams.normalise.fates import Fate
 
+# Topics are those that the settings name: so many and no more.
+RECEIVED = Counter("airra_normalise_received_records_total", "raw records read; what is read again counts again", ["topic"])
+SOURCE_RECORDS = Counter("airra_normalise_source_records_total", "raw records by source topic and their one fate", ["topic", "fate"])
+SOURCE_SAMPLES = Counter("airra_normalise_source_samples_total", "samples by source topic and their one fate", ["topic", "fate"])
+LAG = Gauge("airra_normalise_lag_records", "raw records appended and not yet read, as of the newest fetch", ["topic"])
+BATCH_RECORDS = Histogram(
+    "airra_normalise_batch_records", "raw records that are decoded together", buckets=(1, 3, 10, 30, 100, 300, 1000, 3000, 10_000)
+)
 RECORDS = Counter("airra_normalise_records_total", "raw records by their one fate", ["format", "fate"])
 SAMPLES = Counter("airra_normalise_samples_total", "samples of records of metrics, by their one fate", ["format", "fate"])
 DEAD_LETTERS = Counter("airra_normalise_dead_letters_total", "raw records dead-lettered, by reason", ["format", "reason"])
@@ -27,14 +35,20 @@ HELD = Gauge("airra_normalise_held_partitions", "raw partitions that wait for a 
 MISSING_TOPICS = Gauge("airra_normalise_missing_topics", "raw topics that the settings name and the broker has not", ["lane"])
 
 
-def count(form: str, taken: Taken) -> None:
-    """Count each record taken exactly once."""
-    RECORDS.labels(form, Fate.ACCEPTED).inc(taken.accepted)
-    RECORDS.labels(form, Fate.UNMAPPED).inc(taken.unmapped)
-    RECORDS.labels(form, Fate.EMPTY).inc(taken.empty)
-    RECORDS.labels(form, Fate.DEAD_LETTER).inc(len(taken.refused))
-    for (name, fate), times in taken.samples.items():
-        SAMPLES.labels(name, fate).inc(times)
+def count(form: str, topic: str, taken: Taken) -> None:
+    """Count each record taken exactly once, by its format and by its source."""
+    fates = {
+        Fate.ACCEPTED: taken.accepted,
+        Fate.UNMAPPED: taken.unmapped,
+        Fate.EMPTY: taken.empty,
+        Fate.DEAD_LETTER: len(taken.refused),
+    }
+    for fate, times in fates.items():
+        RECORDS.labels(form, fate).inc(times)
+        SOURCE_RECORDS.labels(topic, fate).inc(times)
+    for (name, kind), times in taken.samples.items():
+        SAMPLES.labels(name, kind).inc(times)
+        SOURCE_SAMPLES.labels(topic, kind).inc(times)
     UNMAPPED.inc(taken.unmapped)
     for reason, times in Counted(taken.refused).items():
         DEAD_LETTERS.labels(form, reason).inc(times)
