@@ -8,11 +8,12 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from models.detection.fates import ON_TIME
 from models.detection.judge import configure
 from models.detection.report import Directory
 from models.detection.series.define import register
 from models.detection.series.dormant import sleep
-from models.detection.series.increase import Rows
+from models.detection.series.increase import COLUMNS, Rows
 from models.detection.series.registry import Meta, Registry, empty
 from models.detection.silence import ActiveClock
 from models.detection.sources import Source, Sources
@@ -21,7 +22,6 @@ from schemas.samples import SeriesDef
 
 _TABLES = ("raws", "units", "hists", "insts", "slots")
 FORMAT = 2
-_COLUMNS = ("raw", "at", "value", "source", "offset", "window")
 _DTYPES = {"value": np.float64}
 
 
@@ -34,6 +34,7 @@ class DetectState:
     told: int = 0  # event time of the last health
     pending: list[Rows] = field(default_factory=list)  # rows whose window is open
     history: bool = False  # what was taken so far is history
+    given_up: int = 0  # rows that waited in a snapshot of another shape, and are not counted yet
     directory: Directory = field(default_factory=Directory, compare=False)  # an index; no part of the snapshot
 
 
@@ -55,6 +56,7 @@ class _Image(msgspec.Struct):
     pending: dict[str, bytes]
     dormant: list[list[SeriesDef]] = []
     history: bool = False
+    given_up: int = 0
     format: int = 1  # of the columns; an image that does not say is of the first
 
 
@@ -81,10 +83,11 @@ def snapshot(state: DetectState) -> bytes:
                 name: np.concatenate(
                     [getattr(rows, name) for rows in state.pending] or [np.zeros(0, _DTYPES.get(name, np.int64))]
                 ).tobytes()
-                for name in _COLUMNS
+                for name in COLUMNS
             },
             dormant=list(registry.dormant.values()),
             history=state.history,
+            given_up=state.given_up,
             format=FORMAT,
         )
     )
@@ -102,7 +105,7 @@ def restore(data: bytes | None, config: DetectConfig) -> DetectState:
     if image.shape != _shape(config) or image.format != FORMAT:
         for found in image.defs.values():
             register(registry, found, now=0)
-        return DetectState(registry, sources)
+        return DetectState(registry, sources, given_up=image.given_up + len(_waiting(image.pending)))
     for name in _TABLES:
         getattr(registry, name).load(image.tables[name])
     registry.defs, registry.metas, registry.names, registry.members = image.defs, image.metas, image.names, image.members
@@ -112,10 +115,16 @@ def restore(data: bytes | None, config: DetectConfig) -> DetectState:
     }
     registry.places = {name: inst for inst, name in image.names.items()}
     _reconfigure(registry)
-    columns: dict[str, Any] = {name: np.frombuffer(image.pending[name], _DTYPES.get(name, np.int64)).copy() for name in _COLUMNS}
-    pending = Rows(**columns)
+    pending = _waiting(image.pending)
     clock = ActiveClock(*image.clock)
-    return DetectState(registry, sources, clock, image.closed, image.told, [pending] if len(pending) else [], image.history)
+    return DetectState(registry, sources, clock, image.closed, image.told, [pending] if len(pending) else [], image.history, image.given_up)
+
+
+def _waiting(columns: dict[str, bytes]) -> Rows:
+    """Read the rows that waited; the release before did not say how each came."""
+    found: dict[str, Any] = {name: np.frombuffer(columns[name], _DTYPES.get(name, np.int64)).copy() for name in COLUMNS if name in columns}
+    found.setdefault("arrival", np.full(len(found["raw"]), ON_TIME))
+    return Rows(**found)
 
 
 def _shape(config: DetectConfig) -> tuple[int, int, float]:

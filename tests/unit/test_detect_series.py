@@ -10,7 +10,7 @@ from schemas.config.detect import DetectConfig
 from schemas.kinds import Kind
 from schemas.samples import SeriesDef
 from schemas.signals import Phase
-from streams.detect import ROWS, stage
+from streams.detect import DEFINITIONS, ROWS, stage
 from tests.unit.detect_feed import CONFIG, T0, Log, each_second, fold, histogram, outputs, phases, series
 
 A = series("a", Kind.POOL, unit="ratio")
@@ -109,10 +109,10 @@ def test_the_longest_silent_series_make_room_for_new_ones_and_are_counted() -> N
 
 def test_where_all_series_are_alive_new_ones_are_refused_and_counted() -> None:
     config = QUIET.model_copy(update={"max_series": 20})
-    before = ROWS.labels("series_above_cap")._value.get()
+    before = DEFINITIONS.labels("series_above_cap")._value.get()
     registry = fold(full(config, 0).define(*(series(f"new{n}", Kind.MEMORY) for n in range(2))), config).registry
     assert {found.service[:3] for found in registry.defs.values()} == {"old"}
-    assert ROWS.labels("series_above_cap")._value.get() == before + 2
+    assert DEFINITIONS.labels("series_above_cap")._value.get() == before + 2
 
 
 def test_forgotten_series_count_towards_the_cap_and_go_first() -> None:

@@ -26,8 +26,8 @@ SAFEGUARDS = (
     Safeguard(
         "a clock that runs ahead is clamped",
         DETECTION,
-        "        if now > 0:\n            at = self._no_later",
-        "        if False:\n            at = self._no_later",
+        "        if now > 0:\n            future",
+        "        if False:\n            future",
         unit("detect_rows", "a_row_from_the_future_counts_at_its_records_time_and_does_not_move_the_watermark_far"),
     ),
     Safeguard(
@@ -40,8 +40,8 @@ SAFEGUARDS = (
     Safeguard(
         "a late row moves no closed window",
         DETECTION,
-        '            self._told.fates["late"] += int(stale.sum())\n',
-        '            stale &= False\n            self._told.fates["late"] += int(stale.sum())\n',
+        "            self._told.fates[RowFate.STALE] += int(stale.sum())\n",
+        "            stale &= False\n            self._told.fates[RowFate.STALE] += int(stale.sum())\n",
         unit("detect_rows", "each_row_has_one_fate_and_the_counts_add_up"),
     ),
     Safeguard(
