@@ -16,6 +16,7 @@ from models.detection.close import Closer, Told
 from models.detection.fates import FUTURE, LATE, ON_TIME, REORDERED, DefinitionFate, RowFate
 from models.detection.history import give_up_history, is_live
 from models.detection.packed import Bools, Ints
+from models.detection.reopen import pull_back, reopen
 from models.detection.room import make_room
 from models.detection.series.define import outdated, register
 from models.detection.series.dormant import key_of, rouse, sleeping, wake
@@ -39,7 +40,6 @@ class Detector:
         self.config = config
         self._registry = state.registry
         self._window_ms = round(config.window_s * 1000)
-        self._lateness_ms = round(config.lateness_s * 1000)
         self._told = Told()
         self._closer = Closer(state, config, self._told)
 
@@ -104,7 +104,9 @@ class Detector:
         if not chosen.any():
             return told
         at, future = self._clamp(batch.time[chosen], known, now)
-        behind = at < np.maximum.accumulate(np.maximum(at, known.newest))
+        if self.state.history and not known.fed:
+            reopen(self.state, int(at[0]) - self.config.out_of_order_ms(source.topic), self._window_ms)
+        watermarks, behind = self.state.sources.watermarks(number, at, future)
         rows = Rows(
             raw=raw[chosen],
             at=at,
@@ -114,7 +116,7 @@ class Detector:
             window=at // self._window_ms,
             arrival=np.where(future, FUTURE, np.where(behind, REORDERED, ON_TIME)),
         )
-        self._run(rows, batch.series[chosen], self.state.sources.watermarks(number, at, self._lateness_ms) // self._window_ms, source)
+        self._run(rows, batch.series[chosen], watermarks // self._window_ms, source)
         return told
 
     def hear(self, heartbeat: Heartbeat, now: int) -> Told:
@@ -128,8 +130,8 @@ class Detector:
         if heartbeat.offset <= known.mark:
             return told
         known.mark = heartbeat.offset
-        at, _ = self._clamp(np.array([heartbeat.at]), known, now)
-        watermark = sources.beat(number, int(at[0]), self._lateness_ms)
+        at, future = self._clamp(np.array([heartbeat.at]), known, now)
+        watermark = sources.beat(number, at, future)
         trigger = Position(topic=heartbeat.topic, partition=heartbeat.partition, offset=heartbeat.offset)
         self._closer.go_on(watermark // self._window_ms, trigger)
         return told
@@ -140,9 +142,9 @@ class Detector:
         sources = self.state.sources
         if self.state.history:
             return told  # no time passes for it
-        if ahead := sources.compare(at, round(self.config.max_lag_s * 1000)):
-            self._pull_back(ahead)
-        watermark = sources.pass_time(at, round(self.config.idle_s * 1000), self._lateness_ms, self._window_ms)
+        if ahead := sources.compare(at):
+            pull_back(self.state, ahead, self._window_ms)
+        watermark = sources.pass_time(at)
         if watermark is not None:
             self._closer.close(watermark // self._window_ms, source)
         return told
@@ -184,15 +186,6 @@ class Detector:
             at = np.minimum(at, believable)
         return at, future
 
-    def _pull_back(self, ahead: list[int]) -> None:
-        """Bring the waiting rows of sources that were found ahead to the time of the others."""
-        believable = self.state.sources.believable
-        for i, rows in enumerate(self.state.pending):
-            later = np.isin(rows.source, ahead) & (rows.at > believable)
-            at = np.where(later, believable, rows.at)
-            window = np.where(later, np.maximum(at // self._window_ms, self.state.closed or 0), rows.window)
-            self.state.pending[i] = replace(rows, at=at, window=window, arrival=np.where(later, FUTURE, rows.arrival))
-
     def _run(self, rows: Rows, ids: NDArray[np.uint64], closable: Ints, source: BatchSource) -> None:
         """Handle rows in runs: `closable[i]` is the number of the first window that stays open after row i."""
         state = self.state
@@ -208,7 +201,7 @@ class Detector:
             run = rows.pick(slice(start, end))
             if self._registry.version != version or (run.raw == NONE).any():
                 run = replace(run, raw=self._awake(ids[start:end]))
-            self._wait(run)
+            self._wait(run, self.config.allowed_lateness_ms(source.topic))
             trigger = Position(topic=source.topic, partition=source.partition, offset=int(rows.offset[end - 1]))
             if closable[end - 1] > state.closed:
                 self._closer.close(int(closable[end - 1]), trigger)
@@ -222,12 +215,12 @@ class Detector:
             wake(self._registry, series, self.state.clock.now)
         return self._registry.find(ids)
 
-    def _wait(self, rows: Rows) -> None:
-        """Put rows into their windows. A late row that is news of its series goes into the oldest open one, another is dropped."""
+    def _wait(self, rows: Rows, allowed: int) -> None:
+        """Put rows into their windows; one so late that is news of its series goes into the oldest open one, another is dropped."""
         closed = self.state.closed or 0
         late = rows.window < closed
         if late.any():
-            stale = late & (rows.at <= self._registry.raws.last_t[rows.raw])
+            stale = late & ((rows.at <= self._registry.raws.last_t[rows.raw]) | (rows.at < closed * self._window_ms - allowed))
             self._told.fates[RowFate.STALE] += int(stale.sum())
             arrival = np.where(late & (rows.arrival != FUTURE), LATE, rows.arrival)
             rows = replace(rows, window=np.maximum(rows.window, closed), arrival=arrival).pick(~stale)

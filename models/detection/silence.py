@@ -35,6 +35,8 @@ class ActiveClock:
     usual: float = 1_000.0  # gap between those
 
     def advance(self, end: int, window_ms: int) -> int:
+        if self.last is not None and end <= self.last:
+            return self.now  # windows that are open once more
         gap = window_ms if self.last is None else end - self.last
         self.now += gap if gap <= max(OUTAGE_MS, 3 * self.usual) else window_ms
         self.usual += INTERVAL_WEIGHT * (min(gap, LONGEST_GAP_MS) - self.usual)

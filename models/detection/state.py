@@ -28,7 +28,7 @@ _DTYPES = {"value": np.float64}
 @dataclass
 class DetectState:
     registry: Registry
-    sources: Sources = field(default_factory=Sources)
+    sources: Sources
     clock: ActiveClock = field(default_factory=ActiveClock)
     closed: int | None = None  # windows below this number are closed
     told: int = 0  # event time of the last health
@@ -97,9 +97,9 @@ def restore(data: bytes | None, config: DetectConfig) -> DetectState:
     """Return the state of a snapshot. Of another window, ring size or format the past is given up, but never what the series mean."""
     registry = empty(config)
     if data is None:
-        return DetectState(registry)
+        return DetectState(registry, Sources(config))
     image = _DECODER.decode(data)
-    sources = Sources(dict(zip(image.numbers, range(len(image.numbers)), strict=True)), image.sources, image.tick)
+    sources = Sources(config, dict(zip(image.numbers, range(len(image.numbers)), strict=True)), image.sources, image.tick)
     for members in image.dormant:
         sleep(registry, members)
     if image.shape != _shape(config) or image.format != FORMAT:

@@ -65,7 +65,7 @@ def append(log: Log, step: tuple, now: int, offsets: dict[int, int]) -> None:
             log.tick(now + at)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(steps, min_size=5, max_size=60))
 def test_the_fates_add_up_to_what_was_taken_in(told: list[tuple]) -> None:
     state, config = restore(None, FULL), FULL

@@ -45,6 +45,16 @@ def test_history_alone_is_judged() -> None:
     assert [(one.evidence.service, one.at < T0) for one in opened] == [("old", True)]
 
 
+def test_a_source_of_history_that_comes_after_another_is_judged_in_its_own_time() -> None:
+    log = Log().define(LIVE, OLD)
+    feed(log, LIVE, 200, T0 - DAY_MS, partition=1, leak=False)
+    feed(log, OLD, 200, T0 - DAY_MS, partition=0, leak=True)
+    log.records[1:] = marked(log.records[1:])
+    opened = [one for one in anomalies(log.records) if one.phase is Phase.OPENED]
+    alone = [one for one in anomalies(yesterday(Log().define(OLD)).records) if one.phase is Phase.OPENED]
+    assert [(one.evidence.service, one.at, one.opened_at) for one in opened] == [("old", one.at, one.opened_at) for one in alone]
+
+
 def test_what_history_left_open_does_not_go_on_in_the_live_stream() -> None:
     log = yesterday(Log().define(OLD, LIVE))
     history = len(outputs(log.records))

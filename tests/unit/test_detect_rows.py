@@ -107,17 +107,17 @@ def test_a_row_from_the_future_counts_at_its_records_time_and_does_not_move_the_
 
 
 def test_the_slowest_source_holds_the_watermark_until_ticks_say_it_is_idle() -> None:
-    sources = Sources()
+    sources = Sources(CONFIG)
     first, second = sources.number("metrics", 0), sources.number("metrics", 1)
-    assert sources.watermarks(first, np.array([T0, T0 + 5000]), 1000).tolist() == [T0 - 1000, T0 + 4000]
-    assert sources.watermarks(second, np.array([T0 + 1000]), 1000).tolist() == [T0]
-    assert sources.watermarks(first, np.array([T0 + 6000]), 1000).tolist() == [T0]
-    assert sources.pass_time(T0 + 5000, 10_000, 1000, 1000) == T0
-    sources.watermarks(first, np.array([T0 + 20_000]), 1000)
-    assert sources.pass_time(T0 + 15_000, 10_000, 1000, 1000) == T0 + 19_000
+    assert sources.watermarks(first, np.array([T0, T0 + 5000]), np.zeros(2, np.bool_))[0].tolist() == [T0 - 1000, T0 + 4000]
+    assert sources.watermarks(second, np.array([T0 + 1000]), np.zeros(1, np.bool_))[0].tolist() == [T0]
+    assert sources.watermarks(first, np.array([T0 + 6000]), np.zeros(1, np.bool_))[0].tolist() == [T0]
+    assert sources.pass_time(T0 + 5000) == T0
+    sources.watermarks(first, np.array([T0 + 20_000]), np.zeros(1, np.bool_))
+    assert sources.pass_time(T0 + 15_000) == T0 + 19_000
     assert sources.idle == 1
-    assert sources.pass_time(T0 + 60_000, 10_000, 1000, 1000) == T0 + 21_000, "all are idle: what came is closed, no further"
-    assert sources.pass_time(T0 + 900_000, 10_000, 1000, 1000) == T0 + 21_000
+    assert sources.pass_time(T0 + 60_000) == T0 + 21_000, "all are idle: what came is closed, no further"
+    assert sources.pass_time(T0 + 900_000) == T0 + 21_000
 
 
 def test_a_source_that_is_away_does_not_stop_the_others_alarms() -> None:
@@ -203,6 +203,10 @@ def test_a_configuration_without_a_kind_or_with_a_misspelt_one_is_refused() -> N
         DetectConfig.model_validate({**good, "health_s": 10, "health_watched_s": 4})
     with pytest.raises(ValueError, match="a lasting fault never becomes ordinary"):
         DetectConfig.model_validate({**good, "kinds": {**good["kinds"], "pool": {"opens": True, "release_s": 60}}})
+    with pytest.raises(ValueError, match="lateness_s is out_of_order_s now"):
+        DetectConfig.model_validate({**good, "lateness_s": 1.0})
+    with pytest.raises(ValueError, match=r"sources\.slow\.out_of_order_s\n.*greater than or equal to 0"):
+        DetectConfig.model_validate({**good, "sources": {"slow": {"out_of_order_s": -1}}})
     assert CONFIG.kinds[Kind.REQUESTS].opens is False
     assert read([]) == []
     assert Direction.UP in Direction

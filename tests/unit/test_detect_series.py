@@ -56,7 +56,7 @@ def test_a_histogram_back_after_it_was_forgotten_has_all_its_buckets() -> None:
 
 
 def test_a_series_with_rows_that_wait_is_not_forgotten_and_no_other_gets_its_rows() -> None:
-    config = QUIET.model_copy(update={"forget_s": 60.0, "lateness_s": 30.0})
+    config = QUIET.model_copy(update={"forget_s": 60.0, "out_of_order_s": 30.0})
     new = series("c", Kind.MEMORY, unit="bytes")
     log = Log().define(A, B)
     for i in range(140):
