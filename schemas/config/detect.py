@@ -81,7 +81,8 @@ class DetectConfig(Strict):
     history_points: int = Field(60, ge=10, le=1000)  # of the baseline
     history_s: float = Field(300, gt=0)  # that those points are spread over once there are so many
     min_history: int = Field(30, ge=3)  # points before anything is judged
-    quantile_count: int = Field(10, ge=1)  # observations behind one quantile
+    quantile_count: int = Field(10, ge=1)  # observations behind one p95, and its p50
+    tail_count: int = Field(50, ge=0)  # behind one p99, which is told and never judged; 0: there is none
     ratio_count: int = Field(20, ge=1)  # requests behind one error ratio
     pooled_s: float = Field(10.0, gt=0)  # so long they are gathered; then half as many will do
     continued_s: float = Field(10.0, gt=0)

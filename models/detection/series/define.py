@@ -54,7 +54,7 @@ def drop(registry: Registry, unit: int) -> None:
         registry.raws.give(row)
     if units.hist[unit] != NONE:
         registry.hists.give(int(units.hist[unit]))
-    for slot in (units.primary[unit], units.median[unit], units.rate[unit]):
+    for slot in (units.primary[unit], units.median[unit], units.rate[unit], units.tail[unit]):
         give_slot(registry, int(slot))
     units.give(unit)
     insts.units[inst] -= 1
@@ -108,6 +108,9 @@ def _unit(registry: Registry, found: SeriesDef, inst: int, *, histogram: bool) -
         units.primary[unit] = _histogram_slot(registry, found, "p95", found.kind, judged=True)
         units.median[unit] = _histogram_slot(registry, found, "p50", found.kind, judged=False)
         registry.slots.witness[units.primary[unit]] = units.median[unit]
+        if registry.config.tail_count:
+            # Told, never judged, and beside the latency: where a p99 departs the p95 shows whether it matters.
+            units.tail[unit] = _histogram_slot(registry, found, "p99", Kind.OTHER, judged=False)
         kind = Kind.REQUESTS if found.kind is Kind.LATENCY and not insts.counted[inst] else Kind.OTHER
         units.rate[unit] = _histogram_slot(registry, found, "rate", kind, judged=True)
         units.requests[unit] = found.kind is Kind.LATENCY
@@ -197,7 +200,7 @@ def _insert_bucket(registry: Registry, hist: int, row: int, unit: int, bound: fl
     place = int(np.searchsorted(hists.bounds[hist, :count], bound))
     hists.bounds[hist, place + 1 : count + 1] = hists.bounds[hist, place:count].copy()
     hists.bounds[hist, place] = bound
-    hists.counts[hist] = 0
+    hists.counts[hist] = hists.tail[hist] = 0
     for other in registry.members[unit]:
         if other != row and raws.type[other] == BUCKET and raws.bucket[other] >= place:
             raws.bucket[other] += 1

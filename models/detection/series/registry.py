@@ -85,7 +85,7 @@ class Registry:
 
 
 def empty(config: DetectConfig) -> Registry:
-    hists = widened(Hists(), bounds=config.max_buckets, counts=config.max_buckets)
+    hists = widened(Hists(), bounds=config.max_buckets, counts=config.max_buckets, tail=config.max_buckets)
     return Registry(config, Raws(), Units(), hists, Insts(), slots_for(config))
 
 
