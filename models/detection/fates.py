@@ -35,4 +35,6 @@ class DefinitionFate(StrEnum):
     TAKEN = "taken"  # known now, or before already
     UNMAPPED = "unmapped"  # no rule of the mapping names it: for the doctor, not for detect
     SERIES_ABOVE_CAP = "series_above_cap"
+    SOURCE_ABOVE_CAP = "source_above_cap"  # its source has as many series as one may
+    LABEL_ABOVE_CAP = "label_above_cap"  # one of its labels has as many values as one may
     BUCKET_ABOVE_CAP = "bucket_above_cap"

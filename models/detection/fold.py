@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from models.detection.caps import Full, full_for
 from models.detection.close import Closer, Told
 from models.detection.fates import FUTURE, LATE, ON_TIME, REORDERED, DefinitionFate, RowFate
 from models.detection.history import give_up_history, is_live
@@ -46,7 +47,7 @@ class Detector:
     def define(self, definitions: list[SeriesDef], source: Position) -> Told:
         """Take in what series ids mean; where there are too many, the longest silent make room, or there is none."""
         told = self._begin()
-        crowded = False
+        crowded: set[Full] = set()
         for found in definitions:
             if not found.mapped:
                 told.definitions[DefinitionFate.UNMAPPED] += 1
@@ -56,11 +57,9 @@ class Detector:
             if (unit := outdated(self._registry, found)) != NONE:
                 self._closer.give_up(unit, source)
                 self._let_go_of_rows()
-            if found.id not in self._registry.index and self._registry.series >= self.config.max_series:
-                crowded = crowded or not self._make_room(source)
-                if crowded:
-                    told.definitions[DefinitionFate.SERIES_ABOVE_CAP] += 1
-                    continue
+            if (full := self._no_place(found, source, crowded)) is not None:
+                told.definitions[full.fate] += 1
+                continue
             fits = register(self._registry, found, self.state.clock.now)
             told.definitions[DefinitionFate.TAKEN if fits else DefinitionFate.BUCKET_ABOVE_CAP] += 1
         return told
@@ -235,13 +234,22 @@ class Detector:
         windows = np.sort(np.concatenate([rows.window for rows in self.state.pending]))
         self._closer.close(int(windows[len(windows) // FORCED_SHARE]) + 1, trigger)
 
-    def _make_room(self, source: Position) -> bool:
-        gone, silent = make_room(self._registry, self.state.clock.now, self.config)
+    def _no_place(self, found: SeriesDef, source: Position, crowded: set[Full]) -> Full | None:
+        """Return the cap that a definition is above once what is silent has made room; `crowded` are those under which all is alive."""
+        tried: set[Full] = set()
+        while (full := full_for(self._registry, found)) is not None and full not in tried:
+            tried.add(full)
+            if full not in crowded and not self._make_room(full, source):
+                crowded.add(full)
+        return full
+
+    def _make_room(self, full: Full, source: Position) -> bool:
+        gone, silent = make_room(self._registry, self.state.clock.now, full)
         self._told.evicted += gone + sum(len(self._registry.members[unit]) for unit in silent)
         for unit in silent:
             self._closer.give_up(unit, source)
         self._let_go_of_rows()
-        return self._registry.series < self.config.max_series
+        return gone > 0 or len(silent) > 0
 
     def _let_go_of_rows(self) -> None:
         """Drop waiting rows of series that were given up."""

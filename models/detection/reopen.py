@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from models.detection.fates import FUTURE, LATE, REORDERED
-from models.detection.packed import Ints
+from models.detection.packed import Bools
 from models.detection.series.increase import Rows
 from models.detection.series.registry import Registry
 from models.detection.state import DetectState
@@ -41,7 +41,7 @@ def reopen(state: DetectState, at: int, window_ms: int) -> None:
         state.closed = min(state.closed, at // window_ms)
 
 
-def _brought_back(rows: Rows, of_those: Ints, than: int, closed: int, window_ms: int) -> Rows:
+def _brought_back(rows: Rows, of_those: Bools, than: int, closed: int, window_ms: int) -> Rows:
     future = of_those & (rows.at > than)
     at = np.where(future, than, rows.at)
     own = at // window_ms

@@ -96,7 +96,8 @@ class Sources:
         return own, behind
 
     def _buffers(self) -> list[int]:
-        return [self.config.out_of_order_ms(topic) for topic, _ in self.numbers]
+        usual = self.config.out_of_order_ms("")
+        return [self.config.out_of_order_ms(topic) if topic in self.config.sources else usual for topic, _ in self.numbers]
 
     @property
     def believable(self) -> int:

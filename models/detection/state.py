@@ -114,6 +114,8 @@ def restore(data: bytes | None, config: DetectConfig) -> DetectState:
         found.group: int(registry.raws.unit[row]) for row, found in image.defs.items() if registry.units.hist[registry.raws.unit[row]] >= 0
     }
     registry.places = {name: inst for inst, name in image.names.items()}
+    for found in image.defs.values():
+        registry.census.enter(found)
     _reconfigure(registry)
     pending = _waiting(image.pending)
     clock = ActiveClock(*image.clock)

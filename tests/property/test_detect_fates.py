@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import replace
 
 import hypothesis.strategies as st
+import msgspec
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 
@@ -18,11 +19,15 @@ from tests.unit.detect_feed import CONFIG, T0, Log, counter, histogram, series, 
 
 FULL = CONFIG.model_copy(
     update={"min_history": 3, "history_points": 10, "forget_s": 6.0, "max_lag_s": 5.0, "max_series": 10, "max_pending": 30, "max_sources": 2,
-            "max_buckets": 2}
+            "max_buckets": 2, "max_series_per_source": 8, "max_values_per_label": 4}
 )  # fmt: skip
 OTHER = FULL.model_copy(update={"history_points": 12})
 BUCKETS = histogram("shop", (0.1, 0.5, None))
-DEFS = [*(series(f"s{n}", Kind.POOL) for n in range(9)), counter("shop", Kind.REQUESTS), *BUCKETS]
+DEFS = [
+    *(msgspec.structs.replace(series(f"s{n}", Kind.POOL), source="one", labels={"id": f"{n % 7}"}) for n in range(9)),
+    counter("shop", Kind.REQUESTS),
+    *BUCKETS,
+]
 CHANGED = [series(f"s{n}", Kind.MEMORY, metric="pool_metric") for n in range(3)]
 ENDS = float(np.array([STALE_BITS], np.uint64).view(np.float64)[0])
 
@@ -89,5 +94,6 @@ def test_the_fates_add_up_to_what_was_taken_in(told: list[tuple]) -> None:
             assert taken == fates.total() + state.given_up + sum(map(len, state.pending))
             assert all(count > 0 for count in fates.values())
     assert defined == definitions.total()
+    assert restore(snapshot(state), config).registry.census == state.registry.census
     if not state.history:
         assert state.pending == [], "where time passes every window is closed in the end"

@@ -37,6 +37,7 @@ def register(registry: Registry, found: SeriesDef, now: int) -> bool:
     registry.raws.id[row], registry.raws.unit[row] = found.id, unit
     registry.raws.type[row], registry.raws.delta[row] = _type(found), found.delta
     registry.index[found.id], registry.defs[row] = row, found
+    registry.census.enter(found)
     registry.members[unit].append(row)
     if found.part == "bucket":
         _insert_bucket(registry, hist, row, unit, INFINITE if found.le is None else found.le)
@@ -49,6 +50,7 @@ def drop(registry: Registry, unit: int) -> None:
     inst = int(units.inst[unit])
     for row in registry.members.pop(unit):
         found = registry.defs.pop(row)
+        registry.census.leave(found)
         del registry.index[found.id]
         registry.groups.pop(found.group, None)
         registry.raws.give(row)

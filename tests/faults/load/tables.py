@@ -68,6 +68,8 @@ COUNTED: dict[str, tuple[str, ...]] = {
     "models/correlation/state.py: ENDED_KEPT": _stage("correlate", "ended"),
     "models/correlation/size.py: MAX_BYTES": _stage("correlate", "record_alerts"),
     f"{DETECT}: max_series": ("airra_detect_evicted_series_total", "airra_detect_definitions_total series_above_cap"),
+    f"{DETECT}: max_series_per_source": ("airra_detect_definitions_total source_above_cap",),
+    f"{DETECT}: max_values_per_label": ("airra_detect_definitions_total label_above_cap",),
     f"{DETECT}: max_sources": ("airra_detect_evicted_sources_total",),
     f"{DETECT}: max_buckets": ("airra_detect_definitions_total bucket_above_cap",),
     "streams/dedup.py: CAPACITY": ("airra_dedup_evicted_fingerprints_total",),
