@@ -14,7 +14,7 @@ from models.detection.report import Directory
 from models.detection.series.define import register
 from models.detection.series.dormant import sleep
 from models.detection.series.increase import COLUMNS, Rows
-from models.detection.series.registry import Meta, Registry, empty
+from models.detection.series.registry import Meta, Registry, empty, give_slot
 from models.detection.silence import ActiveClock
 from models.detection.sources import Source, Sources
 from schemas.config.detect import DetectConfig
@@ -116,6 +116,7 @@ def restore(data: bytes | None, config: DetectConfig) -> DetectState:
     registry.places = {name: inst for inst, name in image.names.items()}
     for found in image.defs.values():
         registry.census.enter(found)
+    _let_go_of_orphans(registry)
     _reconfigure(registry)
     pending = _waiting(image.pending)
     clock = ActiveClock(*image.clock)
@@ -131,6 +132,15 @@ def _waiting(columns: dict[str, bytes]) -> Rows:
 
 def _shape(config: DetectConfig) -> tuple[int, int, float]:
     return config.history_points, config.max_buckets, config.window_s
+
+
+def _let_go_of_orphans(registry: Registry) -> None:
+    """Give up derived series that nothing has: a release that did not know of them has read and written this snapshot in between."""
+    units, insts = registry.units, registry.insts
+    columns = (units.primary, units.median, units.rate, units.tail, insts.ratio, insts.restarts)
+    owned = {slot for column in columns for slot in column.tolist()}
+    for slot in sorted(registry.metas.keys() - owned):
+        give_slot(registry, slot)
 
 
 def _reconfigure(registry: Registry) -> None:

@@ -74,6 +74,9 @@ def test_a_histogram_of_a_release_before_goes_on_without_a_p99() -> None:
     found = [one for told in tolds(log.records, HASTY, state) for one in told.signals if isinstance(one, Health)]
     assert {s.metric.rpartition(":")[2] for one in found for s in one.series if ":" in s.metric} == {"p50", "p95", "rate"}
     assert state.registry.hists.tail.shape == (1, CONFIG.max_buckets)
+    assert len(state.registry.metas) == state.registry.slots.count == 5, (
+        "p50, p95, rate, error ratio and restarts: what nothing has is given up"
+    )
 
 
 def test_a_tail_beyond_the_p95_is_told_and_opens_nothing() -> None:
