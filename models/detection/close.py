@@ -14,7 +14,7 @@ from models.detection.series.define import drop
 from models.detection.series.derive import derive
 from models.detection.series.dormant import forget
 from models.detection.series.increase import Folded, Rows, fold_window, together
-from models.detection.silence import hear, look, open_slots
+from models.detection.silence import hear, hear_again, look, open_slots
 from models.detection.state import DetectState
 from schemas.base import Position
 from schemas.config.detect import DetectConfig
@@ -98,6 +98,7 @@ class Closer:
         if not len(folded.raw):
             self._end(rows.pick(ended))
             return
+        heard = hear_again if self._state.clock.stands(end) else hear
         active = self._state.clock.advance(end, self._window_ms)
         slots, at, value = derive(registry, folded, end, active, config)
         was_silent = slots[registry.slots.state[slots] == SILENT].tolist()
@@ -106,7 +107,7 @@ class Closer:
             self._say(slot, Phase.OPENED, AnomalyReason.SHIFT, end, source)
         for slot in closed.tolist():
             self._say(slot, Phase.CLOSED, AnomalyReason.SILENCE if slot in was_silent else AnomalyReason.SHIFT, end, source)
-        hear(registry, np.unique(registry.raws.unit[folded.raw]), active)
+        heard(registry, np.unique(registry.raws.unit[folded.raw]), active)
         self._end(rows.pick(ended))
         self._listen(active, end, waiting, source)
 

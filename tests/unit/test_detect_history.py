@@ -55,6 +55,15 @@ def test_a_source_of_history_that_comes_after_another_is_judged_in_its_own_time(
     assert [(one.evidence.service, one.at, one.opened_at) for one in opened] == [("old", one.at, one.opened_at) for one in alone]
 
 
+def test_a_source_of_history_that_is_read_seldom_is_not_taken_for_silent_for_having_come_after_another() -> None:
+    log = Log().define(LIVE, OLD)
+    feed(log, LIVE, 300, T0 - DAY_MS, partition=1, leak=False)
+    log.rows([(OLD, T0 - DAY_MS + 15_000 * i, 60e6) for i in range(30)], 0)
+    feed(log, LIVE, 150, T0 - DAY_MS + 300_000, partition=1, leak=False)
+    log.records[1:] = marked(log.records[1:])
+    assert anomalies(log.records) == []
+
+
 def test_what_history_left_open_does_not_go_on_in_the_live_stream() -> None:
     log = yesterday(Log().define(OLD, LIVE))
     history = len(outputs(log.records))
