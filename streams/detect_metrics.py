@@ -17,7 +17,8 @@ RECEIVED = Counter("airra_detect_received_rows_total", "rows read, whatever beco
 BATCH_ROWS = Histogram(
     "airra_detect_batch_rows", "rows that are folded together", buckets=(1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 100_000)
 )
-ROWS = Counter("airra_detect_rows_total", "rows by fate; clamped ones are counted again when they are folded", ["fate"])
+ROWS = Counter("airra_detect_rows_total", "rows by their one fate; those that wait for their window have none yet", ["fate"])
+DEFINITIONS = Counter("airra_detect_definitions_total", "definitions of series by their one fate, repeated ones too", ["fate"])
 ANOMALIES = Counter("airra_detect_anomalies_total", "anomaly records by phase, reason and kind", ["phase", "reason", "kind"])
 HEALTH = Counter("airra_detect_health_total", "health records")
 EVICTED = Counter("airra_detect_evicted_series_total", "series given up for want of room")
@@ -52,6 +53,8 @@ def _count(told: Told, topics: AbstractSet[str]) -> None:
     for fate, count in told.fates.items():
         if count:
             ROWS.labels(fate).inc(count)
+    for end, count in told.definitions.items():
+        DEFINITIONS.labels(end).inc(count)
     for one in told.signals:
         if isinstance(one, Anomaly):
             ANOMALIES.labels(one.phase, one.reason, one.evidence.kind).inc()

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from models.detection.fates import ARRIVALS, DefinitionFate, RowFate
 from models.detection.judge import ORDINARY, SILENT, step
 from models.detection.report import anomaly, health, reason_of
 from models.detection.series.define import drop
 from models.detection.series.derive import derive
 from models.detection.series.dormant import forget
-from models.detection.series.increase import Rows, fold_window, together
-from models.detection.silence import hear, look, open_slots
+from models.detection.series.increase import Folded, Rows, fold_window, together
+from models.detection.silence import hear, hear_again, look, open_slots
 from models.detection.state import DetectState
 from schemas.base import Position
 from schemas.config.detect import DetectConfig
@@ -22,10 +23,11 @@ from schemas.signals import Anomaly, AnomalyReason, Health, Phase
 
 @dataclass
 class Told:
-    """What one record brought about: signals in order, and the fate of each row."""
+    """What one record brought about: signals in order, and what became of rows and definitions."""
 
     signals: list[Anomaly | Health] = field(default_factory=list)
-    fates: Counter[str] = field(default_factory=Counter)
+    fates: Counter[RowFate] = field(default_factory=Counter)
+    definitions: Counter[DefinitionFate] = field(default_factory=Counter)
     evicted: int = 0  # series
     evicted_sources: int = 0
     restarted_sources: int = 0
@@ -92,12 +94,13 @@ class Closer:
         """Judge one window's rows."""
         registry, config = self._registry, self._config
         ended = np.isnan(rows.value)
-        folded = fold_window(rows.pick(~ended) if ended.any() else rows, registry.raws)
-        self._told.fates["folded"] += folded.rows
-        self._told.fates["same_time"] += folded.repeated
+        valued = rows.pick(~ended) if ended.any() else rows
+        folded = fold_window(valued, registry.raws)
+        self._count(valued, folded, int(ended.sum()))
         if not len(folded.raw):
             self._end(rows.pick(ended))
             return
+        heard = hear_again if self._state.clock.stands(end) else hear
         active = self._state.clock.advance(end, self._window_ms)
         slots, at, value = derive(registry, folded, end, active, config)
         was_silent = slots[registry.slots.state[slots] == SILENT].tolist()
@@ -106,9 +109,18 @@ class Closer:
             self._say(slot, Phase.OPENED, AnomalyReason.SHIFT, end, source)
         for slot in closed.tolist():
             self._say(slot, Phase.CLOSED, AnomalyReason.SILENCE if slot in was_silent else AnomalyReason.SHIFT, end, source)
-        hear(registry, np.unique(registry.raws.unit[folded.raw]), active)
+        heard(registry, np.unique(registry.raws.unit[folded.raw]), active)
         self._end(rows.pick(ended))
         self._listen(active, end, waiting, source)
+
+    def _count(self, rows: Rows, folded: Folded, ended: int) -> None:
+        fates = self._told.fates
+        judged = np.bincount(rows.arrival[folded.fresh], minlength=len(ARRIVALS)).tolist()
+        fates.update(dict(zip(ARRIVALS, judged, strict=True)))
+        passed = int(folded.passed.sum())
+        fates[RowFate.STALE] += passed
+        fates[RowFate.SAME_TIME] += len(rows) - sum(judged) - passed
+        fates[RowFate.ENDED] += ended
 
     def _end(self, marks: Rows) -> None:
         """Take a producer's word that a series has ended: nobody misses it. Where the process went with it, `up` tells that."""

@@ -7,12 +7,17 @@ forgets, the next row of it brings back, in this batch or in a later one.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
+from models.detection.caps import Full, full_for
 from models.detection.close import Closer, Told
+from models.detection.fates import FUTURE, LATE, ON_TIME, REORDERED, DefinitionFate, RowFate
 from models.detection.history import give_up_history, is_live
 from models.detection.packed import Bools, Ints
+from models.detection.reopen import pull_back, reopen
 from models.detection.room import make_room
 from models.detection.series.define import outdated, register
 from models.detection.series.dormant import key_of, rouse, sleeping, wake
@@ -36,57 +41,55 @@ class Detector:
         self.config = config
         self._registry = state.registry
         self._window_ms = round(config.window_s * 1000)
-        self._lateness_ms = round(config.lateness_s * 1000)
         self._told = Told()
         self._closer = Closer(state, config, self._told)
 
     def define(self, definitions: list[SeriesDef], source: Position) -> Told:
         """Take in what series ids mean; where there are too many, the longest silent make room, or there is none."""
         told = self._begin()
-        crowded = False
+        crowded: set[Full] = set()
         for found in definitions:
             if not found.mapped:
+                told.definitions[DefinitionFate.UNMAPPED] += 1
                 continue
             wake(self._registry, found.id, self.state.clock.now)
             rouse(self._registry, key_of(found), self.state.clock.now)
             if (unit := outdated(self._registry, found)) != NONE:
                 self._closer.give_up(unit, source)
                 self._let_go_of_rows()
-            if found.id not in self._registry.index and self._registry.series >= self.config.max_series:
-                crowded = crowded or not self._make_room(source)
-                if crowded:
-                    told.fates["series_above_cap"] += 1
-                    continue
-            if not register(self._registry, found, self.state.clock.now):
-                told.fates["bucket_above_cap"] += 1
+            if (full := self._no_place(found, source, crowded)) is not None:
+                told.definitions[full.fate] += 1
+                continue
+            fits = register(self._registry, found, self.state.clock.now)
+            told.definitions[DefinitionFate.TAKEN if fits else DefinitionFate.BUCKET_ABOVE_CAP] += 1
         return told
 
     def take(self, batch: SampleBatch, source: BatchSource, now: int) -> Told:
         """Take the rows of one source partition; `now` is the record's own time, 0 where it has none."""
-        self._live()
-        return self._take(batch, source, now)
+        return self._take(self._live(), batch, source, now)
 
     def recall(self, batch: SampleBatch, source: BatchSource, now: int) -> Told:
         """Take rows that are marked as history, where nothing but history was taken; else they are only counted."""
         if is_live(self.state):
             told = self._begin()
             told.received, told.source = len(batch.offset), source.topic
-            told.fates["historical"] += len(batch.offset)
+            told.fates[RowFate.HISTORICAL] += len(batch.offset)
             return told
         self.state.history = True
-        return self._take(batch, source, now)
+        return self._take(self._begin(), batch, source, now)
 
-    def _live(self) -> None:
-        give_up_history(self.state, self.config)
-        self._registry = self.state.registry
-
-    def _take(self, batch: SampleBatch, source: BatchSource, now: int) -> Told:
+    def _live(self) -> Told:
+        given_up = give_up_history(self.state, self.config)
         told = self._begin()
+        told.fates[RowFate.HISTORICAL] += given_up
+        return told
+
+    def _take(self, told: Told, batch: SampleBatch, source: BatchSource, now: int) -> Told:
         told.received, told.source = len(batch.offset), source.topic
         number = self._number(source.topic, source.partition)
         known = self.state.sources.all[number]
         fresh = self._fresh(batch, known)
-        told.fates["duplicate"] += len(fresh) - int(fresh.sum())
+        told.fates[RowFate.DUPLICATE] += len(fresh) - int(fresh.sum())
         if not fresh.any():
             return told
         known.mark = int(batch.offset[fresh].max())
@@ -95,14 +98,16 @@ class Detector:
         defined = (raw != NONE) | sleeping(self._registry, batch.series, raw)
         finite = np.isfinite(batch.value)
         ended = ~finite & (np.ascontiguousarray(batch.value).view(np.uint64) == STALE_BITS)
-        told.fates["ended"] += int((fresh & defined & ended).sum())
         finite |= ended
-        told.fates["unknown_series"] += int((fresh & ~defined).sum())
-        told.fates["not_finite"] += int((fresh & defined & ~finite).sum())
+        told.fates[RowFate.UNKNOWN_SERIES] += int((fresh & ~defined).sum())
+        told.fates[RowFate.NOT_FINITE] += int((fresh & defined & ~finite).sum())
         chosen = fresh & defined & finite
         if not chosen.any():
             return told
-        at = self._clamp(batch.time[chosen], known, now)
+        at, future = self._clamp(batch.time[chosen], known, now)
+        if self.state.history and not known.fed:
+            reopen(self.state, int(at[0]) - self.config.out_of_order_ms(source.topic), self._window_ms)
+        watermarks, behind = self.state.sources.watermarks(number, at, future)
         rows = Rows(
             raw=raw[chosen],
             at=at,
@@ -110,14 +115,14 @@ class Detector:
             source=np.full(len(at), number, np.int64),
             offset=batch.offset[chosen].astype(np.int64),
             window=at // self._window_ms,
+            arrival=np.where(future, FUTURE, np.where(behind, REORDERED, ON_TIME)),
         )
-        self._run(rows, batch.series[chosen], self.state.sources.watermarks(number, at, self._lateness_ms) // self._window_ms, source)
+        self._run(rows, batch.series[chosen], watermarks // self._window_ms, source)
         return told
 
     def hear(self, heartbeat: Heartbeat, now: int) -> Told:
         """Take note that a source partition goes on which has no rows here; `now` is the record's own time."""
-        self._live()
-        told = self._begin()
+        told = self._live()
         sources = self.state.sources
         if (heartbeat.topic, heartbeat.partition) not in sources.numbers and len(sources.all) >= self.config.max_sources:
             return told
@@ -126,8 +131,8 @@ class Detector:
         if heartbeat.offset <= known.mark:
             return told
         known.mark = heartbeat.offset
-        (at,) = self._clamp(np.array([heartbeat.at]), known, now).tolist()
-        watermark = sources.beat(number, at, self._lateness_ms)
+        at, future = self._clamp(np.array([heartbeat.at]), known, now)
+        watermark = sources.beat(number, at, future)
         trigger = Position(topic=heartbeat.topic, partition=heartbeat.partition, offset=heartbeat.offset)
         self._closer.go_on(watermark // self._window_ms, trigger)
         return told
@@ -138,15 +143,18 @@ class Detector:
         sources = self.state.sources
         if self.state.history:
             return told  # no time passes for it
-        if ahead := sources.compare(at, round(self.config.max_lag_s * 1000)):
-            self._pull_back(ahead)
-        watermark = sources.pass_time(at, round(self.config.idle_s * 1000), self._lateness_ms, self._window_ms)
+        if ahead := sources.compare(at):
+            pull_back(self.state, ahead, self._window_ms)
+        watermark = sources.pass_time(at)
         if watermark is not None:
             self._closer.close(watermark // self._window_ms, source)
         return told
 
     def _begin(self) -> Told:
         self._told = told = Told()
+        told.fates[RowFate.GIVEN_UP] += self.state.given_up
+        self.state.given_up = 0
+        self._registry = self.state.registry
         self._closer = Closer(self.state, self.config, told)
         return told
 
@@ -166,28 +174,18 @@ class Detector:
             fresh[first:] = True
         return fresh
 
-    def _clamp(self, at: Ints, source: Source, now: int) -> Ints:
-        """Take rows of clocks that run ahead at their record's time, or at that of the other sources."""
+    def _clamp(self, at: Ints, source: Source, now: int) -> tuple[Ints, Bools]:
+        """Take rows of clocks that run ahead at their record's time, or at that of the other sources; tell which those are."""
+        future: Bools = np.zeros(len(at), np.bool_)
         if now > 0:
-            at = self._no_later(at, at > now + self.config.future_s * 1000, now)
+            future = at > now + self.config.future_s * 1000
+            at = np.where(future, now, at)
         source.claimed = max(source.claimed, int(at.max()))
         if source.ahead:
             believable = self.state.sources.believable
-            at = self._no_later(at, at > believable, believable)
-        return at
-
-    def _no_later(self, at: Ints, later: Bools, than: int) -> Ints:
-        self._told.fates["clamped"] += int(later.sum())
-        return np.where(later, than, at)
-
-    def _pull_back(self, ahead: list[int]) -> None:
-        """Bring the waiting rows of sources that were found ahead to the time of the others."""
-        believable = self.state.sources.believable
-        for i, rows in enumerate(self.state.pending):
-            later = np.isin(rows.source, ahead) & (rows.at > believable)
-            at = self._no_later(rows.at, later, believable)
-            window = np.where(later, np.maximum(at // self._window_ms, self.state.closed or 0), rows.window)
-            self.state.pending[i] = Rows(rows.raw, at, rows.value, rows.source, rows.offset, window)
+            future |= at > believable
+            at = np.minimum(at, believable)
+        return at, future
 
     def _run(self, rows: Rows, ids: NDArray[np.uint64], closable: Ints, source: BatchSource) -> None:
         """Handle rows in runs: `closable[i]` is the number of the first window that stays open after row i."""
@@ -203,8 +201,8 @@ class Detector:
             end = min(end, start + max(1, self.config.max_pending - self._waiting()))
             run = rows.pick(slice(start, end))
             if self._registry.version != version or (run.raw == NONE).any():
-                run = Rows(self._awake(ids[start:end]), run.at, run.value, run.source, run.offset, run.window)
-            self._wait(run)
+                run = replace(run, raw=self._awake(ids[start:end]))
+            self._wait(run, self.config.allowed_lateness_ms(source.topic))
             trigger = Position(topic=source.topic, partition=source.partition, offset=int(rows.offset[end - 1]))
             if closable[end - 1] > state.closed:
                 self._closer.close(int(closable[end - 1]), trigger)
@@ -218,15 +216,15 @@ class Detector:
             wake(self._registry, series, self.state.clock.now)
         return self._registry.find(ids)
 
-    def _wait(self, rows: Rows) -> None:
-        """Put rows into their windows. A late row that is news of its series goes into the oldest open one, another is dropped."""
+    def _wait(self, rows: Rows, allowed: int) -> None:
+        """Put rows into their windows; one so late that is news of its series goes into the oldest open one, another is dropped."""
         closed = self.state.closed or 0
         late = rows.window < closed
         if late.any():
-            stale = late & (rows.at <= self._registry.raws.last_t[rows.raw])
-            self._told.fates["late"] += int(stale.sum())
-            self._told.fates["late_moved"] += int((late & ~stale).sum())
-            rows = Rows(rows.raw, rows.at, rows.value, rows.source, rows.offset, np.maximum(rows.window, closed)).pick(~stale)
+            stale = late & ((rows.at <= self._registry.raws.last_t[rows.raw]) | (rows.at < closed * self._window_ms - allowed))
+            self._told.fates[RowFate.STALE] += int(stale.sum())
+            arrival = np.where(late & (rows.arrival != FUTURE), LATE, rows.arrival)
+            rows = replace(rows, window=np.maximum(rows.window, closed), arrival=arrival).pick(~stale)
         if len(rows):
             self.state.pending.append(rows)
 
@@ -238,17 +236,26 @@ class Detector:
         windows = np.sort(np.concatenate([rows.window for rows in self.state.pending]))
         self._closer.close(int(windows[len(windows) // FORCED_SHARE]) + 1, trigger)
 
-    def _make_room(self, source: Position) -> bool:
-        gone, silent = make_room(self._registry, self.state.clock.now, self.config)
+    def _no_place(self, found: SeriesDef, source: Position, crowded: set[Full]) -> Full | None:
+        """Return the cap that a definition is above once what is silent has made room; `crowded` are those under which all is alive."""
+        tried: set[Full] = set()
+        while (full := full_for(self._registry, found)) is not None and full not in tried:
+            tried.add(full)
+            if full not in crowded and not self._make_room(full, source):
+                crowded.add(full)
+        return full
+
+    def _make_room(self, full: Full, source: Position) -> bool:
+        gone, silent = make_room(self._registry, self.state.clock.now, full)
         self._told.evicted += gone + sum(len(self._registry.members[unit]) for unit in silent)
         for unit in silent:
             self._closer.give_up(unit, source)
         self._let_go_of_rows()
-        return self._registry.series < self.config.max_series
+        return gone > 0 or len(silent) > 0
 
     def _let_go_of_rows(self) -> None:
         """Drop waiting rows of series that were given up."""
         units = self._registry.raws.unit
         kept = [rows.pick(units[rows.raw] != NONE) for rows in self.state.pending]
-        self._told.fates["evicted"] += sum(map(len, self.state.pending)) - sum(map(len, kept))
+        self._told.fates[RowFate.EVICTED] += sum(map(len, self.state.pending)) - sum(map(len, kept))
         self.state.pending = [rows for rows in kept if len(rows)]

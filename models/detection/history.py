@@ -22,10 +22,11 @@ def is_live(state: DetectState) -> bool:
     return state.closed is not None and not state.history
 
 
-def give_up_history(state: DetectState, config: DetectConfig) -> None:
-    """Begin anew with the series and the marks that are known; changes nothing where there was no history."""
+def give_up_history(state: DetectState, config: DetectConfig) -> int:
+    """Begin anew with the series and the marks that are known; return how many rows still waited. Where there was no history: nothing."""
     if not state.history:
-        return
+        return 0
+    waiting = sum(map(len, state.pending))
     known, sources = state.registry, state.sources
     state.registry = empty(config)
     for members in known.dormant.values():
@@ -33,6 +34,7 @@ def give_up_history(state: DetectState, config: DetectConfig) -> None:
     for found in known.defs.values():
         register(state.registry, found, now=0)
     marks = [Source(mark=source.mark, latest=source.latest) for source in sources.all]
-    state.sources = Sources(dict(sources.numbers), marks, sources.tick)
+    state.sources = Sources(config, dict(sources.numbers), marks, sources.tick)
     state.clock, state.directory = ActiveClock(), Directory()
     state.closed, state.told, state.pending, state.history = None, 0, [], False
+    return waiting

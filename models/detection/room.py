@@ -8,26 +8,25 @@ from __future__ import annotations
 
 import numpy as np
 
+from models.detection.caps import Full
 from models.detection.packed import Ints
 from models.detection.series.dormant import trim
 from models.detection.series.registry import Registry
 from models.detection.series.tables import NONE
 from schemas.config.detect import DetectConfig
 
-EVICT_SHARE = 100  # of a full state one part in this many goes at once
 
-
-def make_room(registry: Registry, active: int, config: DetectConfig) -> tuple[int, list[int]]:
+def make_room(registry: Registry, active: int, full: Full) -> tuple[int, list[int]]:
     """Let go of forgotten series; return how many went, and the silent units to give up. `active` is the active clock."""
-    excess = registry.series - int(config.max_series * (1 - 1 / EVICT_SHARE))
-    gone = trim(registry, excess)
+    gone = trim(registry, full.excess, full.holds)
     chosen: list[int] = []
-    left = excess - gone
-    for unit in silent_units(registry, active, config).tolist():
+    left = full.excess - gone
+    for unit in silent_units(registry, active, registry.config).tolist():
         if left <= 0:
             break
-        chosen.append(unit)
-        left -= len(registry.members[unit])
+        if full.holds(registry.defs[registry.members[unit][0]]):
+            chosen.append(unit)
+            left -= len(registry.members[unit])
     return gone, chosen
 
 

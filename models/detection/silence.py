@@ -34,7 +34,13 @@ class ActiveClock:
     last: int | None = None  # event time of the newest window with rows, or of a heartbeat
     usual: float = 1_000.0  # gap between those
 
+    def stands(self, end: int) -> bool:
+        """Tell whether a window that ends then was passed already, and is open once more: no time passes for it."""
+        return self.last is not None and end <= self.last
+
     def advance(self, end: int, window_ms: int) -> int:
+        if self.stands(end):
+            return self.now
         gap = window_ms if self.last is None else end - self.last
         self.now += gap if gap <= max(OUTAGE_MS, 3 * self.usual) else window_ms
         self.usual += INTERVAL_WEIGHT * (min(gap, LONGEST_GAP_MS) - self.usual)
@@ -59,6 +65,12 @@ def hear(registry: Registry, units: Ints, active: int) -> None:
     table.times[units] = times + 1
     table.heard[units] = active
     table.gone[units] = False
+
+
+def hear_again(registry: Registry, units: Ints, active: int) -> None:
+    """Note that these units were heard while no time passes: nothing is learned of their intervals."""
+    registry.units.heard[units] = active
+    registry.units.gone[units] = False
 
 
 def look(registry: Registry, active: int, waiting: list[Rows], config: DetectConfig) -> Silences:

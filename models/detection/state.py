@@ -8,12 +8,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from models.detection.fates import ON_TIME
 from models.detection.judge import configure
 from models.detection.report import Directory
 from models.detection.series.define import register
 from models.detection.series.dormant import sleep
-from models.detection.series.increase import Rows
-from models.detection.series.registry import Meta, Registry, empty
+from models.detection.series.increase import COLUMNS, Rows
+from models.detection.series.registry import Meta, Registry, empty, give_slot
 from models.detection.silence import ActiveClock
 from models.detection.sources import Source, Sources
 from schemas.config.detect import DetectConfig
@@ -21,19 +22,19 @@ from schemas.samples import SeriesDef
 
 _TABLES = ("raws", "units", "hists", "insts", "slots")
 FORMAT = 2
-_COLUMNS = ("raw", "at", "value", "source", "offset", "window")
 _DTYPES = {"value": np.float64}
 
 
 @dataclass
 class DetectState:
     registry: Registry
-    sources: Sources = field(default_factory=Sources)
+    sources: Sources
     clock: ActiveClock = field(default_factory=ActiveClock)
     closed: int | None = None  # windows below this number are closed
     told: int = 0  # event time of the last health
     pending: list[Rows] = field(default_factory=list)  # rows whose window is open
     history: bool = False  # what was taken so far is history
+    given_up: int = 0  # rows that waited in a snapshot of another shape, and are not counted yet
     directory: Directory = field(default_factory=Directory, compare=False)  # an index; no part of the snapshot
 
 
@@ -55,6 +56,7 @@ class _Image(msgspec.Struct):
     pending: dict[str, bytes]
     dormant: list[list[SeriesDef]] = []
     history: bool = False
+    given_up: int = 0
     format: int = 1  # of the columns; an image that does not say is of the first
 
 
@@ -81,10 +83,11 @@ def snapshot(state: DetectState) -> bytes:
                 name: np.concatenate(
                     [getattr(rows, name) for rows in state.pending] or [np.zeros(0, _DTYPES.get(name, np.int64))]
                 ).tobytes()
-                for name in _COLUMNS
+                for name in COLUMNS
             },
             dormant=list(registry.dormant.values()),
             history=state.history,
+            given_up=state.given_up,
             format=FORMAT,
         )
     )
@@ -94,15 +97,15 @@ def restore(data: bytes | None, config: DetectConfig) -> DetectState:
     """Return the state of a snapshot. Of another window, ring size or format the past is given up, but never what the series mean."""
     registry = empty(config)
     if data is None:
-        return DetectState(registry)
+        return DetectState(registry, Sources(config))
     image = _DECODER.decode(data)
-    sources = Sources(dict(zip(image.numbers, range(len(image.numbers)), strict=True)), image.sources, image.tick)
+    sources = Sources(config, dict(zip(image.numbers, range(len(image.numbers)), strict=True)), image.sources, image.tick)
     for members in image.dormant:
         sleep(registry, members)
     if image.shape != _shape(config) or image.format != FORMAT:
         for found in image.defs.values():
             register(registry, found, now=0)
-        return DetectState(registry, sources)
+        return DetectState(registry, sources, given_up=image.given_up + len(_waiting(image.pending)))
     for name in _TABLES:
         getattr(registry, name).load(image.tables[name])
     registry.defs, registry.metas, registry.names, registry.members = image.defs, image.metas, image.names, image.members
@@ -111,15 +114,33 @@ def restore(data: bytes | None, config: DetectConfig) -> DetectState:
         found.group: int(registry.raws.unit[row]) for row, found in image.defs.items() if registry.units.hist[registry.raws.unit[row]] >= 0
     }
     registry.places = {name: inst for inst, name in image.names.items()}
+    for found in image.defs.values():
+        registry.census.enter(found)
+    _let_go_of_orphans(registry)
     _reconfigure(registry)
-    columns: dict[str, Any] = {name: np.frombuffer(image.pending[name], _DTYPES.get(name, np.int64)).copy() for name in _COLUMNS}
-    pending = Rows(**columns)
+    pending = _waiting(image.pending)
     clock = ActiveClock(*image.clock)
-    return DetectState(registry, sources, clock, image.closed, image.told, [pending] if len(pending) else [], image.history)
+    return DetectState(registry, sources, clock, image.closed, image.told, [pending] if len(pending) else [], image.history, image.given_up)
+
+
+def _waiting(columns: dict[str, bytes]) -> Rows:
+    """Read the rows that waited; the release before did not say how each came."""
+    found: dict[str, Any] = {name: np.frombuffer(columns[name], _DTYPES.get(name, np.int64)).copy() for name in COLUMNS if name in columns}
+    found.setdefault("arrival", np.full(len(found["raw"]), ON_TIME))
+    return Rows(**found)
 
 
 def _shape(config: DetectConfig) -> tuple[int, int, float]:
     return config.history_points, config.max_buckets, config.window_s
+
+
+def _let_go_of_orphans(registry: Registry) -> None:
+    """Give up derived series that nothing has: a release that did not know of them has read and written this snapshot in between."""
+    units, insts = registry.units, registry.insts
+    columns = (units.primary, units.median, units.rate, units.tail, insts.ratio, insts.restarts)
+    owned = {slot for column in columns for slot in column.tolist()}
+    for slot in sorted(registry.metas.keys() - owned):
+        give_slot(registry, slot)
 
 
 def _reconfigure(registry: Registry) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field, field_validator, model_validator
 
 from schemas.base import Strict
@@ -57,20 +59,30 @@ class RestartRule(Strict):
     quick_count: int = Field(2, ge=2, le=6)  # falls of `up` in the quick window that count as a loop already
 
 
+class SourceRule(Strict):
+    """What differs for the partitions of one raw topic."""
+
+    out_of_order_s: float | None = Field(None, ge=0)
+    allowed_lateness_s: float | None = Field(None, ge=0)
+
+
 class DetectConfig(Strict):
     """Durations in seconds of event time, unless they say otherwise."""
 
     sigma: float = Field(3.0, gt=0)  # AIRRA_ANOMALY_THRESHOLD_SIGMA overrides it
     leave_share: float = Field(0.67, gt=0, le=1)  # of sigma: below it a point is well inside
     window_s: float = Field(1.0, ge=0.1, le=60)
-    lateness_s: float = Field(1.0, ge=0)
-    future_s: float = Field(5.0, ge=0)  # further ahead of its record's time a row is taken at that time
+    out_of_order_s: float = Field(1.0, ge=0)  # the out-of-order buffer: a source's watermark is its newest time less this
+    allowed_lateness_s: float = Field(604_800, ge=0)  # behind the windows that are closed; a row that comes later is not used
     idle_s: float = Field(10.0, gt=0)  # of ticks without a row: the watermark no longer waits for that source
+    future_s: float = Field(5.0, ge=0)  # further ahead of its record's time a row is taken at that time
+    sources: dict[str, SourceRule] = Field(default_factory=dict)  # by raw topic, where it differs
     max_lag_s: float = Field(30.0, gt=0)  # nor for a source so far behind the newest, or so far ahead of the ticks
     history_points: int = Field(60, ge=10, le=1000)  # of the baseline
     history_s: float = Field(300, gt=0)  # that those points are spread over once there are so many
     min_history: int = Field(30, ge=3)  # points before anything is judged
-    quantile_count: int = Field(10, ge=1)  # observations behind one quantile
+    quantile_count: int = Field(10, ge=1)  # observations behind one p95, and its p50
+    tail_count: int = Field(50, ge=0)  # behind one p99, which is told and never judged; 0: there is none
     ratio_count: int = Field(20, ge=1)  # requests behind one error ratio
     pooled_s: float = Field(10.0, gt=0)  # so long they are gathered; then half as many will do
     continued_s: float = Field(10.0, gt=0)
@@ -85,10 +97,29 @@ class DetectConfig(Strict):
     forget_s: float = Field(900, gt=0)  # the past of a series that was silent for so long is given up, unless something is open on it
     restarts: RestartRule = RestartRule()
     max_series: int = Field(100_000, ge=10)  # a partition: raw series; the longest silent make room, else new ones are not taken
+    max_series_per_source: int = Field(100_000, ge=1)  # a partition: of them those of one raw topic, or of one writer to the API
+    max_values_per_label: int = Field(50_000, ge=1)  # a partition: of one label in what one source sends
     max_sources: int = Field(4_096, ge=1)  # a partition: source partitions; idle ones make room
     max_buckets: int = Field(64, ge=2, le=512)  # of one histogram
     max_pending: int = Field(1_000_000, ge=1000)  # rows that wait for their window to close
     kinds: dict[Kind, KindRule]
+
+    def out_of_order_ms(self, topic: str) -> int:
+        """Return how far rows of this raw topic may be out of order."""
+        own = self.sources[topic].out_of_order_s if topic in self.sources else None
+        return round(1000 * (self.out_of_order_s if own is None else own))
+
+    def allowed_lateness_ms(self, topic: str) -> int:
+        """Return how far behind the closed windows a row of this raw topic is still used."""
+        own = self.sources[topic].allowed_lateness_s if topic in self.sources else None
+        return round(1000 * (self.allowed_lateness_s if own is None else own))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _renamed(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "lateness_s" in value:
+            raise ValueError("lateness_s is out_of_order_s now; allowed_lateness_s is how late a row may come and still be used")
+        return value
 
     @model_validator(mode="after")
     def _complete(self) -> DetectConfig:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import yaml
 
-from models.detection.state import DetectState
+from models.detection.close import Told
+from models.detection.fold import Detector
+from models.detection.state import DetectState, restore
 from schemas.base import canonical
 from schemas.config.detect import DetectConfig
 from schemas.kinds import Direction, Kind, MetricType
@@ -27,6 +29,7 @@ from schemas.samples import (
 )
 from schemas.signals import SIGNALS, Anomaly, Health, Phase, Tick
 from schemas.topics import SAMPLES
+from streams import detect
 from streams.detect import stage
 from streams.harness.emit import parse
 from streams.harness.stage import Output, Record
@@ -119,6 +122,13 @@ def fold(log: Log, config: DetectConfig = CONFIG) -> DetectState:
     for record in log.records:
         one.apply(state, record, record.timestamp)
     return state
+
+
+def tolds(records: Iterable[Record], config: DetectConfig = CONFIG, state: DetectState | None = None) -> Iterator[Told]:
+    """Fold records one by one; yield what each brought about."""
+    state = restore(None, config) if state is None else state
+    for record in records:
+        yield detect._read(record, record.timestamp)(Detector(state, config))
 
 
 def outputs(records: Iterable[Record], config: DetectConfig = CONFIG) -> list[Output]:

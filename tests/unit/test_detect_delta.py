@@ -85,7 +85,7 @@ def test_however_windows_are_cut_a_delta_series_is_the_running_sum(described: li
             continue
         raw, at, values = (np.array(column) for column in zip(*rows, strict=True))
         zero = np.zeros(len(rows), np.int64)
-        folded = fold_window(Rows(raw, at, values.astype(float), zero, zero, zero), raws)
+        folded = fold_window(Rows(raw, at, values.astype(float), zero, zero, zero, zero), raws)
         for own, value in zip(folded.raw.tolist(), folded.value.tolist(), strict=True):
             if described[own][1]:
                 assert value == pytest.approx(sums[own])
@@ -98,7 +98,7 @@ def test_less_than_nothing_counts_as_nothing_in_a_counter_and_falls_in_a_level()
         raws.type[row], raws.delta[row] = kind, True
     raw, at = np.array([0, 0, 1, 1]), np.array([1, 2, 1, 2])
     zero = np.zeros(4, np.int64)
-    folded = fold_window(Rows(raw, at, np.array([5.0, -3.0, 5.0, -3.0]), zero, zero, zero), raws)
+    folded = fold_window(Rows(raw, at, np.array([5.0, -3.0, 5.0, -3.0]), zero, zero, zero, zero), raws)
     assert folded.value.tolist() == [5.0, 2.0]
     assert folded.raw[folded.reset].tolist() == [1]  # a level that falls; levels know no resets
 
@@ -131,6 +131,7 @@ def test_a_window_of_nothing_but_what_was_folded_before_is_folded_too() -> None:
     raws = Raws()
     raws.take()
     zero = np.zeros(1, np.int64)
-    rows = Rows(zero, np.array([5]), np.array([1.0]), zero, zero, zero)
-    assert fold_window(rows, raws).rows == 1
-    assert (fold_window(rows, raws).rows, fold_window(rows, raws).repeated) == (0, 1)
+    rows = Rows(zero, np.array([5]), np.array([1.0]), zero, zero, zero, zero)
+    assert fold_window(rows, raws).fresh.tolist() == [True]
+    again = fold_window(rows, raws)
+    assert (again.fresh.tolist(), again.passed.tolist()) == ([False], [False])

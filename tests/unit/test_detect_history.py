@@ -45,6 +45,25 @@ def test_history_alone_is_judged() -> None:
     assert [(one.evidence.service, one.at < T0) for one in opened] == [("old", True)]
 
 
+def test_a_source_of_history_that_comes_after_another_is_judged_in_its_own_time() -> None:
+    log = Log().define(LIVE, OLD)
+    feed(log, LIVE, 200, T0 - DAY_MS, partition=1, leak=False)
+    feed(log, OLD, 200, T0 - DAY_MS, partition=0, leak=True)
+    log.records[1:] = marked(log.records[1:])
+    opened = [one for one in anomalies(log.records) if one.phase is Phase.OPENED]
+    alone = [one for one in anomalies(yesterday(Log().define(OLD)).records) if one.phase is Phase.OPENED]
+    assert [(one.evidence.service, one.at, one.opened_at) for one in opened] == [("old", one.at, one.opened_at) for one in alone]
+
+
+def test_a_source_of_history_that_is_read_seldom_is_not_taken_for_silent_for_having_come_after_another() -> None:
+    log = Log().define(LIVE, OLD)
+    feed(log, LIVE, 300, T0 - DAY_MS, partition=1, leak=False)
+    log.rows([(OLD, T0 - DAY_MS + 15_000 * i, 60e6) for i in range(30)], 0)
+    feed(log, LIVE, 150, T0 - DAY_MS + 300_000, partition=1, leak=False)
+    log.records[1:] = marked(log.records[1:])
+    assert anomalies(log.records) == []
+
+
 def test_what_history_left_open_does_not_go_on_in_the_live_stream() -> None:
     log = yesterday(Log().define(OLD, LIVE))
     history = len(outputs(log.records))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
+import msgspec
 import numpy as np
 import pytest
 
+from models.detection.state import restore, snapshot
 from schemas.kinds import Direction, Kind
 from schemas.samples import LARGEST, SeriesDef
 from schemas.signals import Anomaly, Health, Phase
 from tests.unit.detect_cart import BOUNDS, ERRORS, REQUESTS, seconds
-from tests.unit.detect_feed import CONFIG, T0, anomalies, counter, each_second, histogram, phases, series, signals
+from tests.unit.detect_feed import CONFIG, T0, Log, anomalies, counter, each_second, fold, histogram, phases, series, signals, tolds
 
 HASTY = CONFIG.model_copy(update={"health_s": 1.0, "health_watched_s": 1.0})
 
@@ -35,7 +38,60 @@ def test_quantiles_are_those_of_prometheus() -> None:
     assert found["p50"].value == pytest.approx(0.2 + 0.2 * 10 / 50)
     assert found["p95"].value == 0.4
     assert found["rate"].value == pytest.approx(100)
-    assert len({one.series for one in found.values()}) == 3
+    assert (found["p99"].value, found["p99"].kind) == (0.4, Kind.OTHER)
+    assert len({one.series for one in found.values()}) == 4
+
+
+def tails(per_second: float, **settings: int) -> list[tuple[int, float]]:
+    """Return the points of the p99 where one request in forty is slow."""
+    buckets = histogram("cart", (0.1, 0.2, 0.4, None))
+    share = (0.0, 0.975, 1.0, 1.0)
+    log = each_second(60, lambda i: [(b, per_second * s * i) for b, s in zip(buckets, share, strict=True)], *buckets)
+    found = signals(log, HASTY.model_copy(update=settings))
+    return sorted({p for one in found if isinstance(one, Health) for s in one.series if s.metric.endswith(":p99") for p in s.points})
+
+
+@pytest.mark.parametrize(("per_second", "every"), [(100, 1), (10, 5), (1, 50)])
+def test_a_p99_has_five_times_as_many_observations_behind_it_as_a_p95(per_second: int, every: int) -> None:
+    points = tails(per_second)
+    assert points[0][1] == pytest.approx(0.2 + 0.2 * (0.99 - 0.975) / 0.025)
+    assert points[0][0] == T0 + 1000 * every + 300
+    assert {(later - at) // 1000 for (at, _), (later, _) in itertools.pairwise(points)} <= {every}
+
+
+def test_no_p99_is_kept_where_none_is_wanted() -> None:
+    assert tails(100, tail_count=0) == []
+
+
+def test_a_histogram_of_a_release_before_goes_on_without_a_p99() -> None:
+    buckets = histogram("cart", (0.1, 0.2, 0.4, None))
+    log = each_second(30, lambda i: [(b, 100.0 * i) for b in buckets], *buckets)
+    image = msgspec.msgpack.decode(snapshot(fold(Log().define(*buckets))), strict=False)
+    for table, columns in {"units": ["tail"], "hists": ["tail", "tail_since"]}.items():
+        for column in columns:
+            del image["tables"][table][column]
+    state = restore(msgspec.msgpack.encode(image), HASTY)
+    found = [one for told in tolds(log.records, HASTY, state) for one in told.signals if isinstance(one, Health)]
+    assert {s.metric.rpartition(":")[2] for one in found for s in one.series if ":" in s.metric} == {"p50", "p95", "rate"}
+    assert state.registry.hists.tail.shape == (1, CONFIG.max_buckets)
+    assert len(state.registry.metas) == state.registry.slots.count == 5, (
+        "p50, p95, rate, error ratio and restarts: what nothing has is given up"
+    )
+
+
+def test_a_tail_beyond_the_p95_is_told_and_opens_nothing() -> None:
+    buckets = histogram("cart", (0.1, 0.2, 0.4, None))
+    totals = np.zeros(4)
+
+    def second(i: int) -> list[tuple[SeriesDef, float]]:
+        totals[:] += (98.5, 98.5, 100, 100) if i >= 60 else (100, 100, 100, 100)
+        return list(zip(buckets, totals.tolist(), strict=True))
+
+    found = signals(each_second(120, second, *buckets))
+    (last,) = [one for one in found if isinstance(one, Health) and one.kind is Kind.OTHER and one.at == T0 + 110_000]
+    (told,) = [one for one in last.series if one.metric.endswith(":p99")]
+    assert told.value > told.high
+    assert (last.anomalous, [one for one in found if isinstance(one, Anomaly)]) == (0, [])
 
 
 @pytest.mark.parametrize("bounds", [(1.7976931348623157e308, None), (-1e308, 1e308, None), (1e306, None), (-1.7e308, -1e300, None)])

@@ -1,9 +1,10 @@
-"""The one fate of each row: folded, duplicate, late, moved, clamped, unknown; and what bounds the state."""
+"""The one fate of each row, and what bounds the state."""
 
 from __future__ import annotations
 
 from collections import Counter
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -15,9 +16,9 @@ from models.detection.state import restore, snapshot
 from schemas.base import Position
 from schemas.config.detect import DetectConfig
 from schemas.kinds import Direction, Kind
-from schemas.samples import BATCH_HEADER, decode_batch, decode_series, decode_source
+from schemas.samples import STALE_BITS
 from schemas.signals import Health, Phase
-from tests.unit.detect_feed import CONFIG, T0, Log, anomalies, each_second, histogram, phases, read, series, signals
+from tests.unit.detect_feed import CONFIG, T0, Log, anomalies, each_second, histogram, phases, read, series, signals, tolds
 
 HERE = Position(topic="airra.samples.v1", partition=0, offset=0)
 A = series("cart", Kind.POOL, unit="ratio")
@@ -25,16 +26,12 @@ B = series("shop", Kind.POOL, unit="ratio")
 
 
 def fates(log: Log, config: DetectConfig = CONFIG) -> tuple[Counter[str], Detector]:
-    """Fold and count fates; each accepted row ends in exactly one."""
-    detector = Detector(restore(None, config), config)
+    """Fold and count what became of the rows."""
+    state = restore(None, config)
     found: Counter[str] = Counter()
-    for record in log.records:
-        kind = record.header("airra.type")
-        if kind == b"series":
-            found += detector.define(decode_series(record.value), HERE).fates
-        elif kind == b"samples":
-            found += detector.take(decode_batch(record.value), decode_source(record.header(BATCH_HEADER)), record.timestamp).fates
-    return found, detector
+    for told in tolds(log.records, config, state):
+        found += told.fates
+    return found, Detector(state, config)
 
 
 def test_each_row_has_one_fate_and_the_counts_add_up() -> None:
@@ -47,8 +44,43 @@ def test_each_row_has_one_fate_and_the_counts_add_up() -> None:
     log.rows([(A, T0 + 9000, 0.3)])  # a second value of one time: the later stands
     log.rows([(A, T0 + 20_000, 0.1)])
     found, detector = fates(log)
-    assert found == {"folded": 10, "duplicate": 1, "unknown_series": 1, "late": 1, "same_time": 1}
+    assert found == {"on_time": 10, "duplicate": 1, "unknown_series": 1, "stale": 1, "same_time": 1}
     assert sum(map(len, detector.state.pending)) == 1  # 15 rows in all
+
+
+def test_a_row_after_a_newer_one_of_its_source_is_reordered_while_its_window_is_open() -> None:
+    log = Log().define(A, B)
+    log.rows([(A, T0 + 900, 0.1), (B, T0 + 400, 0.1)])
+    log.rows([(B, T0 + 1400, 0.1), (A, T0 + 1300, 0.1), (A, T0 + 1400, 0.1)])
+    log.rows([(A, T0 + 90_000, 0.1)])
+    assert fates(log)[0] == {"on_time": 3, "reordered": 2}
+
+
+def test_the_word_that_a_series_ends_has_one_fate_too_even_where_it_comes_late() -> None:
+    ends = np.array([STALE_BITS], np.uint64).view(np.float64)[0]
+    log = Log().define(A, B)
+    log.rows([(A, T0, 0.1), (B, T0, 0.1)]).rows([(A, T0 + 1000, ends)]).rows([(B, T0 + 9000, 0.1)])
+    log.rows([(A, T0, ends)]).rows([(B, T0 + 90_000, 0.1)])
+    found, detector = fates(log)
+    assert found == {"on_time": 3, "ended": 1, "stale": 1}
+    assert sum(map(len, detector.state.pending)) == 1
+
+
+def test_rows_that_wait_in_a_snapshot_of_another_shape_are_counted_by_who_reads_it() -> None:
+    _, detector = fates(Log().define(A).rows([(A, T0, 0.1), (A, T0 + 1000, 0.1)]))
+    other = CONFIG.model_copy(update={"history_points": 40})
+    state = restore(snapshot(restore(snapshot(detector.state), other)), other)
+    first, second = tolds(Log().tick(T0).tick(T0 + 5000).records, other, state)
+    assert (+first.fates, +second.fates) == ({"given_up": 2}, {})
+
+
+def test_rows_saved_by_a_release_that_did_not_say_how_they_came_count_as_on_time() -> None:
+    _, detector = fates(Log().define(A).rows([(A, T0 + 500, 0.1), (A, T0, 0.1)]))
+    image = msgspec.msgpack.decode(snapshot(detector.state), strict=False)
+    del image["pending"]["arrival"]
+    state = restore(msgspec.msgpack.encode(image), CONFIG)
+    (told,) = tolds(Log().batch([(A, T0 + 9000, 0.1, 2)]).records, CONFIG, state)
+    assert +told.fates == {"on_time": 2}
 
 
 def test_a_late_row_that_is_news_of_its_series_goes_into_the_oldest_open_window() -> None:
@@ -57,8 +89,8 @@ def test_a_late_row_that_is_news_of_its_series_goes_into_the_oldest_open_window(
         log.rows([(A, T0 + 1000 * i, 0.1)])
         log.rows([(B, T0 + 1000 * i - 4000, 0.2)])  # a clock that is four seconds behind
     found, _ = fates(log)
-    assert found["late"] == 0
-    assert found["late_moved"] >= 15
+    assert found["stale"] == 0
+    assert found["late"] >= 15
     last = [one for one in signals(log.rows([(A, T0 + 40_000, 0.1)])) if isinstance(one, Health) and one.service == "shop"][-1]
     assert last.series[0].value == 0.2
 
@@ -68,24 +100,24 @@ def test_a_row_from_the_future_counts_at_its_records_time_and_does_not_move_the_
     for i in range(70):
         log.rows([(A, T0 + 1000 * i, 0.1), (B, T0 + 1000 * i + (240_000 if i == 50 else 0), 0.1)], now=T0 + 1000 * i + 200)
     found, detector = fates(log)
-    assert found["clamped"] == 1
-    assert found["late"] == 0
+    assert found["future"] == 1
+    assert found["stale"] == 0
     assert detector.state.closed == (T0 + 68_000) // 1000
     assert anomalies(log) == []
 
 
 def test_the_slowest_source_holds_the_watermark_until_ticks_say_it_is_idle() -> None:
-    sources = Sources()
+    sources = Sources(CONFIG)
     first, second = sources.number("metrics", 0), sources.number("metrics", 1)
-    assert sources.watermarks(first, np.array([T0, T0 + 5000]), 1000).tolist() == [T0 - 1000, T0 + 4000]
-    assert sources.watermarks(second, np.array([T0 + 1000]), 1000).tolist() == [T0]
-    assert sources.watermarks(first, np.array([T0 + 6000]), 1000).tolist() == [T0]
-    assert sources.pass_time(T0 + 5000, 10_000, 1000, 1000) == T0
-    sources.watermarks(first, np.array([T0 + 20_000]), 1000)
-    assert sources.pass_time(T0 + 15_000, 10_000, 1000, 1000) == T0 + 19_000
+    assert sources.watermarks(first, np.array([T0, T0 + 5000]), np.zeros(2, np.bool_))[0].tolist() == [T0 - 1000, T0 + 4000]
+    assert sources.watermarks(second, np.array([T0 + 1000]), np.zeros(1, np.bool_))[0].tolist() == [T0]
+    assert sources.watermarks(first, np.array([T0 + 6000]), np.zeros(1, np.bool_))[0].tolist() == [T0]
+    assert sources.pass_time(T0 + 5000) == T0
+    sources.watermarks(first, np.array([T0 + 20_000]), np.zeros(1, np.bool_))
+    assert sources.pass_time(T0 + 15_000) == T0 + 19_000
     assert sources.idle == 1
-    assert sources.pass_time(T0 + 60_000, 10_000, 1000, 1000) == T0 + 21_000, "all are idle: what came is closed, no further"
-    assert sources.pass_time(T0 + 900_000, 10_000, 1000, 1000) == T0 + 21_000
+    assert sources.pass_time(T0 + 60_000) == T0 + 21_000, "all are idle: what came is closed, no further"
+    assert sources.pass_time(T0 + 900_000) == T0 + 21_000
 
 
 def test_a_source_that_is_away_does_not_stop_the_others_alarms() -> None:
@@ -106,8 +138,8 @@ def test_too_many_waiting_rows_close_the_oldest_windows() -> None:
     log.rows([(A, T0 + 1000 * i, 0.1) for i in range(200)])  # the other source holds the watermark back
     found, detector = fates(log, config)
     assert sum(map(len, detector.state.pending)) <= 50
-    assert found["folded"] >= 150
-    assert found["late"] == 0
+    assert found["on_time"] >= 150
+    assert found["stale"] == 0
 
 
 def test_a_changed_definition_replaces_the_old_one_and_a_repeated_one_changes_nothing() -> None:
@@ -129,10 +161,9 @@ def test_buckets_may_be_defined_in_any_order_and_beyond_the_cap_they_are_counted
     logs = [each_second(12, lambda i: [(b, growth[b.id] * i) for b in buckets], *order) for order in (buckets, shuffled)]
     first, second = ([one.series for one in signals(log) if isinstance(one, Health)] for log in logs)
     assert first == second
-    found, _ = fates(
-        Log().define(*histogram("cart", (*[float(i) for i in range(1, 9)], None))), CONFIG.model_copy(update={"max_buckets": 4})
-    )
-    assert found["bucket_above_cap"] == 5
+    many = Log().define(*histogram("cart", (*[float(i) for i in range(1, 9)], None)))
+    (told,) = tolds(many.records, CONFIG.model_copy(update={"max_buckets": 4}))
+    assert told.definitions == {"taken": 4, "bucket_above_cap": 5}
 
 
 def test_another_ring_size_keeps_what_series_mean_and_starts_their_past_anew() -> None:
@@ -172,6 +203,10 @@ def test_a_configuration_without_a_kind_or_with_a_misspelt_one_is_refused() -> N
         DetectConfig.model_validate({**good, "health_s": 10, "health_watched_s": 4})
     with pytest.raises(ValueError, match="a lasting fault never becomes ordinary"):
         DetectConfig.model_validate({**good, "kinds": {**good["kinds"], "pool": {"opens": True, "release_s": 60}}})
+    with pytest.raises(ValueError, match="lateness_s is out_of_order_s now"):
+        DetectConfig.model_validate({**good, "lateness_s": 1.0})
+    with pytest.raises(ValueError, match=r"sources\.slow\.out_of_order_s\n.*greater than or equal to 0"):
+        DetectConfig.model_validate({**good, "sources": {"slow": {"out_of_order_s": -1}}})
     assert CONFIG.kinds[Kind.REQUESTS].opens is False
     assert read([]) == []
     assert Direction.UP in Direction

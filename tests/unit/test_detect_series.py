@@ -10,7 +10,7 @@ from schemas.config.detect import DetectConfig
 from schemas.kinds import Kind
 from schemas.samples import SeriesDef
 from schemas.signals import Phase
-from streams.detect import ROWS, stage
+from streams.detect import DEFINITIONS, ROWS, stage
 from tests.unit.detect_feed import CONFIG, T0, Log, each_second, fold, histogram, outputs, phases, series
 
 A = series("a", Kind.POOL, unit="ratio")
@@ -56,7 +56,7 @@ def test_a_histogram_back_after_it_was_forgotten_has_all_its_buckets() -> None:
 
 
 def test_a_series_with_rows_that_wait_is_not_forgotten_and_no_other_gets_its_rows() -> None:
-    config = QUIET.model_copy(update={"forget_s": 60.0, "lateness_s": 30.0})
+    config = QUIET.model_copy(update={"forget_s": 60.0, "out_of_order_s": 30.0})
     new = series("c", Kind.MEMORY, unit="bytes")
     log = Log().define(A, B)
     for i in range(140):
@@ -109,10 +109,10 @@ def test_the_longest_silent_series_make_room_for_new_ones_and_are_counted() -> N
 
 def test_where_all_series_are_alive_new_ones_are_refused_and_counted() -> None:
     config = QUIET.model_copy(update={"max_series": 20})
-    before = ROWS.labels("series_above_cap")._value.get()
+    before = DEFINITIONS.labels("series_above_cap")._value.get()
     registry = fold(full(config, 0).define(*(series(f"new{n}", Kind.MEMORY) for n in range(2))), config).registry
     assert {found.service[:3] for found in registry.defs.values()} == {"old"}
-    assert ROWS.labels("series_above_cap")._value.get() == before + 2
+    assert DEFINITIONS.labels("series_above_cap")._value.get() == before + 2
 
 
 def test_forgotten_series_count_towards_the_cap_and_go_first() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from models.detection.sources import Sources
 from models.detection.state import restore, snapshot
+from schemas.config.detect import SourceRule
 from schemas.kinds import Kind
 from schemas.signals import AnomalyReason, Phase
 from streams.detect import EVICTED_SOURCES, RESTARTED_SOURCES
@@ -14,7 +16,7 @@ from tests.unit.detect_feed import CONFIG, T0, Log, anomalies, fold, phases, ser
 A = series("a", Kind.POOL, unit="connections")
 B = series("b", Kind.POOL, unit="connections")
 YEAR_MS = 365 * 86_400_000
-QUIET = CONFIG.model_copy(update={"health_s": 300.0, "health_watched_s": 300.0})
+QUIET = CONFIG.model_copy(update={"health_s": 300.0, "health_watched_s": 300.0, "allowed_lateness_s": 2 * YEAR_MS / 1000})
 
 
 def beside(skew_ms: int, since: int = 40, seconds: int = 160) -> Log:
@@ -45,10 +47,82 @@ def test_a_source_with_a_wrong_clock_or_a_backlog_does_not_delay_the_alarms_of_o
     assert snapshot(restore(snapshot(state), QUIET)) == snapshot(state)
 
 
+def test_what_comes_later_than_is_allowed_is_not_used_and_holds_nobody_back() -> None:
+    config = QUIET.model_copy(update={"allowed_lateness_s": 1800.0})
+    state = fold(beside(-3_600_000), config)
+    assert state.registry.units.times[:2].tolist() == [158, 0]
+    assert [one.at - T0 for one in phases(beside(-3_600_000), Phase.OPENED, config)] == [103_000]
+
+
+def test_each_source_has_a_watermark_of_its_own_less_the_buffer_of_its_topic() -> None:
+    sources = Sources(CONFIG.model_copy(update={"sources": {"slow": SourceRule(out_of_order_s=15)}}))
+    fast, slow = sources.number("fast", 0), sources.number("slow", 0)
+    assert sources.watermarks(fast, np.array([T0]), np.zeros(1, np.bool_))[0].tolist() == [T0 - 1000]
+    assert sources.watermarks(slow, np.array([T0, T0 + 10_000, T0 + 20_000]), np.zeros(3, np.bool_))[0].tolist() == [
+        T0 - 15_000,
+        T0 - 5000,
+        T0 - 1000,
+    ]
+    assert sources.pass_time(T0 + 5000) == T0 - 1000
+
+
+@pytest.mark.parametrize(("rule", "times"), [({}, 31), ({"out_of_order_s": 8.0}, 60)])
+def test_a_topic_that_shuffles_more_has_a_larger_buffer(rule: dict[str, float], times: int) -> None:
+    """Given a topic whose every other row is 4 s late, when its buffer is larger, then each is in a window of its own."""
+    config = QUIET.model_copy(update={"sources": {"metrics": SourceRule(**rule)}})
+    log = Log().define(A)
+    for i in range(60):
+        log.rows([(A, T0 + 1000 * (i - (4 if i % 2 else 0)), 1.0)])
+    state = fold(log.rows([(A, T0 + 600_000, 1.0)]), config)
+    assert state.registry.units.times[0] == times
+
+
 def test_a_source_that_lags_a_little_is_waited_for() -> None:
     log = beside(-20_000)
     assert fold(log, QUIET).sources.lagging == 0
     assert [one.at - T0 for one in phases(log, Phase.OPENED, QUIET)] == [103_000]
+
+
+@pytest.mark.parametrize("skew_ms", [60_000, 3_600_000, YEAR_MS])
+@pytest.mark.parametrize("beats", [False, True])
+def test_a_source_from_the_future_that_was_there_first_closes_nobody_elses_window(skew_ms: int, beats: bool) -> None:
+    """Given a source ahead that is all there is for 20 s, when another comes, then its windows are open and its fault is told in time."""
+    log = Log().define(A, B)
+    for i in range(160):
+        now = T0 + 1000 * i
+        log.rows([(B, now + skew_ms, 1.0)], 1, now + skew_ms)
+        if i >= 20:
+            log.rows([(A, now, 1.0 if i < 100 else 100.0)], 0, now)
+        if beats:
+            log.heartbeat(now, 2, now)
+        if i % 5 == 0:
+            log.tick(now)
+    opened = [one for one in phases(log, Phase.OPENED, QUIET) if one.evidence.service == "a"]
+    assert [(one.opened_at - T0, one.at - T0) for one in opened] == [(100_000, 103_000)]
+    state = fold(log, QUIET)
+    assert state.registry.units.times[0] == 138, "every closed second of A was folded in its own window"
+    assert state.registry.units.times[1] >= 130, "and those of B"
+    assert snapshot(restore(snapshot(state), QUIET)) == snapshot(state)
+
+
+@pytest.mark.parametrize("lag_ms", [0, 3000, 60_000])
+def test_a_producer_from_the_future_does_not_make_late_what_comes_from_the_same_source(lag_ms: int) -> None:
+    """Given a backlog, when one clock of its source is ahead, then its rows count when they were written, and the others' in their time."""
+
+    def log(*, ahead: bool) -> Log:
+        found = Log().define(A, B).rows([(A, T0 - 1000, 1.0)], 0, T0 - 1000)
+        for i in range(160):
+            at = T0 + 1000 * i
+            found.rows([*([(B, at + 3_600_000, 1.0)] if ahead else []), (A, at, 1.0 if i < 100 else 100.0)], 0, at + lag_ms)
+            if i % 5 == 0:
+                found.tick(at + lag_ms)
+        return found
+
+    plain, beside_it = ([one for one in anomalies(log(ahead=ahead), QUIET) if one.evidence.service == "a"] for ahead in (False, True))
+    assert [one.model_copy(update={"source": plain[0].source}) for one in beside_it] == [
+        one.model_copy(update={"source": plain[0].source}) for one in plain
+    ]
+    assert fold(log(ahead=True), QUIET).registry.units.times[0] == 159
 
 
 def test_where_all_sources_are_beyond_the_tick_it_is_the_tick_that_is_doubted() -> None:
@@ -130,7 +204,7 @@ def test_sources_are_bounded_idle_ones_make_room_and_are_counted() -> None:
 
 
 def test_the_names_of_sources_follow_their_numbers() -> None:
-    sources = Sources()
+    sources = Sources(CONFIG)
     for partition in range(3):
         sources.number("metrics", partition)
     sources.replace("other", 9)

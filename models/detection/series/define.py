@@ -37,6 +37,7 @@ def register(registry: Registry, found: SeriesDef, now: int) -> bool:
     registry.raws.id[row], registry.raws.unit[row] = found.id, unit
     registry.raws.type[row], registry.raws.delta[row] = _type(found), found.delta
     registry.index[found.id], registry.defs[row] = row, found
+    registry.census.enter(found)
     registry.members[unit].append(row)
     if found.part == "bucket":
         _insert_bucket(registry, hist, row, unit, INFINITE if found.le is None else found.le)
@@ -49,12 +50,13 @@ def drop(registry: Registry, unit: int) -> None:
     inst = int(units.inst[unit])
     for row in registry.members.pop(unit):
         found = registry.defs.pop(row)
+        registry.census.leave(found)
         del registry.index[found.id]
         registry.groups.pop(found.group, None)
         registry.raws.give(row)
     if units.hist[unit] != NONE:
         registry.hists.give(int(units.hist[unit]))
-    for slot in (units.primary[unit], units.median[unit], units.rate[unit]):
+    for slot in (units.primary[unit], units.median[unit], units.rate[unit], units.tail[unit]):
         give_slot(registry, int(slot))
     units.give(unit)
     insts.units[inst] -= 1
@@ -108,6 +110,9 @@ def _unit(registry: Registry, found: SeriesDef, inst: int, *, histogram: bool) -
         units.primary[unit] = _histogram_slot(registry, found, "p95", found.kind, judged=True)
         units.median[unit] = _histogram_slot(registry, found, "p50", found.kind, judged=False)
         registry.slots.witness[units.primary[unit]] = units.median[unit]
+        if registry.config.tail_count:
+            # Told, never judged, and beside the latency: where a p99 departs the p95 shows whether it matters.
+            units.tail[unit] = _histogram_slot(registry, found, "p99", Kind.OTHER, judged=False)
         kind = Kind.REQUESTS if found.kind is Kind.LATENCY and not insts.counted[inst] else Kind.OTHER
         units.rate[unit] = _histogram_slot(registry, found, "rate", kind, judged=True)
         units.requests[unit] = found.kind is Kind.LATENCY
@@ -197,7 +202,7 @@ def _insert_bucket(registry: Registry, hist: int, row: int, unit: int, bound: fl
     place = int(np.searchsorted(hists.bounds[hist, :count], bound))
     hists.bounds[hist, place + 1 : count + 1] = hists.bounds[hist, place:count].copy()
     hists.bounds[hist, place] = bound
-    hists.counts[hist] = 0
+    hists.counts[hist] = hists.tail[hist] = 0
     for other in registry.members[unit]:
         if other != row and raws.type[other] == BUCKET and raws.bucket[other] >= place:
             raws.bucket[other] += 1

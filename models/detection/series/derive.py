@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.detection.judge import NEVER
 from models.detection.packed import Bools, Floats, Ints
@@ -69,13 +70,33 @@ def _histograms(registry: Registry, folded: Folded, unit: Ints, kind: Ints, requ
     rows = units.hist[chosen]
     bounds, counts, buckets = hists.bounds[rows], hists.counts[rows], hists.buckets[rows]
     quantiles = [(slots[chosen], when, quantile(q, bounds, counts, buckets)) for q, slots in ((0.95, units.primary), (0.5, units.median))]
-    spent = hist[enough | (top_at - hists.since[hist] >= config.pooled_s * 1000)]
-    hists.counts[spent] = 0.0
-    hists.since[spent] = NEVER
-    return [*quantiles, rates]
+    done = enough | (top_at - hists.since[hist] >= config.pooled_s * 1000)
+    tails = _tails(registry, top_unit[done], top_at[done], config)
+    hists.counts[hist[done]] = 0.0
+    hists.since[hist[done]] = NEVER
+    return [*quantiles, tails, rates]
 
 
-def _pooled(count: Floats, wanted: int, waited: Bools) -> Bools:
+def _tails(registry: Registry, unit: Ints, at: Ints, config: DetectConfig) -> Points:
+    """Gather what these histograms (each once) had behind their p95; give the p99 of those that have enough for that."""
+    units, hists = registry.units, registry.hists
+    wanted = (units.tail[unit] != NONE) & (config.tail_count > 0)
+    unit, at = unit[wanted], at[wanted]
+    hist = units.hist[unit]
+    hists.tail[hist] += hists.counts[hist].astype(np.float32)
+    hists.tail_since[hist] = np.where(hists.tail_since[hist] == NEVER, hists.since[hist], hists.tail_since[hist])
+    longest = config.pooled_s * 1000 * config.tail_count / config.quantile_count
+    waited = at - hists.tail_since[hist] >= longest
+    enough = _pooled(hists.tail[hist, hists.buckets[hist] - 1], config.tail_count, waited)
+    rows = hist[enough]
+    value = quantile(0.99, hists.bounds[rows], hists.tail[rows].astype(np.float64), hists.buckets[rows])
+    spent = hist[enough | waited]
+    hists.tail[spent] = 0.0
+    hists.tail_since[spent] = NEVER
+    return units.tail[unit[enough]], at[enough], value
+
+
+def _pooled(count: Floats | NDArray[np.float32], wanted: int, waited: Bools) -> Bools:
     """Tell where enough was gathered: all that is wanted, or half of it after the longest wait; each is judged by itself."""
     enough: Bools = (count >= wanted) | (waited & (count >= max(1.0, LEAST_POOLED * wanted)))
     return enough

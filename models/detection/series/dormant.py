@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,6 +26,8 @@ def sleep(registry: Registry, members: list[SeriesDef]) -> None:
     key = key_of(members[0])
     registry.dormant[key] = members
     registry.asleep.update((found.id, key) for found in members)
+    for found in members:
+        registry.census.enter(found)
 
 
 def wake(registry: Registry, series: int, now: int) -> None:
@@ -39,11 +43,18 @@ def rouse(registry: Registry, key: int, now: int) -> None:
             register(registry, found, now)
 
 
-def trim(registry: Registry, excess: int) -> int:
-    """Let go of what was forgotten first, until so many definitions are gone or none is left; return how many are."""
+def trim(registry: Registry, excess: int, chosen_from: Callable[[SeriesDef], bool]) -> int:
+    """Let go of what was forgotten first among these, until so many definitions are gone or none is left; return how many are."""
+    chosen: list[int] = []
     gone = 0
-    while registry.dormant and gone < excess:
-        gone += len(_release(registry, next(iter(registry.dormant))))
+    for key, members in registry.dormant.items():
+        if gone >= excess:
+            break
+        if chosen_from(members[0]):
+            chosen.append(key)
+            gone += len(members)
+    for key in chosen:
+        _release(registry, key)
     return gone
 
 
@@ -65,4 +76,5 @@ def _release(registry: Registry, key: int) -> list[SeriesDef]:
     members = registry.dormant.pop(key)
     for found in members:
         del registry.asleep[found.id]
+        registry.census.leave(found)
     return members

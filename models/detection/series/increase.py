@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -21,12 +21,16 @@ class Rows:
     source: Ints
     offset: Ints
     window: Ints
+    arrival: Ints  # place in fates.ARRIVALS: how it came, which is its fate where it is judged
 
     def __len__(self) -> int:
         return len(self.raw)
 
     def pick(self, chosen: Ints | Bools | slice) -> Rows:
-        return Rows(self.raw[chosen], self.at[chosen], self.value[chosen], self.source[chosen], self.offset[chosen], self.window[chosen])
+        return Rows(*(getattr(self, name)[chosen] for name in COLUMNS))
+
+
+COLUMNS = tuple(one.name for one in fields(Rows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +48,12 @@ class Folded:
     reset: Bools
     had: Bools  # it had counted something before, so that a reset would show
     falls: Ints  # how often the value crossed 0.5 downwards: an `up` that went
-    rows: int  # how many samples were folded
-    repeated: int  # how many were at or before a time already folded
+    fresh: Bools  # of the rows that were given: which were folded,
+    passed: Bools  # and which are older than what was folded already; the rest are of a time that has its value
 
 
 def together(parts: list[Rows]) -> Rows:
-    names = ("raw", "at", "value", "source", "offset", "window")
-    return Rows(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    return Rows(*(np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS))
 
 
 def fold_window(rows: Rows, raws: Raws) -> Folded:
@@ -85,8 +88,8 @@ def fold_window(rows: Rows, raws: Raws) -> Folded:
         reset=_over(np.logical_or, fell, starts).astype(np.bool_),
         had=known & (raws.last_v[own] > 0),
         falls=_over(np.add, down.astype(np.int64), starts).astype(np.int64),
-        rows=len(raw),
-        repeated=len(rows) - len(raw),
+        fresh=fresh,
+        passed=rows.at < raws.last_t[rows.raw],
     )
     raws.last_t[own], raws.last_v[own] = folded.at, folded.value
     return folded

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from models.detection.judge import Slots, configure, slots_for
 from models.detection.packed import Ints, widened
+from models.detection.series.census import Census
 from models.detection.series.tables import NONE, Hists, Insts, Raws, Units
 from schemas.config.detect import DetectConfig
 from schemas.kinds import Direction, Kind
@@ -49,6 +50,7 @@ class Registry:
     members: dict[int, list[int]] = field(default_factory=dict)  # unit → raw rows
     dormant: dict[int, list[SeriesDef]] = field(default_factory=dict)  # forgotten units by group or id, the longest forgotten first
     asleep: dict[int, int] = field(default_factory=dict)  # series id → key in `dormant`
+    census: Census = field(default_factory=Census)
     version: int = 0
     _sorted: tuple[NDArray[np.uint64], Ints] | None = None
     _services: Ints | None = None
@@ -85,7 +87,7 @@ class Registry:
 
 
 def empty(config: DetectConfig) -> Registry:
-    hists = widened(Hists(), bounds=config.max_buckets, counts=config.max_buckets)
+    hists = widened(Hists(), bounds=config.max_buckets, counts=config.max_buckets, tail=config.max_buckets)
     return Registry(config, Raws(), Units(), hists, Insts(), slots_for(config))
 
 

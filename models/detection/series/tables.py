@@ -37,6 +37,7 @@ class Units(Packed):
     primary: Ints = column(np.int64, fill=NONE)  # slot: value, rate or p95; none of a counter of restarts
     median: Ints = column(np.int64, fill=NONE)  # slot: p50 of a histogram
     rate: Ints = column(np.int64, fill=NONE)  # slot: rate of a histogram
+    tail: Ints = column(np.int64, fill=NONE)  # slot: p99 of a histogram; none where it is not wanted, or was not when it was defined
     hist: Ints = column(np.int64, fill=NONE)
     inst: Ints = column(np.int64, fill=NONE)
     up: Bools = column(np.bool_)
@@ -55,6 +56,8 @@ class Hists(Packed):
     counts: Floats = column(np.float64, 0)  # cumulative, since the last quantile
     buckets: Ints = column(np.int64)
     since: Ints = column(np.int64, fill=NEVER)
+    tail: Floats = column(np.float32, 0)  # as counts, since the last p99
+    tail_since: Ints = column(np.int64, fill=NEVER)
 
 
 @dataclass

@@ -13,7 +13,7 @@ from pathlib import Path
 CODE, CONFIG = ("models", "streams", "agents", "api"), "schemas/config"
 SAYS_SO = re.compile(r"(^|_)(MAX|KEPT|CAPACITY|MARKS|PENDING|LIMIT)(_|$)|^BATCH_RECORDS$")
 NO_COUNT = re.compile(r"_(S|MS|CHARS)$")  # of time, or of one text
-FIELD = re.compile(r"^(max_[a-z]+|capacity)$")
+FIELD = re.compile(r"^(max_[a-z]+(_per_[a-z]+)?|capacity)$")
 BOUNDING = re.compile(r"^(limit|cap|capacity|max_[a-z]+|batch_records)$")  # a parameter whose default is a bound
 
 

@@ -1,0 +1,147 @@
+"""Event time: disorder, repeats, wrong clocks and backfills change nothing of what is detected beside them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from models.detection.state import DetectState, restore, snapshot
+from schemas.kinds import Direction, Kind
+from schemas.samples import SeriesDef
+from schemas.signals import Anomaly
+from streams.harness.fold import BACKFILL_HEADER
+from tests.unit.detect_feed import CONFIG, T0, Log, counter, histogram, series, tolds
+
+QUICK = CONFIG.model_copy(update={"min_history": 5, "history_points": 10, "history_s": 20.0, "max_lag_s": 5.0})
+FEW = settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+POOL = series("cart", Kind.POOL, unit="ratio")
+REQUESTS, ERRORS = counter("cart", Kind.REQUESTS, direction=Direction.NONE), counter("cart", Kind.ERRORS)
+BUCKETS = histogram("shop", (0.1, 0.5, None))
+SKEWED = series("skewed", Kind.POOL, unit="ratio")
+DEFS = [POOL, REQUESTS, ERRORS, *BUCKETS, SKEWED]
+PARTITION = {**dict.fromkeys((one.id for one in DEFS), 0), **dict.fromkeys((one.id for one in BUCKETS), 1), SKEWED.id: 2}
+SECONDS = 40
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+
+Second = list[tuple[SeriesDef, int, float]]  # the rows of one second
+
+
+@st.composite
+def days(draw: st.DrawFn) -> list[Second]:
+    """A short day: levels that jump every ten seconds, one counter that begins anew, seconds in which a service says nothing."""
+    levels = draw(st.lists(st.sampled_from([0.1, 0.1, 0.9]), min_size=3, max_size=3).filter(lambda drawn: 0.9 in drawn))
+    away = draw(st.sets(st.integers(12, SECONDS - 1), max_size=7))
+    restart = draw(st.integers(0, 2 * SECONDS))
+    totals = dict.fromkeys((one.id for one in DEFS), 0.0)
+    found = []
+    for i in range(SECONDS):
+        level = 0.1 if i < 10 else levels[(i - 10) // 10]
+        if i == restart:
+            totals = dict.fromkeys(totals, 0.0)
+        second: Second = []
+        for n, one in enumerate(DEFS):
+            totals[one.id] += 30 * (level if one in (ERRORS, BUCKETS[0]) else 1) * (n + 1)
+            if i in away and one.service == "shop":
+                continue
+            second.append((one, T0 + 1000 * i + 40 * n, level if one.kind is Kind.POOL else totals[one.id]))
+        found.append(second)
+    return found
+
+
+def live(day: list[Second], *, partition: dict[int, int] | None = None, skew_ms: int = 0, stamped: bool = False) -> Log:
+    """Write the day as it comes, a batch a second and source; SKEWED's clock is off, and its records' times too where `stamped` says so."""
+    partition = partition or PARTITION
+    log = Log().define(*DEFS)
+    for i, second in enumerate([*day, [], [], []]):
+        now = T0 + 1000 * i + 500
+        for number in sorted(set(partition.values()), reverse=True):
+            rows = [(one, at + (skew_ms if one is SKEWED else 0), value) for one, at, value in second if partition[one.id] == number]
+            if rows:
+                log.rows(rows, number, now + max(0, skew_ms) if stamped and rows[0][0] is SKEWED else now)
+        if i % 5 == 0:
+            log.tick(now)
+    for i in range(4):
+        log.tick(T0 + 1000 * (SECONDS + 5 + 10 * i))
+    return log
+
+
+def detected(log: Log, *but: str) -> tuple[list[Anomaly], DetectState]:
+    """Say what was detected, but for which record was there when it was, and for the services whose clocks are wrong; and the state."""
+    state = restore(None, QUICK)
+    told = [one for told in tolds(log.records, QUICK, state) for one in told.signals if isinstance(one, Anomaly)]
+    return sorted(
+        (one.model_copy(update={"source": None}) for one in told if one.evidence.service not in but), key=lambda one: (one.at, one.id)
+    ), state
+
+
+def in_order(rows: list[tuple[SeriesDef, int, float]], keys: list[float]) -> Log:
+    log = Log().define(*DEFS)
+    for _, (one, at, value) in sorted(zip(keys, rows, strict=True), key=lambda item: item[0]):
+        log.rows([(one, at, value)], PARTITION[one.id], T0 + DAY_MS)
+    for number in range(3):
+        log.rows([(SKEWED, T0 + 1000 * SECONDS + 9000, 0.1)], number, T0 + DAY_MS)
+    return log
+
+
+@FEW
+@given(days(), st.randoms(use_true_random=False))
+def test_shuffling_within_the_buffer_changes_no_detection_and_no_state(day: list[Second], random: Random) -> None:
+    rows = [row for second in day for row in second]
+    plain = in_order(rows, [at for _, at, _ in rows])
+    shuffled = in_order(rows, [at + 999 * random.random() for _, at, _ in rows])
+    (first, state), (second, other) = detected(plain), detected(shuffled)
+    assert second == first
+    for one in (state, other):
+        one.pending, one.sources.numbers, one.sources.all = [], {}, []  # what waits, and the order in which it came, may differ
+    assert snapshot(other) == snapshot(state)
+
+
+@FEW
+@given(days(), st.randoms(use_true_random=False))
+def test_tripling_everything_changes_no_detection(day: list[Second], random: Random) -> None:
+    rows = [row for second in day for row in second]
+    plain = in_order(rows, [at for _, at, _ in rows])
+    keys = [float(at) for _, at, _ in rows]
+    again = [at + random.choice([0.0, 0.5, 300.0, 2000.0, 9000.0]) for at in keys + keys]  # the first of them beside it, or long after
+    assert detected(in_order(rows * 3, keys + again))[0] == detected(plain)[0]
+
+
+@pytest.mark.parametrize(("shared", "stamped"), [(False, False), (False, True), (True, False)])
+@FEW
+@given(days(), st.sampled_from([HOUR_MS, -HOUR_MS, 6000, -4000, 3 * DAY_MS]))
+def test_a_producer_whose_clock_is_wrong_changes_no_other_detection(shared: bool, stamped: bool, day: list[Second], skew_ms: int) -> None:
+    """Given a wrong clock, in a source of its own or beside others in one, then nothing of theirs is found otherwise or at another time."""
+    partition = PARTITION if not shared else {**PARTITION, SKEWED.id: 0}
+    right, wrong = (live(day, partition=partition, skew_ms=skew, stamped=stamped) for skew in (0, skew_ms))
+    (first, state), (second, other) = detected(right, "skewed"), detected(wrong, "skewed")
+    assert second == first
+    heard = [one.registry.units.times[:4].tolist() for one in (state, other)]
+    assert heard[1] == heard[0], "each window of the others was closed in its time"
+
+
+@FEW
+@given(days(), st.lists(st.integers(1, SECONDS), min_size=1, max_size=4), st.booleans(), st.booleans())
+def test_a_backfill_at_once_finds_what_was_found_live(day: list[Second], lengths: list[int], one_by_one: bool, marked: bool) -> None:
+    """Given a day that is written at once, in long batches of one source after another, then its anomalies are those of the day."""
+    log = Log().define(*DEFS)
+    if one_by_one:
+        lengths = [SECONDS]
+    partition = PARTITION if marked else dict.fromkeys(PARTITION, 0)
+    begin = 0
+    while begin < SECONDS:
+        length = lengths[begin % len(lengths)]
+        for number in sorted(set(partition.values())):
+            rows = [row for second in day[begin : begin + length] for row in second if partition[row[0].id] == number]
+            if rows:
+                log.rows(rows, number, T0 + DAY_MS)
+        begin += length
+    for number in sorted(set(partition.values())):
+        log.rows([(SKEWED, T0 + 1000 * SECONDS + 9000, 0.1)], number, T0 + DAY_MS)
+    if marked:
+        log.records[1:] = [replace(one, headers=(*one.headers, (BACKFILL_HEADER, b"1"))) for one in log.records[1:]]
+    assert detected(log)[0] == detected(live(day))[0]
