@@ -10,7 +10,8 @@ from schemas.config.detect import DetectConfig
 from schemas.kinds import Kind
 from schemas.samples import SeriesDef
 from schemas.signals import Phase
-from streams.detect import DEFINITIONS, ROWS, stage
+from streams.detect import stage
+from streams.detect_metrics import DEFINITIONS, ROWS
 from tests.unit.detect_feed import CONFIG, T0, Log, each_second, fold, histogram, outputs, phases, series
 
 A = series("a", Kind.POOL, unit="ratio")

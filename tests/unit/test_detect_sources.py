@@ -10,7 +10,7 @@ from models.detection.state import restore, snapshot
 from schemas.config.detect import SourceRule
 from schemas.kinds import Kind
 from schemas.signals import AnomalyReason, Phase
-from streams.detect import EVICTED_SOURCES, RESTARTED_SOURCES
+from streams.detect_metrics import EVICTED_SOURCES, RESTARTED_SOURCES
 from tests.unit.detect_feed import CONFIG, T0, Log, anomalies, fold, phases, series
 
 A = series("a", Kind.POOL, unit="connections")
