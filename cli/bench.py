@@ -93,9 +93,16 @@ def cost(keep: Keep = False, json_to: JsonTo = None) -> None:
 
 
 @bench.command()
-def report() -> None:
-    """Write docs/performance.md and its plots from docs/performance.jsonl."""
-    say(f"written: {_module('report').write()}")
+def report(json_to: JsonTo = None) -> None:
+    """Write docs/performance.md and its plots from docs/performance.jsonl.
+
+    Example:  airra bench report
+    """
+    page = _module("report").write()
+    if json_to is not None:
+        write_json(json_to, {"written": str(page)})
+    if json_to != STDOUT:
+        say(f"written: {page}")
 
 
 def _module(name: str) -> Any:
