@@ -28,11 +28,12 @@ def main() -> int:
         fcntl.flock(lock, fcntl.LOCK_EX)  # a second set-up in this folder waits for the first
         if STAMP.exists() and STAMP.read_text() == wanted:
             return 0
-        print("setting up .venv (about a minute and a half the first time)", file=sys.stderr)
+        print("setting up .venv (about two minutes the first time)", file=sys.stderr)
         venv.EnvBuilder(with_pip=True, clear=VENV.exists() and not made_for(ROOT, STAMP)).create(VENV)
         pip = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
         subprocess.run([*pip, "--require-hashes", "-r", str(INPUTS[0])], check=True)  # noqa: S603
         subprocess.run([*pip, "--no-deps", "--no-build-isolation", "--editable", str(ROOT)], check=True)  # noqa: S603
+        subprocess.run([str(VENV / "bin" / "python"), "-m", "cli.warm"], check=True, cwd=ROOT)  # noqa: S603 - or the first role would
         STAMP.write_text(wanted)
     return 0
 

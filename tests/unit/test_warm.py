@@ -1,0 +1,38 @@
+"""The set-up compiles all that is compiled at its first use."""
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from cli import warm
+
+ROOT = Path(warm.__file__).parents[1]
+
+
+def modules() -> list[ModuleType]:
+    """Return those with functions that are compiled at their first use."""
+    files = [path for folder in ("models", "streams") for path in (ROOT / folder).rglob("*.py") if "\n@compiled\n" in path.read_text()]
+    return [importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts)) for path in files]
+
+
+def test_a_role_that_begins_has_nothing_left_to_compile() -> None:
+    found = modules()
+    assert len(found) > 5
+    warm.main()
+    called = {
+        f"{module.__name__}.{name}": bool(value.signatures)
+        for module in found
+        for name, value in vars(module).items()
+        if getattr(value, "signatures", None) is not None
+    }
+    entries = [name for name in called if name.rpartition(".")[2] in ("judge", "pack", "_walk", "_insert", "_find")]
+    assert len(entries) > 5
+    assert [name for name in entries if not called[name]] == []
+
+
+def test_a_record_that_is_refused_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warm, "otlp", lambda _: b"\xff\xff")
+    with pytest.raises(RuntimeError, match="otlp"):
+        warm.main()
