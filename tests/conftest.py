@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, settings
 REPO = Path(__file__).parent.parent
 sys.path[:0] = [str(REPO), str(REPO / "tests" / "kafka")]
 
+import bench  # noqa: E402, F401 - before pytest puts tests/faults on the path, where a file of that name would come first
 from schemas.topics import TopicSpec  # noqa: E402
 from streams.harness.embedded import EmbeddedBroker  # noqa: E402
 from streams.harness.kafka import KafkaSettings  # noqa: E402
