@@ -8,7 +8,7 @@ from bench.bed import Peer
 from bench.figures import Figure, Goal, keep, kept, newest
 from bench.meter import Reading, TooSlow, follow, rate
 from bench.peers.zscore import FIRST, decode, series_of, step
-from bench.report import GOALS, number, text
+from bench.report import GOALS, PAGE, number, text
 
 
 def test_a_rate_is_taken_from_the_first_that_is_counted_to_the_last_and_start_up_is_no_part_of_it() -> None:
@@ -90,3 +90,7 @@ def test_a_peers_banner_and_half_a_line_are_no_readings(tmp_path: Path) -> None:
     peer._out = tmp_path / "out"
     peer._out.write_bytes(b'faust v0\n{"at": 1.5, "count": 5000}\n{"at": 2.5, "cou')
     assert peer.readings() == [Reading(1.5, 5000.0)]
+
+
+def test_the_page_in_docs_is_what_the_ledger_says() -> None:
+    assert PAGE.read_text(encoding="utf-8") == text(list(kept()))
