@@ -12,11 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.meter import Reading
+from bench.meter import Reading, Unmeasured
 from cli import runfile
 from cli.demo.stack import Stack
 from cli.processes import stop
+from schemas import topics
 from streams.harness.children import spawn
+from streams.harness.kafka import KafkaSettings
+from streams.harness.topics import create_topics
+from tests.faults.ledger import length
 from tests.kafka.broker import KafkaBroker
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,15 +43,18 @@ class Bed:
             deadline = time.monotonic() + ANSWER_WITHIN_S
             while not all(runfile.read(stack.directory, name) for name in names):
                 if time.monotonic() > deadline:
-                    raise RuntimeError(f"{', '.join(names)} did not start; logs are in {stack.directory / 'logs'}")
+                    raise Unmeasured(f"{', '.join(names)} did not start; logs are in {stack.directory / 'logs'}")
                 time.sleep(LOOK_EVERY_S)
             yield stack
 
 
 @contextlib.contextmanager
 def bed() -> Iterator[Bed]:
-    """Start an Apache Kafka of its own in a temporary folder, and remove all of it."""
+    """Start an Apache Kafka of its own in a temporary folder, with every topic; and remove all of it."""
     with tempfile.TemporaryDirectory(prefix="airra-bench-") as name, KafkaBroker(Path(name) / "kafka") as broker:
+        create_topics(KafkaSettings(bootstrap=broker.bootstrap), topics.CATALOGUE, 1)
+        for spec in topics.CATALOGUE:
+            length(broker.bootstrap, spec.name)  # once each has its leaders
         yield Bed(broker.bootstrap, Path(name))
 
 

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any
 
 from bench.figures import Figure, Goal
-from bench.load import texts
+from bench.meter import Unmeasured
 from cli.wiring import configuration
 from schemas.config.detect import DetectConfig
 from schemas.config.metrics import MetricsMapping
@@ -23,13 +23,14 @@ from streams.detect import stage
 from streams.harness.stage import Output, Record
 from streams.normalise.core import Core
 from streams.normalise.times import Reach
-from tests.faults.load.traffic import Shape
+from tests.faults.load.traffic import Shape, texts
 
 SERIES = (100, 1_000, 10_000, 100_000, 1_000_000)
 BATCHES = (10, 100, 1_000, 10_000, 100_000)
 USUAL_SERIES, USUAL_BATCH = 1_000, 10_000
 LEAST_SAMPLES = 200_000  # measured, at least two rounds of all series
 WARM_ROUNDS = 2
+_CAPS = ("max_series", "max_series_per_source", "max_values_per_label")
 PARTITIONS = 4
 GOALS: tuple[Goal, ...] = ()
 
@@ -54,7 +55,7 @@ def run(plan: Plan) -> Iterator[Figure]:
 def _measured(settings: Settings, series: int, batch: int) -> Iterator[Figure]:
     rounds = max(2, LEAST_SAMPLES // series)
     began = int(time.time()) - rounds - WARM_ROUNDS
-    heads, values = Shape(series).prefixes(), texts(1.0)
+    heads, values = Shape(series).prefixes(), texts(1)
     normalise, detect = _Normalise(settings), _Detect(settings)
 
     def written(number: int) -> list[bytes]:
@@ -64,6 +65,8 @@ def _measured(settings: Settings, series: int, batch: int) -> Iterator[Figure]:
     for number in range(WARM_ROUNDS):
         for records in batched(written(number), batch):
             detect.take(normalise.take(records))
+    if detect.series != series:
+        raise Unmeasured(f"detect knows {detect.series:,} of {series:,} series")
     normalise.spent = detect.spent = 0.0
     samples = [sample for number in range(WARM_ROUNDS, WARM_ROUNDS + rounds) for sample in written(number)]
     for records in batched(samples, batch):
@@ -98,7 +101,7 @@ class _Normalise:
         )
         self.spent += time.process_time() - begun
         if taken.refused:
-            raise RuntimeError(f"the load's own samples were refused: {set(taken.refused)}")
+            raise Unmeasured(f"the load's own samples were refused: {set(taken.refused)}")
         return [output for output in taken.outputs if output.topic == SAMPLES.name]
 
 
@@ -106,10 +109,14 @@ class _Detect:
     def __init__(self, settings: Settings) -> None:
         config: Any = configuration(settings, "detect")
         assert isinstance(config, DetectConfig)
-        self._stage = stage(config)
+        self._stage = stage(config.model_copy(update=dict.fromkeys(_CAPS, 10 * max(SERIES))))  # none is to be refused
         self._states = [self._stage.restore(None) for _ in range(PARTITIONS)]
         self._offset = 0
         self.spent = 0.0
+
+    @property
+    def series(self) -> int:
+        return sum(state.registry.raws.count for state in self._states)
 
     def take(self, outputs: Sequence[Output]) -> None:
         now = int(time.time() * 1000)

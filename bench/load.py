@@ -8,43 +8,26 @@ from collections.abc import Iterable
 
 from confluent_kafka import Producer
 
+from bench.meter import Unmeasured
 from schemas.topics import RAW_METRICS
-from tests.faults.load.traffic import Shape
+from tests.faults.load.traffic import PRODUCER, VALUES, Shape, texts
 
-VALUES = 4096  # texts made beforehand: formatting a float costs more than sending it
-LEVEL, WAVE = 0.4, 0.02
-HIGH = 3.0  # times its level, of a series that is out of the ordinary
+LINGER_MS = 5  # what a producer of its own accord waits is part of a latency
+HIGH = 50.0  # times its level, of a series that is out of the ordinary: beyond the floor of its kind
 FLUSHED_WITHIN_S = 300.0
-
-
-def texts(times: float, seed: int = 1) -> list[bytes]:
-    """Return the tails of messages, from the value on, so many times the usual level."""
-    chance = random.Random(seed)
-    return [f'","value":"{times * (LEVEL + WAVE * chance.random()):.4f}"}}'.encode() for _ in range(VALUES)]
 
 
 class Load:
     """Writes samples to the raw topic, keyed by series."""
 
     def __init__(self, bootstrap: str, series: int, seed: int = 1) -> None:
-        self._producer = Producer(
-            {
-                "bootstrap.servers": bootstrap,
-                "linger.ms": 5,
-                "batch.num.messages": 50_000,
-                "batch.size": 1_000_000,
-                "queue.buffering.max.messages": 1_000_000,
-                "compression.type": "lz4",
-                "acks": "all",
-                "log_level": 0,
-            }
-        )
+        self._producer = Producer({"bootstrap.servers": bootstrap, **PRODUCER, "linger.ms": LINGER_MS})
         shape = Shape(series)
         self.series = series
         self._heads, self._keys = shape.prefixes(), shape.keys()
         self._chance = random.Random(seed)
-        self._ordinary = texts(1.0, seed)
-        self._high = texts(HIGH, seed)
+        self._ordinary = texts(seed)
+        self._high = texts(seed, HIGH)
         self.high: set[int] = set()  # series that are out of the ordinary now
         self.sent = 0
 
@@ -73,4 +56,4 @@ class Load:
 
     def flush(self) -> None:
         if self._producer.flush(FLUSHED_WITHIN_S):
-            raise RuntimeError("the load's own records were not acknowledged")
+            raise Unmeasured("the load's own records were not acknowledged")

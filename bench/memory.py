@@ -14,9 +14,6 @@ from bench.meter import follow
 from bench.throughput import WITHIN_S, folded, normalised
 from cli import runfile
 from cli.demo.stack import Stack
-from schemas import topics
-from streams.harness.kafka import KafkaSettings
-from streams.harness.topics import create_topics
 
 ROLES = ("normalise", "detect")
 FEW = 1_000
@@ -47,7 +44,6 @@ def _figure(name: str, value: float, plan: Plan, notes: str = "") -> Figure:
 
 def _resident(series: int, rounds: int, plan: Plan) -> dict[str, int]:
     with bed() as ours:
-        create_topics(KafkaSettings(bootstrap=ours.bootstrap), topics.CATALOGUE, 1)
         plan.say(f"writing {series * rounds:,} samples of {series:,} series")
         Load(ours.bootstrap, series).history(rounds)
         with ours.roles(*ROLES) as stack:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from streams.harness.errors import Fatal
+
 READ_EVERY_S = 0.25  # a reading costs the role some milliseconds
 ANSWER_S = 5.0
 
@@ -19,32 +21,32 @@ class Reading:
     count: float
 
 
-class TooSlow(RuntimeError):
-    """What was to be counted did not come in time."""
+class Unmeasured(Fatal):
+    """There is no figure, and why."""
 
 
 def rate(readings: Sequence[Reading], total: float) -> float:
     """Return how many a second, from the first reading that shows any to the first that shows the total: no start-up is in it.
 
-    Raises ValueError where the readings do not show it.
+    Raises Unmeasured where the readings do not show it.
     """
     begun = next((one for one in readings if one.count > 0), None)
     ended = next((one for one in readings if one.count >= total), None)
     if begun is None or ended is None:
-        raise ValueError(f"counted {readings[-1].count if readings else 0:,.0f} of {total:,.0f}")
+        raise Unmeasured(f"counted {readings[-1].count if readings else 0:,.0f} of {total:,.0f}")
     if ended.at <= begun.at:
-        raise ValueError(f"all {total:,.0f} were counted between two readings: too few to tell a rate")
+        raise Unmeasured(f"all {total:,.0f} were counted between two readings: too few to tell a rate")
     return (ended.count - begun.count) / (ended.at - begun.at)
 
 
 def follow(count: Callable[[], float], total: float, within_s: float, alive: Callable[[], bool] = lambda: True) -> list[Reading]:
-    """Read until the total is there; raise TooSlow where it is not in time, or who counts has ended."""
+    """Read until the total is there; raise Unmeasured where it is not in time, or who counts has ended."""
     readings: list[Reading] = []
     deadline = time.monotonic() + within_s
     while not readings or readings[-1].count < total:
         if time.monotonic() > deadline or not alive():
             told = "it has ended" if not alive() else f"{within_s:.0f} s are over"
-            raise TooSlow(f"{readings[-1].count if readings else 0:,.0f} of {total:,.0f} counted, and {told}")
+            raise Unmeasured(f"{readings[-1].count if readings else 0:,.0f} of {total:,.0f} counted, and {told}")
         readings.append(Reading(time.monotonic(), count()))
         time.sleep(READ_EVERY_S)
     return readings

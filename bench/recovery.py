@@ -12,13 +12,11 @@ from dataclasses import dataclass, field
 from bench.bed import bed
 from bench.figures import Figure, Goal
 from bench.load import Load
-from bench.meter import follow, scrape
+from bench.meter import Unmeasured, follow, scrape
 from bench.throughput import WITHIN_S, folded
 from cli import runfile
 from cli.demo.stack import Stack
 from schemas import topics
-from streams.harness.kafka import KafkaSettings
-from streams.harness.topics import create_topics
 
 EVERY_S = 10.0  # a sample of each series: the load goes on while detect is away
 SLICES = 100  # of a round of all series
@@ -39,7 +37,6 @@ class Plan:
 def run(plan: Plan) -> Iterator[Figure]:
     """Give detect its state, keep its series going, and kill it several times."""
     with bed() as ours:
-        create_topics(KafkaSettings(bootstrap=ours.bootstrap), topics.CATALOGUE, 1)
         load = Load(ours.bootstrap, plan.series)
         plan.say(f"writing {plan.series * plan.rounds:,} samples of {plan.series:,} series")
         load.history(plan.rounds, EVERY_S)
@@ -106,5 +103,5 @@ def until(reached: Callable[[], bool]) -> None:
     deadline = time.monotonic() + WITHIN_S
     while not reached():
         if time.monotonic() > deadline:
-            raise RuntimeError(f"not caught up within {WITHIN_S:.0f} s")
+            raise Unmeasured(f"not caught up within {WITHIN_S:.0f} s")
         threading.Event().wait(LOOK_EVERY_S)

@@ -18,12 +18,9 @@ from confluent_kafka import Consumer
 from bench.bed import PEERS, Bed, Peer, bed
 from bench.figures import Figure, Goal
 from bench.load import Load
-from bench.meter import Reading, follow, rate, total
+from bench.meter import Reading, Unmeasured, follow, rate, total
 from cli.demo.stack import Stack
-from schemas import topics
 from schemas.topics import RAW_METRICS
-from streams.harness.kafka import KafkaSettings
-from streams.harness.topics import create_topics
 
 WITHIN_S = 600.0
 GOALS = (
@@ -69,7 +66,6 @@ def _figure(name: str, per_second: float, plan: Plan) -> Figure:
 
 
 def _write(ours: Bed, plan: Plan) -> None:
-    create_topics(KafkaSettings(bootstrap=ours.bootstrap), topics.CATALOGUE, 1)
     plan.say(f"writing {plan.samples:,} samples of {plan.series:,} series")
     Load(ours.bootstrap, plan.series).history(plan.samples // plan.series)
 
@@ -102,8 +98,8 @@ def beside(ours: Bed, name: str, plan: Plan) -> Figure:
     with contextlib.closing(Peer(*MODULES[name], ours, RAW_METRICS.name)) as peer:
         try:
             follow(peer.count, share, WITHIN_S, peer.alive)
-        except RuntimeError as error:
-            raise RuntimeError(f"{name}: {error}: {peer.last_words()}") from error
+        except Unmeasured as error:
+            raise Unmeasured(f"{name}: {error}: {peer.last_words()}") from error
         return _figure(name, rate(peer.readings(), share), plan)
 
 

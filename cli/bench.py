@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import platform
+import sys
 import time
 from collections.abc import Iterator
 from typing import Annotated, Any
@@ -14,6 +16,7 @@ import typer
 
 from cli.config import ConfigError
 from cli.output import STDOUT, JsonTo, err, rows, say, write_json
+from cli.processes import ROOT
 
 bench = typer.Typer(no_args_is_help=True, help="Measure AIRRA beside its peers and the limit. From a clone, with Java 17 for Apache Kafka.")
 
@@ -106,15 +109,12 @@ def report(json_to: JsonTo = None) -> None:
 
 
 def _module(name: str) -> Any:
-    """Return a benchmark; the folder is part of a clone, not of what is installed."""
-    import importlib
-
-    try:
-        return importlib.import_module(f"bench.{name}")
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] not in ("bench", "tests"):
-            raise
-        raise ConfigError("airra bench runs in a clone of the project, from its folder") from error
+    """Return a benchmark. The folder is part of a clone and not of what is installed, so it is looked for beside this one."""
+    if not (ROOT / "bench" / "__init__.py").exists():
+        raise ConfigError("airra bench is part of a clone of the project, and this is none")
+    if str(ROOT) not in sys.path:
+        sys.path.insert(0, str(ROOT))
+    return importlib.import_module(f"bench.{name}")
 
 
 def _say(json_to: str | None) -> Any:
@@ -139,7 +139,8 @@ def _measure(module: Any, plan: Any, json_to: str | None, *, keep: bool) -> None
         shown = [{"name": one.name, "value": number(one.value), "unit": one.unit, "notes": one.notes} for one in found]
         rows(None, "figures", ["name", "value", "unit", "notes"], shown)
         held = [{**goal, "reached": number(goal["reached"]), "met": "yes" if goal["met"] else "NO"} for goal in goals]
-        rows(None, "goals", ["goal", "wanted", "reached", "met"], held)
+        if held:
+            rows(None, "goals", ["goal", "wanted", "reached", "met"], held)
 
 
 def _told(found: Iterator[Any], plan: Any) -> Iterator[Any]:

@@ -8,7 +8,8 @@ from typing import Any
 
 import faust
 
-from streams.harness.consumer import Owner, PromptTables, use_corrected_consumer
+from streams.harness.consumer import PromptTables, use_corrected_consumer
+from streams.harness.fetched import Owner
 from streams.harness.kafka import HEARTBEAT_MS, MAX_REQUEST_BYTES, NEVER_POLLED_MS, SESSION_TIMEOUT_MS, KafkaSettings
 from streams.harness.stage import Stage
 

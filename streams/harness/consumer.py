@@ -16,8 +16,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, NoReturn, Protocol
+from typing import Any
 
 import faust
 import structlog
@@ -28,54 +27,14 @@ from faust.transport.drivers import aiokafka as driver
 from streams.harness import metrics
 from streams.harness.contiguous import Contiguous
 from streams.harness.errors import Unfit
+from streams.harness.fetched import Bounds, Fetched, Owner
 from streams.harness.kafka import FETCH_WAIT_MS
-from streams.harness.recovery import PromptRecovery
+from streams.harness.recovery import PromptRecovery, Renewal
 
 POLL_S = 0.5  # one fetch waits at most so long for records
 PAUSED_POLL_S = 0.02  # while no partition is active (between recovery and resumption); Faust's own second delays every restart
 
-RENEW_S = 3.0  # that a recovery with more to read may get nothing before it reads on from where it is
-
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What the broker says about a partition when it is assigned."""
-
-    committed: int | None
-    beginning: int
-    end: int
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """Records by partition, and how often each partition had been sought when they were handed out."""
-
-    records: Mapping[Any, Any]
-    sought: Mapping[Any, int]
-
-    def current(self, sought: Mapping[Any, int]) -> dict[Any, Any]:
-        """Return what no later seek has made a thing of the past."""
-        return {tp: records for tp, records in self.records.items() if self.sought[tp] == sought[tp]}
-
-
-class Owner(Protocol):
-    """The stage's side of the consumer."""
-
-    source: str
-
-    def opened(self, partition: int, bounds: Bounds) -> int:
-        """Load the partition's state and return the offset to read from. Tables are recovered. Unfit: the state cannot be read."""
-
-    async def unfit(self, reason: str) -> NoReturn:
-        """Hear that a partition cannot be opened by this release: end for good."""
-
-    def ceiling(self, partition: int) -> int | None:
-        """Return the offset that may be committed: what a durable snapshot covers."""
-
-    async def hole(self, partition: int, expected: int, found: int, times: int) -> int:
-        """Hear that records are missing; return the offset to read from."""
 
 
 class CorrectedThread(driver.AIOKafkaConsumerThread):
@@ -162,8 +121,7 @@ class CorrectedConsumer(driver.Consumer):
         self.run = Contiguous()
         self._moved = 0  # counts everything after which a record in hand belongs to the past
         self._holes: dict[Any, tuple[int, int]] = {}  # expected offset, how often it was missing
-        self._recovering: dict[Any, int] = {}  # how far the recovery was,
-        self._since = 0.0  # and since when it is no further
+        self._renewal = Renewal()
 
     def _new_consumer_thread(self) -> CorrectedThread:
         return CorrectedThread(self, loop=self.loop, beacon=self.beacon)
@@ -270,20 +228,8 @@ class CorrectedConsumer(driver.Consumer):
             self.run.open(tp.partition, offset)
 
     def _renew(self) -> None:
-        """Read a recovery's changelogs on from where it is, where it has more to read and got nothing for so long.
-
-        It would wait for ever for what was fetched for it and is gone. Where it is only slow this changes nothing: a seek to where the
-        client reads anyway.
-        """
-        recovery = self.app.tables.recovery
-        if not recovery.in_recovery:
-            self._recovering = {}
-            return
-        reached = {tp: max(0, recovery.active_offsets[tp] or 0) for tp, left in recovery.active_remaining().items() if left > 0}
-        if reached != self._recovering or not reached:
-            self._recovering, self._since = reached, time.monotonic()
-        elif time.monotonic() - self._since >= RENEW_S:
-            self._since = time.monotonic()
+        """Read a recovery's changelogs on from where it is, where it has more to read and got nothing for long."""
+        if reached := self._renewal.due(self.app.tables.recovery, time.monotonic()):
             metrics.RENEWED.labels(self._owner.source).inc()
             log.warning("recovery_renewed", source=self._owner.source, **self.recovery())
             for tp in reached:

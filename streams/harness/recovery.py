@@ -1,4 +1,4 @@
-"""Faust's recovery of tables, corrected: its end is heard by whoever asks later."""
+"""Faust's recovery of tables, corrected: its end is heard by whoever asks later, and it does not wait for what is gone."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import asyncio
 from typing import Any
 
 from faust.tables.recovery import Recovery
+
+RENEW_S = 3.0  # that a recovery with more to read may get nothing
 
 
 class End(asyncio.Event):
@@ -34,3 +36,27 @@ class PromptRecovery(Recovery):
     def _set_recovery_started(self) -> None:
         super()._set_recovery_started()
         self.signal_recovery_end.clear()
+
+
+class Renewal:
+    """Watches how far a recovery is.
+
+    It would wait for ever for what was fetched for it and is gone. Where it is only slow, to seek to where the client reads anyway
+    changes nothing.
+    """
+
+    def __init__(self) -> None:
+        self._reached: dict[Any, int] = {}
+        self._since = 0.0
+
+    def due(self, recovery: Recovery, now: float) -> dict[Any, int]:
+        """Return by changelog where to read on, if there is more to read and nothing came for long; `now` is in seconds."""
+        left = recovery.active_remaining() if recovery.in_recovery else {}
+        reached = {tp: max(0, recovery.active_offsets[tp] or 0) for tp, more in left.items() if more > 0}
+        if reached != self._reached or not reached:
+            self._reached, self._since = reached, now
+            return {}
+        if now - self._since < RENEW_S:
+            return {}
+        self._since = now
+        return reached

@@ -17,10 +17,11 @@ from schemas.samples import TYPE_HEADER
 from schemas.signals import Tick
 from streams.harness import metrics
 from streams.harness.app import build_app, changelog_of, group_of
-from streams.harness.consumer import Bounds, crashed
+from streams.harness.consumer import crashed
 from streams.harness.dlq import dead_letter
 from streams.harness.errors import Poison, Retryable, Unfit
 from streams.harness.exits import EXIT_HOLE, boundary, die, refuse
+from streams.harness.fetched import Bounds
 from streams.harness.fold import HoleError, Part, fold, restore
 from streams.harness.kafka import KafkaSettings, first_at
 from streams.harness.lineage import unfit

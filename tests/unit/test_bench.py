@@ -1,12 +1,15 @@
 """The benchmarks' own decisions: what a rate is taken from, when a goal is met, what the page says."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from bench.bed import Peer
 from bench.figures import Figure, Goal, keep, kept, newest
-from bench.meter import Reading, TooSlow, follow, rate
+from bench.meter import Reading, Unmeasured, follow, rate
 from bench.peers.zscore import FIRST, decode, series_of, step
 from bench.report import GOALS, PAGE, number, text
 
@@ -17,14 +20,14 @@ def test_a_rate_is_taken_from_the_first_that_is_counted_to_the_last_and_start_up
 
 
 def test_what_was_not_counted_whole_or_between_two_readings_has_no_rate() -> None:
-    with pytest.raises(ValueError, match="counted 400 of 700"):
+    with pytest.raises(Unmeasured, match="counted 400 of 700"):
         rate([Reading(0, 0), Reading(1, 100), Reading(2, 400)], 700)
-    with pytest.raises(ValueError, match="too few"):
+    with pytest.raises(Unmeasured, match="too few"):
         rate([Reading(0, 0), Reading(1, 700)], 700)
 
 
 def test_who_has_ended_is_not_waited_for() -> None:
-    with pytest.raises(TooSlow, match="it has ended"):
+    with pytest.raises(Unmeasured, match="it has ended"):
         follow(lambda: 5.0, 10, within_s=60, alive=lambda: False)
 
 
@@ -94,3 +97,11 @@ def test_a_peers_banner_and_half_a_line_are_no_readings(tmp_path: Path) -> None:
 
 def test_the_page_in_docs_is_what_the_ledger_says() -> None:
     assert PAGE.read_text(encoding="utf-8") == text(list(kept()))
+
+
+def test_the_installed_command_finds_the_benchmarks_from_any_folder(tmp_path: Path) -> None:
+    """Given a shell elsewhere and nothing on the path but what is installed, when a benchmark is asked for, then it is found."""
+    bare = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, "-P", "-c", "from cli.bench import _module; print(_module('throughput').GOALS[0].name)"]
+    found = subprocess.run(command, cwd=tmp_path, env=bare, capture_output=True, text=True, check=False)
+    assert found.stdout.strip() == "normalise and detect", found.stderr

@@ -14,7 +14,9 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP as FAUST_TP
 
 from streams.harness import consumer as consumer_module
-from streams.harness.consumer import RENEW_S, Bounds, CorrectedConsumer, CorrectedThread, Fetched
+from streams.harness.consumer import CorrectedConsumer, CorrectedThread
+from streams.harness.fetched import Bounds, Fetched
+from streams.harness.recovery import RENEW_S
 from tests.unit.harness_parts import echo, worker_of
 
 TP = TopicPartition("log", 0)

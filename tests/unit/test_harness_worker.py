@@ -11,9 +11,9 @@ from aiokafka.errors import MessageSizeTooLargeError
 
 from schemas.topics import DLQ
 from streams.harness import worker as module
-from streams.harness.consumer import Bounds
 from streams.harness.errors import Retryable
 from streams.harness.exits import EXIT_FATAL, EXIT_HOLE
+from streams.harness.fetched import Bounds
 from streams.harness.fold import Part
 from streams.harness.snapshots import Snapshot, encode
 from streams.harness.stage import Output, Record, Stage

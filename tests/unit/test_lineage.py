@@ -11,9 +11,9 @@ import pytest
 
 from streams.harness import effector_runner, lineage
 from streams.harness import view as view_module
-from streams.harness.consumer import Bounds
 from streams.harness.errors import Fatal, Unfit
 from streams.harness.exits import EXIT_FATAL
+from streams.harness.fetched import Bounds
 from streams.harness.snapshots import Snapshot, decode, encode
 from streams.harness.stage import AnotherLog
 from streams.harness.view import LogView

@@ -11,11 +11,12 @@ import pytest
 from schemas.base import SCHEMA, SCHEMA_HEADER, canonical
 from schemas.signals import SIGNALS, Tick
 from streams.harness import exits
-from streams.harness.consumer import Bounds, CorrectedConsumer
+from streams.harness.consumer import CorrectedConsumer
 from streams.harness.contiguous import Contiguous
 from streams.harness.emit import emit, parse, refuse_unknown
 from streams.harness.errors import Poison, Unfit
 from streams.harness.exits import EXIT_UNFIT, boundary, refuse
+from streams.harness.fetched import Bounds
 from streams.harness.fold import restore
 from streams.harness.snapshots import Snapshot, decode, encode
 from streams.harness.stage import Record, Stage

@@ -32,28 +32,29 @@ class Shape:
         return [b"i%d" % number for number in range(self.per_second)]
 
 
-def _texts(seed: int) -> list[bytes]:
+PRODUCER = {
+    "linger.ms": 20,
+    "batch.num.messages": 50_000,
+    "batch.size": 1_000_000,
+    "queue.buffering.max.messages": 1_000_000,
+    "compression.type": "lz4",
+    "acks": "all",
+    "log_level": 0,
+}
+
+
+def texts(seed: int, times: float = 1.0) -> list[bytes]:
+    """Return the tails of messages, from the value on, so many times the usual level."""
     chance = random.Random(seed)
-    return [f'","value":"{0.4 + 0.02 * chance.random():.4f}"}}'.encode() for _ in range(VALUES)]
+    return [f'","value":"{times * (0.4 + 0.02 * chance.random()):.4f}"}}'.encode() for _ in range(VALUES)]
 
 
 class Traffic:
     """Writes seconds of traffic, as fast as the broker takes them or one a second."""
 
     def __init__(self, bootstrap: str, shape: Shape, seed: int = 1) -> None:
-        self._producer = Producer(
-            {
-                "bootstrap.servers": bootstrap,
-                "linger.ms": 20,
-                "batch.num.messages": 50_000,
-                "batch.size": 1_000_000,
-                "queue.buffering.max.messages": 1_000_000,
-                "compression.type": "lz4",
-                "acks": "all",
-                "log_level": 0,
-            }
-        )
-        self._prefixes, self._keys, self._texts = shape.prefixes(), shape.keys(), _texts(seed)
+        self._producer = Producer({"bootstrap.servers": bootstrap, **PRODUCER})
+        self._prefixes, self._keys, self._texts = shape.prefixes(), shape.keys(), texts(seed)
         self._chance = random.Random(seed)
         self.sent = 0
 

@@ -75,7 +75,7 @@ SAFEGUARDS = (
     ),
     Safeguard(
         "what was fetched before a seek is dropped",
-        CONSUMER,
+        "streams/harness/fetched.py",
         "if self.sought[tp] == sought[tp]}",
         "if True}",
         unit("harness_delivery", "what_was_fetched_before_a_seek_is_dropped_though_its_offset_would_fit"),
