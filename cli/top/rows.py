@@ -101,7 +101,8 @@ def _fates(between: Between) -> dict[str, float]:
 
 def _state(after: Reading) -> dict[str, int]:
     found = {table: int(rows) for name, label in STATE for table, rows in after.by(name, label).items()}
-    return found | {told: int(total) for name, told in STATE_TOTALS if (total := after.total(name)) is not None}
+    # A role has the gauges of modules that it only imports, too: those stand at nothing.
+    return found | {told: int(total) for name, told in STATE_TOTALS if (total := after.total(name))}
 
 
 def _detections(between: Between) -> dict[str, float] | None:

@@ -43,6 +43,7 @@ airra_harness_poison_total{stage="detect",reason="unknown_type"} %d
 airra_harness_records_total{stage="detect"} 9000
 airra_harness_lag_records{stage="detect",partition="0"} 4
 airra_harness_lag_records{stage="detect",partition="1"} 6
+airra_normalise_cached_series 0
 airra_detect_state_rows{partition="0",table="series"} 10
 airra_detect_state_rows{partition="1",table="series"} 20
 airra_detect_state_rows{partition="0",table="slots"} 5
