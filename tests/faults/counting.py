@@ -19,7 +19,7 @@ class Counts:
     """Counts per key, a digest over all records in order, and the last offset."""
 
     def __init__(self, data: bytes | None = None) -> None:
-        kept = json.loads(data) if data else {"counts": {}, "sum": 0}
+        kept: dict[str, Any] = json.loads(data) if data else {"counts": {}, "sum": 0}
         self.counts: dict[str, int] = kept["counts"]
         self.sum: int = kept["sum"]
 
