@@ -19,10 +19,10 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def cache_folder(sources: Path) -> Path:
-    """Return where the code that was compiled of these sources is kept: another folder after any change."""
+    """Return where the code that was compiled of these sources is kept: another folder after any change, there or below."""
     sums = hashlib.sha256()
-    for path in sorted(sources.glob("*.py")):
-        sums.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    for path in sorted(sources.rglob("*.py")):
+        sums.update(str(path.relative_to(sources)).encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     return sources / "__pycache__" / f"kernels-{sums.hexdigest()[:16]}"
 
 
@@ -34,7 +34,7 @@ _folder_of = cache(cache_folder)
 def compiled(function: Function) -> Function:
     """Type a function as what it is in Python: numba has no types of its own to tell.
 
-    It may call compiled functions of its own folder, and those that stand beside this one.
+    It may call compiled functions of its own folder and of those below, and use what is constant there.
     """
     _config.CACHE_DIR = _OWN_FOLDER or str(_folder_of(Path(inspect.getfile(function)).parent))
     try:

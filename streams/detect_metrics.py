@@ -66,7 +66,7 @@ def _count(told: Told, topics: AbstractSet[str]) -> None:
 
 
 def _size(state: DetectState, partition: int) -> None:
-    registry, pending = state.registry, sum(map(len, state.pending))
+    registry, pending = state.registry, len(state.waiting)
     SERIES.labels(partition).set(registry.raws.count)
     PENDING.labels(partition).set(pending)
     for table, rows in (

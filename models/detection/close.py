@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from models.detection.fates import ARRIVALS, DefinitionFate, RowFate
-from models.detection.judge import ORDINARY, SILENT, step
+from models.detection.judge import NEVER, ORDINARY, SILENT
+from models.detection.packed import Ints
 from models.detection.report import anomaly, health, reason_of
+from models.detection.rows import NO_ROWS
 from models.detection.series.define import drop
-from models.detection.series.derive import derive
-from models.detection.series.dormant import forget
-from models.detection.series.increase import Folded, Rows, fold_window, together
-from models.detection.silence import hear, hear_again, look, open_slots
+from models.detection.series.dormant import forget, wake
+from models.detection.series.increase import COUNTS, ENDED, PASSED, SAME_TIME
+from models.detection.series.tables import NONE
+from models.detection.silence import ActiveClock, look, open_slots
 from models.detection.state import DetectState
+from models.detection.window_kernel import ASLEEP, COURSE, DONE, FULL, HEALTH, NOT_CLOSING, Said, advance, begin_closing
 from schemas.base import Position
 from schemas.config.detect import DetectConfig
+from schemas.samples import BatchSource
 from schemas.signals import Anomaly, AnomalyReason, Health, Phase
+
+FORCED_SHARE = 10  # of too many waiting rows the windows of the oldest part close at once
+_FATES = {PASSED: RowFate.STALE, SAME_TIME: RowFate.SAME_TIME, ENDED: RowFate.ENDED, **dict(enumerate(ARRIVALS))}
 
 
 @dataclass
@@ -36,7 +45,7 @@ class Told:
 
 
 class Closer:
-    """Closes the windows of one partition for one record; `source` is the record whose arrival decides."""
+    """Takes rows to their windows and closes those, for one record."""
 
     def __init__(self, state: DetectState, config: DetectConfig, told: Told) -> None:
         self._state = state
@@ -44,21 +53,29 @@ class Closer:
         self._told = told
         self._registry = state.registry
         self._window_ms = round(config.window_s * 1000)
+        self._every_ms = round(min(config.health_s, config.health_watched_s) * 1000)
+
+    def run(self, rows: Any, ids: Any, allowed_ms: int, source: BatchSource) -> None:
+        """Handle rows, of `rows.ROW`, in their order; `ids` are their series, `allowed_ms` is how late one may be."""
+        state, offsets = self._state, rows["offset"]
+        if state.closed is None:
+            state.closed = int(min(rows["closable"][0], rows["window"][0]))
+            state.told = self.boundary(state.closed * self._window_ms)
+
+        def trigger(row: int) -> Position:
+            return Position(topic=source.topic, partition=source.partition, offset=int(offsets[row]))
+
+        self._advance(rows, ids, allowed_ms, trigger)
 
     def close(self, closed: int, source: Position) -> None:
-        """Close all windows below this number."""
+        """Close all windows below this number; `source` is the record that decides it."""
         if self._state.closed is not None and closed > self._state.closed:
-            self._judge_due(closed, source)
-            self._report(closed * self._window_ms, source)
+            self._advance(NO_ROWS, NO_ROWS["raw"], 0, lambda _: source, closed)
 
     def go_on(self, closed: int, source: Position) -> None:
         """Close them, and know that the partition was fed until then, rows or none: what said nothing was silent."""
         if self._state.closed is not None and closed > self._state.closed:
-            self._judge_due(closed, source)
-            end = closed * self._window_ms
-            if self._state.clock.last is not None and end > self._state.clock.last:
-                self._listen(self._state.clock.advance(end, self._window_ms), end, self._state.pending, source)
-            self._report(end, source)
+            self._advance(NO_ROWS, NO_ROWS["raw"], 0, lambda _: source, closed, fed=True)
 
     def give_up(self, unit: int, source: Position) -> None:
         """Drop a unit that nothing explains away; what is open on it ends without a recovery."""
@@ -70,89 +87,107 @@ class Closer:
 
     def boundary(self, at: int) -> int:
         """Return the newest moment of health up to this one."""
-        every = round(min(self._config.health_s, self._config.health_watched_s) * 1000)
-        return at // every * every
+        return at // self._every_ms * self._every_ms
 
-    def _judge_due(self, closed: int, source: Position) -> None:
-        state = self._state
-        state.closed = closed
-        if not state.pending:
-            return
-        rows = together(state.pending)
-        due = rows.window < closed
-        state.pending = [rest] if len(rest := rows.pick(~due)) else []
-        rows = rows.pick(due)
-        rows = rows.pick(np.lexsort((rows.offset, rows.source, rows.at, rows.raw, rows.window)))
-        windows, starts = np.unique(rows.window, return_index=True)
-        ends = [*starts[1:].tolist(), len(rows)][: len(windows)]
-        for window, first, last in zip(windows.tolist(), starts.tolist(), ends, strict=True):
-            self._report(window * self._window_ms, source)
-            waiting = [*state.pending, rows.pick(slice(last, None))]
-            self._judge(rows.pick(slice(first, last)), (window + 1) * self._window_ms, waiting, source)
+    def _advance(
+        self, rows: Any, ids: Any, allowed_ms: int, trigger: Callable[[int], Position], target: int | None = None, *, fed: bool = False
+    ) -> None:
+        """Let compiled code go on until it is through, and do in between what it comes back for."""
+        state, registry = self._state, self._registry
+        way = registry.way._replace(allowed_ms=allowed_ms)
+        courses, counts, version = self._course(), np.zeros(COUNTS, np.int64), registry.version
+        waiting = state.waiting.room_for(len(rows))
+        if target is not None:
+            begin_closing(courses[0], waiting, target)
+            courses["fed"] = fed
+        while True:
+            going = np.array(sorted(registry.going), np.int64)
+            why, said = advance(registry.tables(), way, courses, rows, waiting, going, counts)
+            self._keep(courses)
+            if why == DONE:
+                break
+            row = int(courses["row"][0])
+            if why == ASLEEP:
+                self._wake(rows, ids, row)
+            elif why == FULL:
+                windows = np.sort(waiting["window"][: state.waiting.used])
+                begin_closing(courses[0], waiting, int(windows[len(windows) // FORCED_SHARE]) + 1)
+            elif why == HEALTH:
+                self._report(int(courses["until"][0]), trigger(row - 1))
+                courses["health_at"] = state.told + self._every_ms
+            else:
+                unjudged = waiting["raw"][courses["due"][0] : courses["waiting"][0]]
+                self._judged(said, int(courses["until"][0]), unjudged, trigger(row - 1))
+            if registry.version != version:
+                version = registry.version
+                rows["raw"][row:] = registry.find(ids[row:])
+            if why == ASLEEP and rows["raw"][row] == NONE:
+                raise RuntimeError(f"series {ids[row]:016x} is defined, and does not wake")
+        for place, count in enumerate(counts.tolist()):
+            self._told.fates[_FATES[place]] += count
 
-    def _judge(self, rows: Rows, end: int, waiting: list[Rows], source: Position) -> None:
-        """Judge one window's rows."""
-        registry, config = self._registry, self._config
-        ended = np.isnan(rows.value)
-        valued = rows.pick(~ended) if ended.any() else rows
-        folded = fold_window(valued, registry.raws)
-        self._count(valued, folded, int(ended.sum()))
-        if not len(folded.raw):
-            self._end(rows.pick(ended))
-            return
-        heard = hear_again if self._state.clock.stands(end) else hear
-        active = self._state.clock.advance(end, self._window_ms)
-        slots, at, value = derive(registry, folded, end, active, config)
-        was_silent = slots[registry.slots.state[slots] == SILENT].tolist()
-        opened, closed = step(registry.slots, slots, at, value, config)
-        for slot in opened.tolist():
+    def _course(self) -> Any:
+        state, clock = self._state, self._state.clock
+        course = np.zeros(1, COURSE)
+        course["waiting"], course["target"], course["closed"] = len(state.waiting), NOT_CLOSING, state.closed
+        course["health_at"] = self.boundary(state.told) + self._every_ms
+        course["clock"], course["clock_usual"] = clock.now, clock.usual
+        course["clock_last"] = NEVER if clock.last is None else clock.last
+        return course
+
+    def _keep(self, courses: Any) -> None:
+        """Put into the state how far it has come."""
+        state, course = self._state, courses[0]
+        state.closed, state.waiting.used = int(course["closed"]), int(course["waiting"])
+        last = int(course["clock_last"])
+        state.clock = ActiveClock(int(course["clock"]), None if last == NEVER else last, float(course["clock_usual"]))
+
+    def _wake(self, rows: Any, ids: Any, row: int) -> None:
+        """Make forgotten series anew, those of all rows until the next that lets windows close."""
+        closing = np.flatnonzero(rows["closable"][row:] > self._state.closed)
+        end = row + int(closing[0]) + 1 if len(closing) else len(rows)
+        for series in ids[row:end][rows["raw"][row:end] == NONE].tolist():
+            wake(self._registry, series, self._state.clock.now)
+
+    def _judged(self, said: Said, end: int, waiting: Ints, source: Position) -> None:
+        """Say what a window that ended then brought; `waiting` are the raw series of the rows that are not judged yet."""
+        registry = self._registry
+        for slot in said.opened.tolist():
+            registry.going.add(slot)
             self._say(slot, Phase.OPENED, AnomalyReason.SHIFT, end, source)
-        for slot in closed.tolist():
-            self._say(slot, Phase.CLOSED, AnomalyReason.SILENCE if slot in was_silent else AnomalyReason.SHIFT, end, source)
-        heard(registry, np.unique(registry.raws.unit[folded.raw]), active)
-        self._end(rows.pick(ended))
-        self._listen(active, end, waiting, source)
+        for slot, was_silent in zip(said.closed.tolist(), said.was_silent.tolist(), strict=True):
+            registry.going.discard(slot)
+            self._say(slot, Phase.CLOSED, AnomalyReason.SILENCE if was_silent else AnomalyReason.SHIFT, end, source)
+        if said.quiet:
+            self._listen(end, waiting, source)
+        self._continue(end, source)
 
-    def _count(self, rows: Rows, folded: Folded, ended: int) -> None:
-        fates = self._told.fates
-        judged = np.bincount(rows.arrival[folded.fresh], minlength=len(ARRIVALS)).tolist()
-        fates.update(dict(zip(ARRIVALS, judged, strict=True)))
-        passed = int(folded.passed.sum())
-        fates[RowFate.STALE] += passed
-        fates[RowFate.SAME_TIME] += len(rows) - sum(judged) - passed
-        fates[RowFate.ENDED] += ended
-
-    def _end(self, marks: Rows) -> None:
-        """Take a producer's word that a series has ended: nobody misses it. Where the process went with it, `up` tells that."""
-        raws = self._registry.raws
-        newest = marks.raw[marks.at >= raws.last_t[marks.raw]]
-        self._registry.units.gone[raws.unit[newest]] = True
-
-    def _listen(self, active: int, end: int, waiting: list[Rows], source: Position) -> None:
+    def _listen(self, end: int, waiting: Ints, source: Position) -> None:
         """Find what fell silent, what that is explained by, and what has been silent for so long that its past says nothing."""
-        slots = self._registry.slots
-        found = look(self._registry, active, waiting, self._config)
+        registry, slots = self._registry, self._registry.slots
+        found = look(registry, self._state.clock.now, waiting, self._config)
         for slot in found.settled:
-            reason = reason_of(self._registry, slot)
-            slots.state[slot] = ORDINARY
-            slots.hits[slot] = 0
+            reason = reason_of(registry, slot)
+            slots.state[slot], slots.hits[slot] = ORDINARY, 0
+            registry.going.discard(slot)
             self._say(slot, Phase.CLOSED, reason, end, source)
         for slot in found.silent:
             slots.state[slot], slots.opened[slot], slots.bad_at[slot] = SILENT, slots.times[slot, -1], end
             slots.peak[slot] = 0.0
+            registry.going.add(slot)
             self._say(slot, Phase.OPENED, AnomalyReason.SILENCE, end, source)
         for unit in found.forgotten:
-            forget(self._registry, unit)
-        self._continue(end, source)
+            forget(registry, unit)
 
     def _continue(self, end: int, source: Position) -> None:
         """Say of open anomalies, from time to time, that they go on."""
         slots = self._registry.slots
         every = round(self._config.continued_s * 1000)
-        state, said = slots.state[: slots.used], slots.said[: slots.used]
-        slots.bad_at[: slots.used][state == SILENT] = end
-        for slot in np.flatnonzero((state != ORDINARY) & (end - said >= every)).tolist():
-            self._say(slot, Phase.CONTINUED, reason_of(self._registry, slot), end, source)
+        for slot in sorted(self._registry.going):
+            if slots.state[slot] == SILENT:
+                slots.bad_at[slot] = end
+            if end - slots.said[slot] >= every:
+                self._say(slot, Phase.CONTINUED, reason_of(self._registry, slot), end, source)
 
     def _say(self, slot: int, phase: Phase, reason: AnomalyReason, at: int, source: Position) -> None:
         self._registry.slots.said[slot] = at

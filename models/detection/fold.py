@@ -7,21 +7,18 @@ forgets, the next row of it brings back, in this batch or in a later one.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
-from numpy.typing import NDArray
 
 from models.detection.caps import Full, full_for
 from models.detection.close import Closer, Told
-from models.detection.fates import FUTURE, LATE, ON_TIME, REORDERED, DefinitionFate, RowFate
+from models.detection.fates import FUTURE, ON_TIME, REORDERED, DefinitionFate, RowFate
 from models.detection.history import give_up_history, is_live
 from models.detection.packed import Bools, Ints
 from models.detection.reopen import pull_back, reopen
 from models.detection.room import make_room
+from models.detection.rows import incoming
 from models.detection.series.define import outdated, register
 from models.detection.series.dormant import key_of, rouse, sleeping, wake
-from models.detection.series.increase import Rows
 from models.detection.series.tables import NONE
 from models.detection.sources import Source
 from models.detection.state import DetectState
@@ -29,8 +26,6 @@ from models.marks import begins_anew
 from schemas.base import Position
 from schemas.config.detect import DetectConfig
 from schemas.samples import LARGEST, STALE_BITS, BatchSource, Heartbeat, SampleBatch, SeriesDef
-
-FORCED_SHARE = 10  # of too many waiting rows the windows of the oldest part close at once
 
 
 class Detector:
@@ -108,16 +103,11 @@ class Detector:
         if self.state.history and not known.fed:
             reopen(self.state, int(at[0]) - self.config.out_of_order_ms(source.topic), self._window_ms)
         watermarks, behind = self.state.sources.watermarks(number, at, future)
-        rows = Rows(
-            raw=raw[chosen],
-            at=at,
-            value=np.clip(batch.value[chosen], -LARGEST, LARGEST),
-            source=np.full(len(at), number, np.int64),
-            offset=batch.offset[chosen].astype(np.int64),
-            window=at // self._window_ms,
-            arrival=np.where(future, FUTURE, np.where(behind, REORDERED, ON_TIME)),
-        )
-        self._run(rows, batch.series[chosen], watermarks // self._window_ms, source)
+        arrival = np.where(future, FUTURE, np.where(behind, REORDERED, ON_TIME))
+        value = np.clip(batch.value[chosen], -LARGEST, LARGEST)
+        window, closable = at // self._window_ms, watermarks // self._window_ms
+        rows = incoming(raw[chosen], at, value, number, batch.offset[chosen], window, arrival, closable)
+        self._closer.run(rows, batch.series[chosen], self.config.allowed_lateness_ms(source.topic), source)
         return told
 
     def hear(self, heartbeat: Heartbeat, now: int) -> Told:
@@ -187,55 +177,6 @@ class Detector:
             at = np.minimum(at, believable)
         return at, future
 
-    def _run(self, rows: Rows, ids: NDArray[np.uint64], closable: Ints, source: BatchSource) -> None:
-        """Handle rows in runs: `closable[i]` is the number of the first window that stays open after row i."""
-        state = self.state
-        if state.closed is None:
-            state.closed = int(rows.window[0]) if closable[0] > rows.window[0] else int(closable[0])
-            state.told = self._closer.boundary(state.closed * self._window_ms)
-        version = self._registry.version
-        start = 0
-        while start < len(rows):
-            closes = np.flatnonzero(closable[start:] > state.closed)
-            end = start + int(closes[0]) + 1 if len(closes) else len(rows)
-            end = min(end, start + max(1, self.config.max_pending - self._waiting()))
-            run = rows.pick(slice(start, end))
-            if self._registry.version != version or (run.raw == NONE).any():
-                run = replace(run, raw=self._awake(ids[start:end]))
-            self._wait(run, self.config.allowed_lateness_ms(source.topic))
-            trigger = Position(topic=source.topic, partition=source.partition, offset=int(rows.offset[end - 1]))
-            if closable[end - 1] > state.closed:
-                self._closer.close(int(closable[end - 1]), trigger)
-            elif self._waiting() >= self.config.max_pending:
-                self._force(trigger)
-            start = end
-
-    def _awake(self, ids: NDArray[np.uint64]) -> Ints:
-        """Return the raw rows of series that are known; those that are asleep wake in the order of their rows."""
-        for series in ids[self._registry.find(ids) == NONE].tolist():
-            wake(self._registry, series, self.state.clock.now)
-        return self._registry.find(ids)
-
-    def _wait(self, rows: Rows, allowed: int) -> None:
-        """Put rows into their windows; one so late that is news of its series goes into the oldest open one, another is dropped."""
-        closed = self.state.closed or 0
-        late = rows.window < closed
-        if late.any():
-            stale = late & ((rows.at <= self._registry.raws.last_t[rows.raw]) | (rows.at < closed * self._window_ms - allowed))
-            self._told.fates[RowFate.STALE] += int(stale.sum())
-            arrival = np.where(late & (rows.arrival != FUTURE), LATE, rows.arrival)
-            rows = replace(rows, window=np.maximum(rows.window, closed), arrival=arrival).pick(~stale)
-        if len(rows):
-            self.state.pending.append(rows)
-
-    def _waiting(self) -> int:
-        return sum(map(len, self.state.pending))
-
-    def _force(self, trigger: Position) -> None:
-        """Close the oldest windows before their time: a source lags too far behind the others."""
-        windows = np.sort(np.concatenate([rows.window for rows in self.state.pending]))
-        self._closer.close(int(windows[len(windows) // FORCED_SHARE]) + 1, trigger)
-
     def _no_place(self, found: SeriesDef, source: Position, crowded: set[Full]) -> Full | None:
         """Return the cap that a definition is above once what is silent has made room; `crowded` are those under which all is alive."""
         tried: set[Full] = set()
@@ -255,7 +196,7 @@ class Detector:
 
     def _let_go_of_rows(self) -> None:
         """Drop waiting rows of series that were given up."""
-        units = self._registry.raws.unit
-        kept = [rows.pick(units[rows.raw] != NONE) for rows in self.state.pending]
-        self._told.fates[RowFate.EVICTED] += sum(map(len, self.state.pending)) - sum(map(len, kept))
-        self.state.pending = [rows for rows in kept if len(rows)]
+        waiting = self.state.waiting
+        before = len(waiting)
+        waiting.keep(self._registry.raws.unit[waiting.rows["raw"]] != NONE)
+        self._told.fates[RowFate.EVICTED] += before - len(waiting)

@@ -8,6 +8,7 @@ nothing. Otherwise a leak of yesterday would go on today: what is open stays ope
 from __future__ import annotations
 
 from models.detection.report import Directory
+from models.detection.rows import Waiting
 from models.detection.series.define import register
 from models.detection.series.dormant import sleep
 from models.detection.series.registry import empty
@@ -26,7 +27,7 @@ def give_up_history(state: DetectState, config: DetectConfig) -> int:
     """Begin anew with the series and the marks that are known; return how many rows still waited. Where there was no history: nothing."""
     if not state.history:
         return 0
-    waiting = sum(map(len, state.pending))
+    waiting = len(state.waiting)
     known, sources = state.registry, state.sources
     state.registry = empty(config)
     for members in known.dormant.values():
@@ -36,5 +37,5 @@ def give_up_history(state: DetectState, config: DetectConfig) -> int:
     marks = [Source(mark=source.mark, latest=source.latest) for source in sources.all]
     state.sources = Sources(config, dict(sources.numbers), marks, sources.tick)
     state.clock, state.directory = ActiveClock(), Directory()
-    state.closed, state.told, state.pending, state.history = None, 0, [], False
+    state.closed, state.told, state.waiting, state.history = None, 0, Waiting(), False
     return waiting

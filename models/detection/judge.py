@@ -17,11 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.detection.judge_kernel import ORDINARY, SHIFTED, SILENT, Rule, judge
-from models.detection.packed import Bools, Floats, Ints, Packed, column, widened
+from models.detection.packed import Bools, Floats, Ints, Packed, column, wide, widened
+from models.detection.series.tables import NEVER
 from schemas.config.detect import MAX_POINTS, DetectConfig, KindRule
 from schemas.kinds import Direction
 
-NEVER = -(2**62)
 NO_RELEASE = 2**62
 
 _SIGNS = {Direction.UP: 1, Direction.DOWN: -1, Direction.BOTH: 0, Direction.NONE: 0}
@@ -49,7 +49,7 @@ class Slots(Packed):
     settle: Ints = column(np.int64)  # so long after a restart of its instance
     settled: Ints = column(np.int64, fill=NEVER)  # nothing is judged or learned before
     # its past
-    ring: Floats = column(np.float64, 0, fill=np.inf)
+    ring: Floats = wide(np.float64, fill=np.inf)
     filled: Ints = column(np.int64)
     place: Ints = column(np.int64)
     pushed: Ints = column(np.int64, fill=NEVER)
@@ -89,13 +89,17 @@ def configure(slots: Slots, row: int, rule: KindRule, unit: str, direction: Dire
     slots.settle[row] = round(rule.settle_s * 1000)
 
 
+def rule_of(config: DetectConfig) -> Rule:
+    return Rule(config.sigma, config.leave_share, config.min_history, round(1000 * config.history_s / config.history_points))
+
+
 def step(slots: Slots, rows: Ints, at: Ints, value: Floats, config: DetectConfig) -> tuple[Ints, Ints]:
     """Judge one point for each of these rows (each at most once); return the rows whose anomaly opened, and closed.
 
     Args: rows (n,), at (n,) in ms, value (n,) finite. Changes `slots`.
     """
-    pace = round(1000 * config.history_s / config.history_points)
-    opened, closed = judge(slots.rows, slots.used, rows, at, value, Rule(config.sigma, config.leave_share, config.min_history, pace))
+    going = np.flatnonzero(slots.state[: slots.used] != ORDINARY)
+    opened, closed = judge(slots.rows, slots.ring, going, rows, at, value, rule_of(config))
     return opened, closed
 
 
@@ -106,4 +110,4 @@ def spread(slots: Slots, rows: Ints, config: DetectConfig) -> Floats:
     return wide
 
 
-__all__ = ["NEVER", "ORDINARY", "SHIFTED", "SILENT", "Slots", "configure", "slots_for", "spread", "step"]
+__all__ = ["NEVER", "ORDINARY", "SHIFTED", "SILENT", "Slots", "configure", "rule_of", "slots_for", "spread", "step"]

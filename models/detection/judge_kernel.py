@@ -40,14 +40,15 @@ def bits(number: int) -> int:
 
 
 @compiled
-def judge(slots: Any, used: int, rows: Ints, at: Ints, value: Floats, rule: Any) -> tuple[Ints, Ints]:
+def judge(slots: Any, ring: Floats, going: Ints, rows: Ints, at: Ints, value: Floats, rule: Any) -> tuple[Ints, Ints]:
     """Judge one point for each of these rows, each at most once; return those whose anomaly opened, and closed. Changes `slots`.
 
-    Args: slots, the records of the table, of which `used` were handed out; rows (n,), at (n,) in ms, value (n,) finite; rule (Rule).
+    Args: slots and ring, the records of the table and their baselines' points; going, the rows with an open anomaly; rows (n,),
+    at (n,) in ms, value (n,) finite; rule (Rule).
     """
     for i in range(len(rows)):
         _note(slots[rows[i]], at[i], value[i], rule)
-    harmed = _harmed(slots, used, rows)
+    harmed = _harmed(slots, going)
     opened, closed = np.empty(len(rows), np.int64), np.empty(len(rows), np.int64)
     opens = closes = 0
     for i in range(len(rows)):
@@ -62,8 +63,8 @@ def judge(slots: Any, used: int, rows: Ints, at: Ints, value: Floats, rule: Any)
         if opens_now or one.state != ORDINARY:
             one.bad_at = at[i]
         _track_peak(one)
-        if at[i] >= one.settled and (one.judged or not harmed[one.inst]):
-            _learn(one, at[i], value[i], rule)
+        if at[i] >= one.settled and (one.judged or not _among(harmed, one.inst)):
+            _learn(one, ring[rows[i]], at[i], value[i], rule)
     _turn(slots, opened[:opens], closed[:closes])
     return opened[:opens], closed[:closes]
 
@@ -99,19 +100,20 @@ def _note(one: Any, at: int, value: float, rule: Any) -> None:
 
 
 @compiled
-def _harmed(slots: Any, used: int, rows: Ints) -> Any:
-    """Tell by instance whether an anomaly that is harm is open on it; the last place is for none."""
-    most = -1
-    for i in range(len(rows)):
-        if not slots[rows[i]].judged:
-            most = max(most, slots["inst"][:used].max())
-            break
-    harmed = np.zeros(most + 2, np.bool_)
-    if most >= 0:
-        for row in range(used):
-            if slots[row].opens and slots[row].state == SHIFTED:
-                harmed[slots[row].inst] = True
-    return harmed
+def _harmed(slots: Any, going: Ints) -> Ints:
+    """Return the instances on which an anomaly that is harm is open, in rising order."""
+    found, count = np.empty(len(going), np.int64), 0
+    for row in going:
+        if slots[row].opens and slots[row].state == SHIFTED:
+            found[count] = slots[row].inst
+            count += 1
+    return np.sort(found[:count])
+
+
+@compiled
+def _among(ordered: Ints, number: int) -> bool:
+    place = np.searchsorted(ordered, number)
+    return bool(place < len(ordered) and ordered[place] == number)
 
 
 @compiled
@@ -145,12 +147,12 @@ def _track_peak(one: Any) -> None:
 
 
 @compiled
-def _learn(one: Any, at: int, value: float, rule: Any) -> None:
+def _learn(one: Any, ring: Floats, at: int, value: float, rule: Any) -> None:
     """Let a point into the baseline: all until it is full, then at a pace; none while an anomaly is open, until its release.
 
     The good direction is let in as it is; what is beyond the band in the bad one counts as its edge.
     """
-    points = len(one.ring)
+    points = len(ring)
     shifted = one.state == SHIFTED
     due = at - one.pushed >= (RELEASE_SLOWER if shifted else 1) * rule.pace
     if not (due and at - one.opened >= one.release if shifted else due or one.filled < points):
@@ -161,11 +163,11 @@ def _learn(one: Any, at: int, value: float, rule: Any) -> None:
             value = max(value, base - width)
         if sign != -1:
             value = min(value, base + width)
-    one.ring[one.place] = value
+    ring[one.place] = value
     one.place = (one.place + 1) % points
     one.filled = min(one.filled + 1, points)
     one.pushed = at
-    one.base, one.scale = median_and_scale(one.ring[: one.filled])
+    one.base, one.scale = median_and_scale(ring[: one.filled])
 
 
 @compiled

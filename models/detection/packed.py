@@ -1,7 +1,8 @@
 """Tables of packed records: a row per thing, room that grows by doubling, rows that are given back and used again.
 
 A row's values lie together, so that what happens to one thing touches little memory, and compiled code takes the table as one array
-(`rows`). A column is a view: `table.value[chosen]` reads and writes as an array does.
+(`rows`). What is as wide as configuration says lies in an array of its own, so that code compiled for one width serves all. A column
+is a view: `table.value[chosen]` reads and writes as an array does.
 """
 
 from __future__ import annotations
@@ -24,6 +25,11 @@ def column(dtype: Any, *shape: int, fill: float = 0) -> Any:
     return field(init=False, repr=False, compare=False, metadata={"dtype": dtype, "shape": shape, "fill": fill})
 
 
+def wide(dtype: Any, fill: float = 0) -> Any:
+    """Declare a column of rows of values, as many as `widened` says."""
+    return field(init=False, repr=False, compare=False, metadata={"dtype": dtype, "wide": True, "fill": fill})
+
+
 @dataclass
 class Packed:
     """Rows 0 … `used` - 1 were handed out at some time; those in `free` are not in use."""
@@ -32,23 +38,24 @@ class Packed:
     free: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        declared = [one for one in fields(self) if "fill" in one.metadata]
+        own = [one for one in declared if "wide" not in one.metadata]
+        blank = np.zeros(1, np.dtype([(one.name, one.metadata["dtype"], one.metadata["shape"]) for one in own], align=True))
+        for one in own:
+            blank[one.name] = one.metadata["fill"]
+        self._blank = {"rows": blank[0]} | {one.name: np.zeros(0, one.metadata["dtype"]) for one in declared if one not in own}
+        self._fills = {one.name: one.metadata["fill"] for one in declared if one not in own}
+        self.rows: Any = blank[:0]  # the records
         self._lay({})
 
     def _lay(self, widths: dict[str, int]) -> None:
-        """Lay out the records; `widths` are those of columns that configuration decides."""
-        declared = [one for one in fields(self) if "fill" in one.metadata]
-        layout = [
-            (one.name, one.metadata["dtype"], (widths[one.name],) if one.name in widths else one.metadata["shape"]) for one in declared
-        ]
-        self._dtype = np.dtype(layout, align=True)
-        blank = np.zeros(1, self._dtype)
-        for one in declared:
-            blank[one.name] = one.metadata["fill"]
-        self._blank = blank[0]
-        self.rows: Any = np.zeros(0, self._dtype)  # the records
+        """Take the widths of columns that configuration decides."""
+        for name, fill in self._fills.items():
+            self._blank[name] = np.full(widths.get(name, 0), fill, self._blank[name].dtype)
+            self.__dict__[name] = np.zeros((0, widths.get(name, 0)), self._blank[name].dtype)
 
     def __getattr__(self, name: str) -> Any:
-        """Return a column; only those are looked for here."""
+        """Return a column of the records; only those are looked for here."""
         try:
             return self.__dict__["rows"][name]
         except (KeyError, ValueError):
@@ -62,39 +69,49 @@ class Packed:
         """Return a row in its initial state."""
         if self.free:
             row = self.free.pop()
-            self.rows[row] = self._blank
+            self._clear(row)
             return row
         self.used += 1
         if self.used > len(self.rows):
-            old = self.rows
-            self.rows = np.full(max(_FIRST_ROWS, 2 * self.used), self._blank)
-            self.rows[: len(old)] = old
+            self._grow(max(_FIRST_ROWS, 2 * self.used))
         return self.used - 1
 
     def give(self, row: int) -> None:
         """Take a row back; its columns hold the initial values until it is used again."""
-        self.rows[row] = self._blank
+        self._clear(row)
         self.free.append(row)
 
     def dump(self) -> dict[str, Any]:
         """Return the table as plain values and bytes, by column: the same table gives the same."""
         packed: dict[str, Any] = {"used": self.used, "free": self.free}
         for name in self._names():
-            array = np.ascontiguousarray(self.rows[name][: self.used])
+            array = np.ascontiguousarray(getattr(self, name)[: self.used])
             packed[name] = (array.dtype.str, list(array.shape), array.tobytes())
         return packed
 
     def load(self, packed: dict[str, Any]) -> None:
         """Take what `dump` gave; a column that the release before did not have holds its initial value."""
         self.used, self.free = packed["used"], list(packed["free"])
-        self.rows = np.full(self.used, self._blank)
+        self._grow(self.used)
         for name in self._names():
             if name in packed:
                 dtype, shape, data = packed[name]
-                self.rows[name] = np.frombuffer(data, dtype).reshape(shape)
+                getattr(self, name)[:] = np.frombuffer(data, dtype).reshape(shape)
 
     def _names(self) -> tuple[str, ...]:
-        return self._dtype.names or ()
+        return (*(self.rows.dtype.names or ()), *self._fills)
+
+    def _clear(self, row: int) -> None:
+        for name, blank in self._blank.items():
+            self.__dict__[name][row] = blank
+
+    def _grow(self, rows: int) -> None:
+        for name, blank in self._blank.items():
+            old = self.__dict__[name]
+            grown = np.empty((rows, *old.shape[1:]), old.dtype)
+            grown[:] = blank
+            grown[: len(old)] = old[:rows]
+            self.__dict__[name] = grown
 
 
 T = TypeVar("T", bound=Packed)

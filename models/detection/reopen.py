@@ -8,13 +8,11 @@ to stay closed, each row of the others would be late until time itself has come 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from models.detection.fates import FUTURE, LATE, REORDERED
-from models.detection.packed import Bools
-from models.detection.series.increase import Rows
 from models.detection.series.registry import Registry
 from models.detection.state import DetectState
 
@@ -29,7 +27,7 @@ def pull_back(state: DetectState, ahead: list[int], window_ms: int) -> None:
         if state.clock.last is not None:
             state.clock.last = min(state.clock.last, opened * window_ms)
         _earlier(state.registry, than)
-    state.pending = [_brought_back(rows, np.isin(rows.source, ahead), than, state.closed or 0, window_ms) for rows in state.pending]
+    _bring_back(state.waiting.rows, ahead, than, state.closed or 0, window_ms)
 
 
 def reopen(state: DetectState, at: int, window_ms: int) -> None:
@@ -41,12 +39,13 @@ def reopen(state: DetectState, at: int, window_ms: int) -> None:
         state.closed = min(state.closed, at // window_ms)
 
 
-def _brought_back(rows: Rows, of_those: Bools, than: int, closed: int, window_ms: int) -> Rows:
-    future = of_those & (rows.at > than)
-    at = np.where(future, than, rows.at)
-    own = at // window_ms
-    arrival = np.where(future, FUTURE, np.where((rows.arrival == LATE) & (own >= closed), REORDERED, rows.arrival))
-    return replace(rows, at=at, window=np.maximum(own, closed), arrival=arrival)
+def _bring_back(rows: Any, ahead: list[int], than: int, closed: int, window_ms: int) -> None:
+    future = np.isin(rows["source"], ahead) & (rows["at"] > than)
+    rows["at"][future] = than
+    own = rows["at"] // window_ms
+    on_time_again = (rows["arrival"] == LATE) & (own >= closed)
+    rows["arrival"] = np.where(future, FUTURE, np.where(on_time_again, REORDERED, rows["arrival"]))
+    rows["window"] = np.maximum(own, closed)
 
 
 def _earlier(registry: Registry, than: int) -> None:

@@ -13,17 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from models.detection.hear_kernel import LEAST_HEARD, advanced
 from models.detection.judge import NEVER, ORDINARY
 from models.detection.packed import Bools, Floats, Ints
-from models.detection.series.increase import Rows
 from models.detection.series.registry import Registry
 from models.detection.series.tables import NONE
 from schemas.config.detect import DetectConfig
-
-INTERVAL_WEIGHT = 0.1  # of the newest interval
-LEAST_HEARD = 10  # times, before an interval is known
-OUTAGE_MS = 5_000  # a gap in everything that is longer than this, and than three times the usual, is an outage
-LONGEST_GAP_MS = 60_000  # as which a longer one counts towards the usual
 
 
 @dataclass
@@ -34,17 +29,10 @@ class ActiveClock:
     last: int | None = None  # event time of the newest window with rows, or of a heartbeat
     usual: float = 1_000.0  # gap between those
 
-    def stands(self, end: int) -> bool:
-        """Tell whether a window that ends then was passed already, and is open once more: no time passes for it."""
-        return self.last is not None and end <= self.last
-
     def advance(self, end: int, window_ms: int) -> int:
-        if self.stands(end):
-            return self.now
-        gap = window_ms if self.last is None else end - self.last
-        self.now += gap if gap <= max(OUTAGE_MS, 3 * self.usual) else window_ms
-        self.usual += INTERVAL_WEIGHT * (min(gap, LONGEST_GAP_MS) - self.usual)
-        self.last = end
+        """Go on to a window, or a heartbeat, that ends then."""
+        last = NEVER if self.last is None else self.last
+        self.now, self.last, self.usual = advanced(self.now, last, self.usual, end, window_ms)
         return self.now
 
 
@@ -55,28 +43,11 @@ class Silences:
     forgotten: list[int]  # units whose past is to be given up
 
 
-def hear(registry: Registry, units: Ints, active: int) -> None:
-    """Note that these units were heard at this moment of the active clock, and learn their intervals."""
-    table = registry.units
-    gap = (active - table.heard[units]).astype(np.float64)
-    times = table.times[units]
-    learned = np.where(times == 1, gap, table.interval[units] + INTERVAL_WEIGHT * (gap - table.interval[units]))
-    table.interval[units] = np.where(times == 0, 0.0, learned)
-    table.times[units] = times + 1
-    table.heard[units] = active
-    table.gone[units] = False
-
-
-def hear_again(registry: Registry, units: Ints, active: int) -> None:
-    """Note that these units were heard while no time passes: nothing is learned of their intervals."""
-    registry.units.heard[units] = active
-    registry.units.gone[units] = False
-
-
-def look(registry: Registry, active: int, waiting: list[Rows], config: DetectConfig) -> Silences:
+def look(registry: Registry, active: int, waiting: Ints, config: DetectConfig) -> Silences:
     """Find the units that fell silent, and those whose silence is explained by now; changes only `gone`.
 
-    Time alone ends no silence: a unit with an open anomaly is not forgotten, nor one with `waiting` rows, which are news of it.
+    Time alone ends no silence: a unit with an open anomaly is not forgotten, nor one with a raw series in `waiting`, for its rows
+    are news of it.
     """
     units, slots = registry.units, registry.slots
     used = units.used
@@ -96,8 +67,7 @@ def look(registry: Registry, active: int, waiting: list[Rows], config: DetectCon
     settled = [slot for unit, all_of_it in zip(rows[gone].tolist(), whole[gone].tolist(), strict=True)
                for slot in open_slots(registry, unit, whole=all_of_it)]  # fmt: skip
     old &= ~troubled
-    for part in waiting:
-        old[registry.raws.unit[part.raw]] = False
+    old[registry.raws.unit[waiting]] = False
     return Silences(primary[fell].tolist(), list(dict.fromkeys(settled)), np.flatnonzero(old).tolist())
 
 

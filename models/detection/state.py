@@ -9,11 +9,11 @@ import msgspec
 import numpy as np
 
 from models.detection.fates import ON_TIME
-from models.detection.judge import configure
+from models.detection.judge import ORDINARY, configure
 from models.detection.report import Directory
+from models.detection.rows import COLUMNS, ROW, Waiting
 from models.detection.series.define import register
 from models.detection.series.dormant import sleep
-from models.detection.series.increase import COLUMNS, Rows
 from models.detection.series.registry import Meta, Registry, empty, give_slot
 from models.detection.silence import ActiveClock
 from models.detection.sources import Source, Sources
@@ -22,7 +22,6 @@ from schemas.samples import SeriesDef
 
 _TABLES = ("raws", "units", "hists", "insts", "slots")
 FORMAT = 2
-_DTYPES = {"value": np.float64}
 
 
 @dataclass
@@ -32,7 +31,7 @@ class DetectState:
     clock: ActiveClock = field(default_factory=ActiveClock)
     closed: int | None = None  # windows below this number are closed
     told: int = 0  # event time of the last health
-    pending: list[Rows] = field(default_factory=list)  # rows whose window is open
+    waiting: Waiting = field(default_factory=Waiting)  # rows whose window is open
     history: bool = False  # what was taken so far is history
     given_up: int = 0  # rows that waited in a snapshot of another shape, and are not counted yet
     directory: Directory = field(default_factory=Directory, compare=False)  # an index; no part of the snapshot
@@ -79,12 +78,7 @@ def snapshot(state: DetectState) -> bytes:
             clock=(clock.now, clock.last, clock.usual),
             closed=state.closed,
             told=state.told,
-            pending={
-                name: np.concatenate(
-                    [getattr(rows, name) for rows in state.pending] or [np.zeros(0, _DTYPES.get(name, np.int64))]
-                ).tobytes()
-                for name in COLUMNS
-            },
+            pending={name: state.waiting.rows[name].tobytes() for name in COLUMNS},
             dormant=list(registry.dormant.values()),
             history=state.history,
             given_up=state.given_up,
@@ -118,16 +112,19 @@ def restore(data: bytes | None, config: DetectConfig) -> DetectState:
         registry.census.enter(found)
     _let_go_of_orphans(registry)
     _reconfigure(registry)
-    pending = _waiting(image.pending)
-    clock = ActiveClock(*image.clock)
-    return DetectState(registry, sources, clock, image.closed, image.told, [pending] if len(pending) else [], image.history, image.given_up)
+    registry.going.update(np.flatnonzero(registry.slots.state[: registry.slots.used] != ORDINARY).tolist())
+    clock, waiting = ActiveClock(*image.clock), _waiting(image.pending)
+    return DetectState(registry, sources, clock, image.closed, image.told, waiting, image.history, image.given_up)
 
 
-def _waiting(columns: dict[str, bytes]) -> Rows:
+def _waiting(columns: dict[str, bytes]) -> Waiting:
     """Read the rows that waited; the release before did not say how each came."""
-    found: dict[str, Any] = {name: np.frombuffer(columns[name], _DTYPES.get(name, np.int64)).copy() for name in COLUMNS if name in columns}
-    found.setdefault("arrival", np.full(len(found["raw"]), ON_TIME))
-    return Rows(**found)
+    rows = np.zeros(len(columns["raw"]) // ROW["raw"].itemsize, ROW)
+    rows["arrival"] = ON_TIME
+    for name in COLUMNS:
+        if name in columns:
+            rows[name] = np.frombuffer(columns[name], ROW[name])
+    return Waiting(rows)
 
 
 def _shape(config: DetectConfig) -> tuple[int, int, float]:

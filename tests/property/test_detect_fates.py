@@ -91,9 +91,9 @@ def test_the_fates_add_up_to_what_was_taken_in(told: list[tuple]) -> None:
             for one in tolds([record], config, state):
                 fates += one.fates
                 definitions += one.definitions
-            assert taken == fates.total() + state.given_up + sum(map(len, state.pending))
+            assert taken == fates.total() + state.given_up + len(state.waiting)
             assert all(count > 0 for count in fates.values())
     assert defined == definitions.total()
     assert restore(snapshot(state), config).registry.census == state.registry.census
     if not state.history:
-        assert state.pending == [], "where time passes every window is closed in the end"
+        assert len(state.waiting) == 0, "where time passes every window is closed in the end"

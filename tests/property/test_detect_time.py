@@ -9,6 +9,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from models.detection.rows import Waiting
 from models.detection.state import DetectState, restore, snapshot
 from schemas.kinds import Direction, Kind
 from schemas.samples import SeriesDef
@@ -97,7 +98,7 @@ def test_shuffling_within_the_buffer_changes_no_detection_and_no_state(day: list
     (first, state), (second, other) = detected(plain), detected(shuffled)
     assert second == first
     for one in (state, other):
-        one.pending, one.sources.numbers, one.sources.all = [], {}, []  # what waits, and the order in which it came, may differ
+        one.waiting, one.sources.numbers, one.sources.all = Waiting(), {}, []  # what waits, and the order in which it came, may differ
     assert snapshot(other) == snapshot(state)
 
 

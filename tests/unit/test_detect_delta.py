@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.detection.packed import Packed
-from models.detection.series.increase import Rows, fold_window
+from models.detection.fates import ON_TIME
+from models.detection.packed import Ints, Packed
+from models.detection.rows import incoming
+from models.detection.series.increase import COUNTS, FOLDED, SAME_TIME, fold_window
 from models.detection.series.tables import BUCKET, COUNTER, GAUGE, Raws
 from models.detection.state import restore, snapshot
 from schemas.kinds import Kind
@@ -64,6 +68,15 @@ def test_a_snapshot_of_a_release_without_the_column_is_read() -> None:
     assert again.last_v[again.take()] == 0.0
 
 
+def folding(raw: Ints, at: Ints, values: Any, raws: Raws) -> tuple[Any, dict[int, int]]:
+    """Fold rows as one window; return the raw series, and what became of rows."""
+    zero = np.zeros(len(raw), np.int64)
+    rows = incoming(raw, at, values, 0, zero, zero, zero, zero)
+    found, counts = np.empty(len(rows), FOLDED), np.zeros(COUNTS, np.int64)
+    count = fold_window(rows, 0, len(rows), raws.rows, found, counts)
+    return found[:count], {place: count for place, count in enumerate(counts.tolist()) if count}
+
+
 RUNS = st.lists(st.lists(st.integers(0, 1000), max_size=5), min_size=1, max_size=6)
 
 
@@ -84,9 +97,8 @@ def test_however_windows_are_cut_a_delta_series_is_the_running_sum(described: li
         if not rows:
             continue
         raw, at, values = (np.array(column) for column in zip(*rows, strict=True))
-        zero = np.zeros(len(rows), np.int64)
-        folded = fold_window(Rows(raw, at, values.astype(float), zero, zero, zero, zero), raws)
-        for own, value in zip(folded.raw.tolist(), folded.value.tolist(), strict=True):
+        folded, _ = folding(raw, at, values, raws)
+        for own, value in zip(folded["raw"].tolist(), folded["value"].tolist(), strict=True):
             if described[own][1]:
                 assert value == pytest.approx(sums[own])
 
@@ -96,11 +108,9 @@ def test_less_than_nothing_counts_as_nothing_in_a_counter_and_falls_in_a_level()
     for kind in (COUNTER, GAUGE):
         row = raws.take()
         raws.type[row], raws.delta[row] = kind, True
-    raw, at = np.array([0, 0, 1, 1]), np.array([1, 2, 1, 2])
-    zero = np.zeros(4, np.int64)
-    folded = fold_window(Rows(raw, at, np.array([5.0, -3.0, 5.0, -3.0]), zero, zero, zero, zero), raws)
-    assert folded.value.tolist() == [5.0, 2.0]
-    assert folded.raw[folded.reset].tolist() == [1]  # a level that falls; levels know no resets
+    folded, _ = folding(np.array([0, 0, 1, 1]), np.array([1, 2, 1, 2]), np.array([5.0, -3.0, 5.0, -3.0]), raws)
+    assert folded["value"].tolist() == [5.0, 2.0]
+    assert folded["raw"][folded["reset"]].tolist() == [1]  # a level that falls; levels know no resets
 
 
 def test_a_series_that_its_producer_ended_is_not_missed() -> None:
@@ -130,8 +140,6 @@ def test_the_mark_is_no_value_of_its_series() -> None:
 def test_a_window_of_nothing_but_what_was_folded_before_is_folded_too() -> None:
     raws = Raws()
     raws.take()
-    zero = np.zeros(1, np.int64)
-    rows = Rows(zero, np.array([5]), np.array([1.0]), zero, zero, zero, zero)
-    assert fold_window(rows, raws).fresh.tolist() == [True]
-    again = fold_window(rows, raws)
-    assert (again.fresh.tolist(), again.passed.tolist()) == ([False], [False])
+    once, again = (folding(np.array([0]), np.array([5]), np.array([1.0]), raws)[1] for _ in range(2))
+    assert once == {ON_TIME: 1}
+    assert again == {SAME_TIME: 1}

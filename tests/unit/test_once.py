@@ -49,7 +49,7 @@ def test_a_value_that_is_no_number_leaves_the_state_as_it_was() -> None:
     state = stage.restore(None)
     for record in log.records:
         stage.apply(state, record, record.timestamp)
-    assert [rows.value.tolist() for rows in state.pending] == [[0.1]]
+    assert state.waiting.rows["value"].tolist() == [0.1]
 
 
 def test_an_older_reading_of_a_services_health_is_no_news() -> None:

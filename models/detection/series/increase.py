@@ -1,113 +1,94 @@
-"""One window's rows of raw series: duplicates out, counters to increases with reset detection. Vectorised over the rows."""
+"""From one window's rows to raw series: duplicates out, counters to increases with reset detection. Compiled code, row by row."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
-from models.detection.judge import NEVER
-from models.detection.packed import Bools, Floats, Ints
-from models.detection.series.tables import GAUGE, Raws
+from models.compiled import compiled
+from models.detection.packed import Ints
+from models.detection.series.tables import GAUGE, NEVER
+
+# One window's raw series, each once.
+FOLDED = np.dtype(
+    [
+        ("raw", np.int64),
+        ("at", np.int64),  # of the newest sample
+        ("value", np.float64),  # newest
+        ("mean", np.float64),
+        ("lowest", np.float64),
+        ("increase", np.float64),  # since the last sample before the window; of a counter that began anew, what it counted since
+        ("span", np.int64),  # ms since it, where known
+        ("falls", np.int64),  # how often the value crossed 0.5 downwards: an `up` that went
+        ("known", np.bool_),  # there was a sample before the window
+        ("reset", np.bool_),
+        ("had", np.bool_),  # it had counted something before, so that a reset would show
+    ],
+    align=True,
+)
+# What became of rows: a place for each way in which one that is folded may have come (fates.ARRIVALS), then these.
+PASSED, SAME_TIME, ENDED = 4, 5, 6
+COUNTS = 7
+
+_HALF = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Rows that wait for, or belong to, a window; columns have one length. `raw` is the row of the raw series."""
+@compiled
+def fold_window(rows: Any, first: int, last: int, raws: Any, folded: Any, counts: Ints) -> int:
+    """Fold the rows of one window, sorted by raw series, time, source and offset; return how many raw series had news.
 
-    raw: Ints
-    at: Ints
-    value: Floats
-    source: Ints
-    offset: Ints
-    window: Ints
-    arrival: Ints  # place in fates.ARRIVALS: how it came, which is its fate where it is judged
-
-    def __len__(self) -> int:
-        return len(self.raw)
-
-    def pick(self, chosen: Ints | Bools | slice) -> Rows:
-        return Rows(*(getattr(self, name)[chosen] for name in COLUMNS))
-
-
-COLUMNS = tuple(one.name for one in fields(Rows))
-
-
-@dataclass(frozen=True, slots=True)
-class Folded:
-    """One window's raw series, each once, in the order of their rows."""
-
-    raw: Ints
-    at: Ints  # of the newest sample
-    value: Floats  # newest
-    mean: Floats
-    lowest: Floats
-    increase: Floats  # since the last sample before the window; of a counter that began anew, what it counted since
-    known: Bools  # there was a sample before the window
-    span: Ints  # ms since it, where known
-    reset: Bools
-    had: Bools  # it had counted something before, so that a reset would show
-    falls: Ints  # how often the value crossed 0.5 downwards: an `up` that went
-    fresh: Bools  # of the rows that were given: which were folded,
-    passed: Bools  # and which are older than what was folded already; the rest are of a time that has its value
-
-
-def together(parts: list[Rows]) -> Rows:
-    return Rows(*(np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS))
-
-
-def fold_window(rows: Rows, raws: Raws) -> Folded:
-    """Fold the rows of one window, sorted by raw series, time, source and offset; of one series and time the last row stands.
-
-    Changes `raws`: the newest sample of each.
+    Of one series and time the last row stands. NaN is the producer's word that a series ends: it is no value.
+    Changes `raws`, the newest sample of each; `folded`, with a place for each row; `counts` (COUNTS,).
     """
-    same = np.append((rows.raw[1:] == rows.raw[:-1]) & (rows.at[1:] == rows.at[:-1]), False)
-    fresh = ~same & (rows.at > raws.last_t[rows.raw])
-    raw, at, value = rows.raw[fresh], rows.at[fresh], rows.value[fresh]
-    first = np.append(True, raw[1:] != raw[:-1]) if len(raw) else np.zeros(0, np.bool_)
-    starts = np.flatnonzero(first)
-    if raws.delta[raw].any():
-        value = _summed(value, raw, starts, raws)
-    ends = np.append(starts[1:], len(raw))[: len(starts)] - 1
-    own = raw[starts]
-    known_row = ~first | (raws.last_t[raw] != NEVER)
-    before = np.where(first, raws.last_v[raw], np.append(0.0, value[:-1]))
-    fell = known_row & (value < before)
-    gain = np.where(known_row, np.where(fell, value, value - before), 0.0)
-    down = known_row & (before >= 0.5) & (value < 0.5)
-    known = raws.last_t[own] != NEVER
-    folded = Folded(
-        raw=own,
-        at=at[ends],
-        value=value[ends],
-        mean=_over(np.add, value, starts) / (ends - starts + 1),
-        lowest=_over(np.minimum, value, starts),
-        increase=np.maximum(0.0, _over(np.add, gain, starts)),
-        known=known,
-        span=np.where(known, at[ends] - raws.last_t[own], 0),
-        reset=_over(np.logical_or, fell, starts).astype(np.bool_),
-        had=known & (raws.last_v[own] > 0),
-        falls=_over(np.add, down.astype(np.int64), starts).astype(np.int64),
-        fresh=fresh,
-        passed=rows.at < raws.last_t[rows.raw],
-    )
-    raws.last_t[own], raws.last_v[own] = folded.at, folded.value
-    return folded
+    found, i = 0, first
+    while i < last:
+        end = i + 1
+        while end < last and rows[end].raw == rows[i].raw:
+            end += 1
+        found += _fold_series(rows, i, end, raws[rows[i].raw], folded[found], counts)
+        i = end
+    return found
 
 
-def _summed(value: Floats, raw: Ints, starts: Ints, raws: Raws) -> Floats:
-    """Make counts from the beginning out of counts since the last one; of a count less than nothing, nothing counts.
+@compiled
+def _fold_series(rows: Any, first: int, last: int, raw: Any, one: Any, counts: Ints) -> bool:
+    """Fold the rows of one raw series into `one`; tell whether there was news."""
+    until, value, known = raw.last_t, raw.last_v, raw.last_t != NEVER
+    total, lowest, increase, fresh = 0.0, np.inf, 0.0, 0
+    one.raw, one.known, one.had, one.reset, one.falls = rows[first].raw, known, known and value > 0, False, 0
+    for i in range(first, last):
+        row = rows[i]
+        if np.isnan(row.value):
+            counts[ENDED] += 1
+        elif row.at < until:
+            counts[PASSED] += 1
+        elif row.at == until or _again(rows, i, last):
+            counts[SAME_TIME] += 1
+        else:
+            counts[row.arrival] += 1
+            newest = row.value
+            if raw.delta:  # a level may fall; of a count less than nothing, nothing counts
+                newest = value + (newest if raw.type == GAUGE else max(newest, 0.0))
+            if known or fresh:
+                fell = newest < value
+                increase += newest if fell else newest - value
+                one.reset |= fell
+                one.falls += value >= _HALF and newest < _HALF
+            total, lowest = total + newest, min(lowest, newest)
+            value, one.at, fresh = newest, row.at, fresh + 1
+    if not fresh:
+        return False
+    one.value, one.mean, one.lowest, one.increase = value, total / fresh, lowest, max(0.0, increase)
+    one.span = one.at - until if known else 0
+    raw.last_t, raw.last_v = one.at, value
+    return True
 
-    A level may fall: of those that are no counters every difference counts.
-    """
-    delta = raws.delta[raw]
-    steps = np.where(delta, np.where(raws.type[raw] == GAUGE, value, np.maximum(value, 0.0)), 0.0)
-    running = np.cumsum(steps)
-    rows = np.diff(np.append(starts, len(raw)))
-    before = np.repeat(running[starts] - steps[starts], rows)  # what the series before it add up to
-    return np.where(delta, np.repeat(raws.last_v[raw[starts]], rows) + (running - before), value)
 
-
-def _over(what: np.ufunc, values: Floats | Ints | Bools, starts: Ints) -> Floats:
-    result: Floats = what.reduceat(values, starts) if len(starts) else np.zeros(0, values.dtype)
-    return result
+@compiled
+def _again(rows: Any, i: int, last: int) -> bool:
+    """Tell whether a later row is a value of the same time."""
+    later = i + 1
+    while later < last and np.isnan(rows[later].value):
+        later += 1
+    return bool(later < last and rows[later].at == rows[i].at)

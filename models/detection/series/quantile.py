@@ -1,36 +1,46 @@
-"""Quantiles of classic histograms, as Prometheus' histogram_quantile computes them, for many histograms at once."""
+"""Quantiles of classic histograms, as Prometheus' histogram_quantile computes them."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from models.detection.packed import Floats, Ints
+from models.compiled import compiled
+from models.detection.packed import Floats
 from schemas.samples import LARGEST
 
 
-def quantile(q: float, bounds: Floats, counts: Floats, buckets: Ints) -> Floats:
+@compiled
+def quantile(q: float, bounds: Floats, counts: Floats, buckets: int) -> float:
     """Interpolate linearly inside the bucket that the rank falls into.
 
-    Args: q in (0, 1); bounds (n, width), each row's upper bounds in rising order, +inf from its last bucket on; counts (n, width),
-    cumulative observations up to each bound; buckets (n,), how many a row has. Rows need observations and a bucket of +inf.
+    Args: q in (0, 1); bounds (width,), upper bounds in rising order, +inf from the last bucket on; counts (width,), cumulative
+    observations up to each bound; buckets, how many there are. There must be observations and a bucket of +inf.
     The first bucket begins at 0 where its bound is positive; a rank in the +inf bucket gives the highest finite bound. Finite bounds
     beyond ±LARGEST count as that.
     Source: promql/quantile.go, bucketQuantile.
     """
-    rows = np.arange(len(bounds))
-    bounds = np.where(np.isinf(bounds), bounds, np.clip(bounds, -LARGEST, LARGEST))
-    counts = np.maximum.accumulate(counts, axis=1)  # buckets that were read a moment apart may seem to fall
     last = buckets - 1
-    rank = q * counts[rows, last]
-    reached = counts >= rank[:, None]
-    found = np.minimum(np.argmax(reached, axis=1), last)
-    before = np.maximum(found - 1, 0)
-    upper = bounds[rows, found]
-    lower = np.where(found > 0, bounds[rows, before], 0.0)
-    below = np.where(found > 0, counts[rows, before], 0.0)
-    inside = counts[rows, found] - below
-    highest = bounds[rows, np.maximum(last - 1, 0)]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        linear = lower + (upper - lower) * ((rank - below) / inside)
-    first = (found == 0) & (upper <= 0)
-    return np.where(np.isinf(upper), np.where(np.isinf(highest), 0.0, highest), np.where(first | (inside <= 0), upper, linear))
+    # Buckets that were read a moment apart may seem to fall: a count is at least that of the bounds below it.
+    total = 0.0
+    for i in range(buckets):
+        total = max(total, counts[i])
+    rank = q * total
+    found, below, reached = 0, 0.0, counts[0]
+    while found < last and reached < rank:
+        found += 1
+        below = reached
+        reached = max(reached, counts[found])
+    upper = bounds[found]
+    if np.isinf(upper):
+        return 0.0 if last == 0 or np.isinf(bounds[last - 1]) else _bound(bounds[last - 1])
+    upper = _bound(upper)
+    inside = reached - below
+    if (found == 0 and upper <= 0) or inside <= 0:
+        return float(upper)
+    lower = _bound(bounds[found - 1]) if found else 0.0
+    return lower + (upper - lower) * ((rank - below) / inside)
+
+
+@compiled
+def _bound(bound: float) -> float:
+    return float(min(max(bound, -LARGEST), LARGEST))

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from models.detection.judge import Slots, configure, slots_for
 from models.detection.packed import Ints, widened
 from models.detection.series.census import Census
+from models.detection.series.derive import Tables
 from models.detection.series.tables import NONE, Hists, Insts, Raws, Units
+from models.detection.way import way_of
 from schemas.config.detect import DetectConfig
 from schemas.kinds import Direction, Kind
 from schemas.samples import SeriesDef
@@ -51,9 +53,13 @@ class Registry:
     dormant: dict[int, list[SeriesDef]] = field(default_factory=dict)  # forgotten units by group or id, the longest forgotten first
     asleep: dict[int, int] = field(default_factory=dict)  # series id → key in `dormant`
     census: Census = field(default_factory=Census)
+    going: set[int] = field(default_factory=set)  # slots with an open anomaly
     version: int = 0
     _sorted: tuple[NDArray[np.uint64], Ints] | None = None
     _services: Ints | None = None
+
+    def __post_init__(self) -> None:
+        self.way = way_of(self.config)
 
     @property
     def series(self) -> int:
@@ -80,6 +86,14 @@ class Registry:
             for inst, (service, _) in self.names.items():
                 self._services[inst] = numbers.setdefault(service, len(numbers))
         return self._services
+
+    def tables(self) -> Tables:
+        """Return the tables as compiled code takes them, until a row is added to one."""
+        hists, slots = self.hists, self.slots
+        return Tables(
+            self.raws.rows, self.units.rows, hists.rows, hists.bounds, hists.counts, hists.tail,
+            self.insts.rows, slots.rows, slots.ring, self.units.used,
+        )  # fmt: skip
 
     def changed(self) -> None:
         self.version += 1
@@ -114,4 +128,5 @@ def give_slot(registry: Registry, slot: int) -> None:
     """Give up a derived series, if there is one."""
     if slot != NONE:
         registry.slots.give(slot)
+        registry.going.discard(slot)
         del registry.metas[slot]

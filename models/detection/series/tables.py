@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.detection.judge import NEVER
-from models.detection.packed import Bools, Floats, Ints, Packed, column
+from models.detection.packed import Bools, Floats, Ints, Packed, column, wide
 
 GAUGE, COUNTER, BUCKET, IGNORED = 0, 1, 2, 3  # what a raw series is; of a histogram, sum and count are not needed
+NEVER = -(2**62)
 NONE = -1  # no row
 EVENTS = 6  # of each sort, that an instance remembers
 
@@ -52,11 +52,11 @@ class Units(Packed):
 
 @dataclass
 class Hists(Packed):
-    bounds: Floats = column(np.float64, 0, fill=np.inf)
-    counts: Floats = column(np.float64, 0)  # cumulative, since the last quantile
+    bounds: Floats = wide(np.float64, fill=np.inf)
+    counts: Floats = wide(np.float64)  # cumulative, since the last quantile
     buckets: Ints = column(np.int64)
     since: Ints = column(np.int64, fill=NEVER)
-    tail: Floats = column(np.float32, 0)  # as counts, since the last p99
+    tail: Floats = wide(np.float32)  # as counts, since the last p99
     tail_since: Ints = column(np.int64, fill=NEVER)
 
 

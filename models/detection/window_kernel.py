@@ -1,0 +1,248 @@
+"""The way of rows through their windows, as compiled code: they wait, windows close as the watermark passes, each is judged once.
+
+`advance` goes on by itself for as long as nothing is to be said; then it comes back, and goes on where it was when called again. A row
+is taken as if it came alone: it is put into its window, then the windows close that it lets close. So nothing depends on how batches
+were cut.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from models.compiled import compiled
+from models.detection.fates import FUTURE, LATE
+from models.detection.hear_kernel import advanced, any_silent, end_series, hear, stands
+from models.detection.judge_kernel import SILENT, Rule, judge
+from models.detection.packed import Bools, Ints
+from models.detection.series.derive import Pooling, derive, scratch_for
+from models.detection.series.increase import FOLDED, PASSED, fold_window
+from models.detection.series.tables import NEVER, NONE
+
+# Why it came back: all is done; a row's series is forgotten, and must be made anew; too many rows wait; health is due before it goes
+# on; a window was judged, and there is something to say.
+DONE, ASLEEP, FULL, HEALTH, JUDGED = range(5)
+
+NOT_CLOSING = -(2**62)
+
+# Where it is. What lasts from record to record is also in the state: `closed`, `health_at`, and the active clock.
+COURSE = np.dtype(
+    [
+        ("row", np.int64),  # next of those that come
+        ("waiting", np.int64),  # how many wait; in front, while windows close, those that are due, in order
+        ("due", np.int64),  # next of those that are due
+        ("dues", np.int64),  # how many are
+        ("target", np.int64),  # windows below it close; NOT_CLOSING: none do
+        ("closed", np.int64),  # windows below it are closed
+        ("health_at", np.int64),  # event time of the next health
+        ("fed", np.int64),  # 1: by a heartbeat, the partition is fed until the windows that close have
+        ("until", np.int64),  # event time that it has come to
+        ("clock", np.int64),  # active clock
+        ("clock_last", np.int64),  # event time of its last advance; NEVER: there was none
+        ("clock_usual", np.float64),
+    ]
+)
+
+
+class Way(NamedTuple):
+    """What is configured for all windows; times in ms."""
+
+    window_ms: int
+    allowed_ms: int  # of this source: behind the closed windows a row that comes later is not used
+    max_waiting: int
+    continued_ms: int
+    silence_ms: int
+    silence_intervals: float
+    forget_ms: int
+    judging: Rule
+    pooling: Pooling
+
+
+class Said(NamedTuple):
+    """What a window brought: slots whose anomaly opened, slots whose anomaly closed and which of those had been silent."""
+
+    opened: Ints
+    closed: Ints
+    was_silent: Bools
+    quiet: bool  # some unit may have fallen silent
+
+
+@compiled
+def advance(tables: Any, way: Any, courses: Any, rows: Any, waiting: Any, going: Ints, counts: Ints) -> tuple[int, Any]:
+    """Go on with the rows that come, and with the windows that close; return why it came back, and what is to be said.
+
+    Args: tables (derive.Tables); way (Way); courses (1,) of COURSE; rows (n,), those that come, and waiting (m ≥ waiting + n,) of
+    rows.ROW; going, the slots with an open anomaly; counts (increase.COUNTS,), what became of rows.
+    """
+    course, scratch = courses[0], scratch_for(tables)
+    while True:
+        if course.target != NOT_CLOSING:
+            while course.due < course.dues:
+                if waiting[course.due].window * way.window_ms >= course.health_at:
+                    course.until = waiting[course.due].window * way.window_ms
+                    return HEALTH, _nothing()
+                said = _judge_window(tables, way, course, waiting, going, counts, scratch)
+                if said.quiet or len(said.opened) or len(said.closed) or _continues(tables.slots, going, course.until, way):
+                    return JUDGED, said
+            if course.fed:
+                said = _pass_time(tables, way, course, going)
+                if said.quiet or _continues(tables.slots, going, course.until, way):
+                    return JUDGED, said
+            if course.target * way.window_ms >= course.health_at:
+                course.until = course.target * way.window_ms
+                return HEALTH, _nothing()
+            _move_up(course, waiting)
+        if course.row == len(rows):
+            return DONE, _nothing()
+        row = rows[course.row]
+        if row.raw == NONE:
+            return ASLEEP, _nothing()
+        course.row += 1
+        _wait(tables.raws, way, course, row, waiting, counts)
+        if row.closable > course.closed:
+            begin_closing(course, waiting, row.closable)
+        elif course.waiting >= way.max_waiting:
+            return FULL, _nothing()
+
+
+@compiled
+def begin_closing(course: Any, waiting: Any, target: int) -> None:
+    """Let the windows below this one close; bring the rows that are due to the front, in the order in which they are judged."""
+    course.target = course.closed = target
+    due, rest, dues, rests = np.empty(course.waiting, np.int64), np.empty(course.waiting, np.int64), 0, 0
+    for i in range(course.waiting):
+        if waiting[i].window < target:
+            due[dues] = i
+            dues += 1
+        else:
+            rest[rests] = i
+            rests += 1
+    _sort(waiting, due, dues)
+    before = waiting[: course.waiting].copy()
+    for i in range(dues):
+        waiting[i] = before[due[i]]
+    for i in range(rests):
+        waiting[dues + i] = before[rest[i]]
+    course.due, course.dues = 0, dues
+
+
+@compiled
+def _nothing() -> Any:
+    none = np.empty(0, np.int64)
+    return Said(none, none, np.empty(0, np.bool_), False)
+
+
+@compiled
+def _move_up(course: Any, waiting: Any) -> None:
+    """End the closing: the rows that were due are gone."""
+    for i in range(course.dues, course.waiting):
+        waiting[i - course.dues] = waiting[i]
+    course.waiting -= course.dues
+    course.due = course.dues = 0
+    course.target = NOT_CLOSING
+
+
+@compiled
+def _wait(raws: Any, way: Any, course: Any, row: Any, waiting: Any, counts: Ints) -> None:
+    """Put a row into its window; one so late that is news of its series goes into the oldest open one, another is dropped."""
+    late = row.window < course.closed
+    if late and (row.at <= raws[row.raw].last_t or row.at < course.closed * way.window_ms - way.allowed_ms):
+        counts[PASSED] += 1
+        return
+    waiting[course.waiting] = row
+    if late:
+        waiting[course.waiting].window = course.closed
+        if row.arrival != FUTURE:
+            waiting[course.waiting].arrival = LATE
+    course.waiting += 1
+
+
+@compiled
+def _judge_window(tables: Any, way: Any, course: Any, waiting: Any, going: Ints, counts: Ints, scratch: Any) -> Any:
+    """Judge the rows of the next window that is due."""
+    first, last = course.due, course.due + 1
+    while last < course.dues and waiting[last].window == waiting[first].window:
+        last += 1
+    course.due = last
+    end = (waiting[first].window + 1) * way.window_ms
+    course.until = end
+    folded = np.empty(last - first, FOLDED)
+    news = fold_window(waiting, first, last, tables.raws, folded, counts)
+    if not news:
+        end_series(tables, waiting, first, last)
+        return _nothing()
+    folded = folded[:news]
+    again = stands(course.clock_last, end)
+    course.clock, course.clock_last, course.clock_usual = advanced(course.clock, course.clock_last, course.clock_usual, end, way.window_ms)
+    points = derive(tables, folded, end, course.clock, way.pooling, scratch)
+    count = points.filled[0]
+    slots = points.slot[:count]
+    silent = tables.slots["state"][slots] == SILENT if len(going) else np.zeros(0, np.bool_)
+    opened, closed = judge(tables.slots, tables.ring, going, slots, points.at[:count], points.value[:count], way.judging)
+    was_silent = np.zeros(len(closed), np.bool_)
+    for i in range(len(closed)):
+        for k in range(len(silent)):
+            if slots[k] == closed[i]:
+                was_silent[i] = silent[k]
+    hear(tables, folded, course.clock, again)
+    end_series(tables, waiting, first, last)
+    quiet = any_silent(tables.units, tables.used_units, course.clock, len(going) > 0, way)
+    return Said(opened, closed, was_silent, quiet)
+
+
+@compiled
+def _pass_time(tables: Any, way: Any, course: Any, going: Ints) -> Any:
+    """Take note that the partition was fed until the windows have closed, rows or none."""
+    course.fed, course.until = 0, course.target * way.window_ms
+    nothing = _nothing()
+    if course.clock_last == NEVER or stands(course.clock_last, course.until):
+        return nothing
+    course.clock, course.clock_last, course.clock_usual = advanced(
+        course.clock, course.clock_last, course.clock_usual, course.until, way.window_ms
+    )
+    quiet = any_silent(tables.units, tables.used_units, course.clock, len(going) > 0, way)
+    return Said(nothing.opened, nothing.closed, nothing.was_silent, quiet)
+
+
+@compiled
+def _continues(slots: Any, going: Ints, at: int, way: Any) -> bool:
+    """Tell whether it is time to say that an anomaly goes on; one that is silent is anomalous now."""
+    found = False
+    for slot in going:
+        if slots[slot].state == SILENT:
+            slots[slot].bad_at = at
+        found = found or at - slots[slot].said >= way.continued_ms
+    return found
+
+
+@compiled
+def _sort(rows: Any, order: Ints, count: int) -> None:
+    """Sort the first of `order`, places of rows, by window, raw series, time, source and offset: merge sort, bottom up."""
+    other, width = order.copy(), 1
+    while width < count:
+        for low in range(0, count, 2 * width):
+            middle, high = min(low + width, count), min(low + 2 * width, count)
+            left, right = low, middle
+            for place in range(low, high):
+                if left < middle and (right == high or not _before(rows[order[right]], rows[order[left]])):
+                    other[place] = order[left]
+                    left += 1
+                else:
+                    other[place] = order[right]
+                    right += 1
+        order[:count] = other[:count]
+        width *= 2
+
+
+@compiled
+def _before(one: Any, other: Any) -> bool:
+    if one.window != other.window:
+        return bool(one.window < other.window)
+    if one.raw != other.raw:
+        return bool(one.raw < other.raw)
+    if one.at != other.at:
+        return bool(one.at < other.at)
+    if one.source != other.source:
+        return bool(one.source < other.source)
+    return bool(one.offset < other.offset)
