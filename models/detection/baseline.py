@@ -7,57 +7,69 @@ than half of the points are equal and the first is 0. Departures enter the ring 
 
 from __future__ import annotations
 
+import numpy as np
+
 from models.compiled import compiled
-from models.detection.packed import Floats
+from models.detection.packed import Floats, Places
 
 MAD_TO_SIGMA = 1.4826
 MEAN_AD_TO_SIGMA = 1.2533
 
 
 @compiled
-def median_and_scale(points: Floats) -> tuple[float, float]:
-    """Return the median and the scale of these points.
+def push(ring: Floats, order: Places, place: int, value: float) -> None:
+    """Put a value at a place of the ring, for the one that is there; keep the order.
 
-    Args: points (n,), n ≥ 1, finite.
+    Args: ring (n,), no NaN, +inf where there is no value yet; order (n,), the places of the ring by rising value.
     """
-    apart = points.copy()
-    center = _median(apart)
-    total = 0.0
-    for i in range(len(apart)):
-        apart[i] = abs(apart[i] - center)
-        total += apart[i]
-    return center, max(MAD_TO_SIGMA * _median(apart), MEAN_AD_TO_SIGMA * total / len(apart))
+    last = len(ring) - 1
+    at = 0
+    while order[at] != place:
+        at += 1
+    while at < last and ring[order[at + 1]] < value:
+        order[at] = order[at + 1]
+        at += 1
+    while at > 0 and ring[order[at - 1]] > value:
+        order[at] = order[at - 1]
+        at -= 1
+    order[at] = place
+    ring[place] = value
 
 
 @compiled
-def _median(points: Floats) -> float:
-    """Return the median; reorders the points."""
-    upper = _select(points, len(points) // 2)
-    if len(points) % 2:
-        return upper
-    lower = points[0]  # what stands before the upper middle is not greater
-    for i in range(1, len(points) // 2):
-        lower = max(lower, points[i])
-    return float(lower + upper) / 2
+def median_and_scale(ring: Floats, order: Places, filled: int) -> tuple[float, float]:
+    """Return the median and the scale of the first values of a ring.
+
+    Args: ring (n,) and its order (n,) as `push` leaves them; filled in 1 … n, how many values there are, at the first places.
+    """
+    half = filled // 2
+    center = ring[order[half]]
+    if filled % 2 == 0:
+        center = (ring[order[half - 1]] + center) / 2
+    return center, max(MAD_TO_SIGMA * _median_distance(ring, order, filled, center), MEAN_AD_TO_SIGMA * _mean_distance(ring[:filled], center))
 
 
 @compiled
-def _select(points: Floats, k: int) -> float:
-    """Return what would stand at place k if all were sorted; no greater one is left before it (Hoare 1961, Find)."""
-    low, high = 0, len(points) - 1
-    while low < high:
-        pivot, i, j = points[k], low, high
-        while i <= j:
-            while points[i] < pivot:
-                i += 1
-            while points[j] > pivot:
-                j -= 1
-            if i <= j:
-                points[i], points[j] = points[j], points[i]
-                i += 1
-                j -= 1
-        if j < k:
-            low = i
-        if i > k:
-            high = j
-    return float(points[k])
+def _median_distance(ring: Floats, order: Places, filled: int, center: float) -> float:
+    """Return the median of the distances from the center: they grow from the middle of the order in both directions."""
+    left, right = filled // 2 - 1, filled // 2
+    before = newest = 0.0
+    for _ in range(filled // 2 + 1):
+        below = center - ring[order[left]] if left >= 0 else np.inf
+        above = ring[order[right]] - center if right < filled else np.inf
+        before, newest = newest, min(below, above)
+        nearer = below < above
+        left -= nearer
+        right += not nearer
+    return newest if filled % 2 else (before + newest) / 2
+
+
+@compiled
+def _mean_distance(values: Floats, center: float) -> float:
+    total = other = 0.0  # two, for each addition waits for the one before it
+    for i in range(0, len(values) - 1, 2):
+        total += abs(values[i] - center)
+        other += abs(values[i + 1] - center)
+    if len(values) % 2:
+        total += abs(values[-1] - center)
+    return (total + other) / len(values)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.detection.judge_kernel import ORDINARY, SHIFTED, SILENT, Rule, judge
-from models.detection.packed import Bools, Floats, Ints, Packed, column, wide, widened
+from models.detection.packed import Bools, Floats, Ints, Packed, Places, column, order_of, wide, widened
 from models.detection.series.tables import NEVER
 from schemas.config.detect import MAX_POINTS, DetectConfig, KindRule
 from schemas.kinds import Direction
@@ -50,6 +50,7 @@ class Slots(Packed):
     settled: Ints = column(np.int64, fill=NEVER)  # nothing is judged or learned before
     # its past
     ring: Floats = wide(np.float64, fill=np.inf)
+    order: Places = order_of("ring")
     filled: Ints = column(np.int64)
     place: Ints = column(np.int64)
     pushed: Ints = column(np.int64, fill=NEVER)
@@ -99,7 +100,7 @@ def step(slots: Slots, rows: Ints, at: Ints, value: Floats, config: DetectConfig
     Args: rows (n,), at (n,) in ms, value (n,) finite. Changes `slots`.
     """
     going = np.flatnonzero(slots.state[: slots.used] != ORDINARY)
-    opened, closed = judge(slots.rows, slots.ring, going, rows, at, value, rule_of(config))
+    opened, closed = judge(slots.rows, slots.ring, slots.order, going, rows, at, value, rule_of(config))
     return opened, closed
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from models.compiled import compiled
-from models.detection.baseline import median_and_scale
+from models.detection.baseline import median_and_scale, push
 from models.detection.packed import Floats, Ints
 from schemas.config.detect import MAX_POINTS
 
@@ -40,10 +40,10 @@ def bits(number: int) -> int:
 
 
 @compiled
-def judge(slots: Any, ring: Floats, going: Ints, rows: Ints, at: Ints, value: Floats, rule: Any) -> tuple[Ints, Ints]:
+def judge(slots: Any, ring: Floats, order: Any, going: Ints, rows: Ints, at: Ints, value: Floats, rule: Any) -> tuple[Ints, Ints]:
     """Judge one point for each of these rows, each at most once; return those whose anomaly opened, and closed. Changes `slots`.
 
-    Args: slots and ring, the records of the table and their baselines' points; going, the rows with an open anomaly; rows (n,),
+    Args: slots, ring and order, of the table; going, the rows with an open anomaly; rows (n,),
     at (n,) in ms, value (n,) finite; rule (Rule).
     """
     for i in range(len(rows)):
@@ -64,7 +64,7 @@ def judge(slots: Any, ring: Floats, going: Ints, rows: Ints, at: Ints, value: Fl
             one.bad_at = at[i]
         _track_peak(one)
         if at[i] >= one.settled and (one.judged or not _among(harmed, one.inst)):
-            _learn(one, ring[rows[i]], at[i], value[i], rule)
+            _learn(one, ring[rows[i]], order[rows[i]], at[i], value[i], rule)
     _turn(slots, opened[:opens], closed[:closes])
     return opened[:opens], closed[:closes]
 
@@ -147,7 +147,7 @@ def _track_peak(one: Any) -> None:
 
 
 @compiled
-def _learn(one: Any, ring: Floats, at: int, value: float, rule: Any) -> None:
+def _learn(one: Any, ring: Floats, order: Any, at: int, value: float, rule: Any) -> None:
     """Let a point into the baseline: all until it is full, then at a pace; none while an anomaly is open, until its release.
 
     The good direction is let in as it is; what is beyond the band in the bad one counts as its edge.
@@ -163,11 +163,11 @@ def _learn(one: Any, ring: Floats, at: int, value: float, rule: Any) -> None:
             value = max(value, base - width)
         if sign != -1:
             value = min(value, base + width)
-    ring[one.place] = value
+    push(ring, order, one.place, value)
     one.place = (one.place + 1) % points
     one.filled = min(one.filled + 1, points)
     one.pushed = at
-    one.base, one.scale = median_and_scale(ring[: one.filled])
+    one.base, one.scale = median_and_scale(ring, order, one.filled)
 
 
 @compiled

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Places = NDArray[np.uint16]
 
 _FIRST_ROWS = 64
 
@@ -28,6 +29,11 @@ def column(dtype: Any, *shape: int, fill: float = 0) -> Any:
 def wide(dtype: Any, fill: float = 0) -> Any:
     """Declare a column of rows of values, as many as `widened` says."""
     return field(init=False, repr=False, compare=False, metadata={"dtype": dtype, "wide": True, "fill": fill})
+
+
+def order_of(name: str) -> Any:
+    """Declare a column that holds, for each row of another wide one, the places of its values by rising value; it is not dumped."""
+    return field(init=False, repr=False, compare=False, metadata={"dtype": np.uint16, "wide": True, "fill": 0, "order_of": name})
 
 
 @dataclass
@@ -45,14 +51,16 @@ class Packed:
             blank[one.name] = one.metadata["fill"]
         self._blank = {"rows": blank[0]} | {one.name: np.zeros(0, one.metadata["dtype"]) for one in declared if one not in own}
         self._fills = {one.name: one.metadata["fill"] for one in declared if one not in own}
+        self._orders = {one.name: one.metadata["order_of"] for one in declared if "order_of" in one.metadata}
         self.rows: Any = blank[:0]  # the records
         self._lay({})
 
     def _lay(self, widths: dict[str, int]) -> None:
         """Take the widths of columns that configuration decides."""
         for name, fill in self._fills.items():
-            self._blank[name] = np.full(widths.get(name, 0), fill, self._blank[name].dtype)
-            self.__dict__[name] = np.zeros((0, widths.get(name, 0)), self._blank[name].dtype)
+            width = widths.get(self._orders.get(name, name), 0)
+            self._blank[name] = np.arange(width, dtype=np.uint16) if name in self._orders else np.full(width, fill, self._blank[name].dtype)
+            self.__dict__[name] = np.zeros((0, width), self._blank[name].dtype)
 
     def __getattr__(self, name: str) -> Any:
         """Return a column of the records; only those are looked for here."""
@@ -97,9 +105,11 @@ class Packed:
             if name in packed:
                 dtype, shape, data = packed[name]
                 getattr(self, name)[:] = np.frombuffer(data, dtype).reshape(shape)
+        for name, of in self._orders.items():
+            self.__dict__[name][:] = np.argsort(self.__dict__[of], axis=1, kind="stable")
 
     def _names(self) -> tuple[str, ...]:
-        return (*(self.rows.dtype.names or ()), *self._fills)
+        return (*(self.rows.dtype.names or ()), *(name for name in self._fills if name not in self._orders))
 
     def _clear(self, row: int) -> None:
         for name, blank in self._blank.items():

@@ -179,7 +179,7 @@ def _judge_window(tables: Any, way: Any, course: Any, waiting: Any, going: Ints,
     count = points.filled[0]
     slots = points.slot[:count]
     silent = tables.slots["state"][slots] == SILENT if len(going) else np.zeros(0, np.bool_)
-    opened, closed = judge(tables.slots, tables.ring, going, slots, points.at[:count], points.value[:count], way.judging)
+    opened, closed = judge(tables.slots, tables.ring, tables.order, going, slots, points.at[:count], points.value[:count], way.judging)
     was_silent = np.zeros(len(closed), np.bool_)
     for i in range(len(closed)):
         for k in range(len(silent)):

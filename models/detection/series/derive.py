@@ -28,6 +28,7 @@ class Tables(NamedTuple):
     insts: Any
     slots: Any
     ring: Floats
+    order: Any
     used_units: int
 
 

@@ -36,9 +36,9 @@ def quantile(q: float, bounds: Floats, counts: Floats, buckets: int) -> float:
     upper = _bound(upper)
     inside = reached - below
     if (found == 0 and upper <= 0) or inside <= 0:
-        return float(upper)
+        return upper
     lower = _bound(bounds[found - 1]) if found else 0.0
-    return lower + (upper - lower) * ((rank - below) / inside)
+    return float(lower + (upper - lower) * ((rank - below) / inside))
 
 
 @compiled

@@ -92,7 +92,7 @@ class Registry:
         hists, slots = self.hists, self.slots
         return Tables(
             self.raws.rows, self.units.rows, hists.rows, hists.bounds, hists.counts, hists.tail,
-            self.insts.rows, slots.rows, slots.ring, self.units.used,
+            self.insts.rows, slots.rows, slots.ring, slots.order, self.units.used,
         )  # fmt: skip
 
     def changed(self) -> None:
