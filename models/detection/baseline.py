@@ -46,7 +46,9 @@ def median_and_scale(ring: Floats, order: Places, filled: int) -> tuple[float, f
     center = ring[order[half]]
     if filled % 2 == 0:
         center = (ring[order[half - 1]] + center) / 2
-    return center, max(MAD_TO_SIGMA * _median_distance(ring, order, filled, center), MEAN_AD_TO_SIGMA * _mean_distance(ring[:filled], center))
+    return center, max(
+        MAD_TO_SIGMA * _median_distance(ring, order, filled, center), MEAN_AD_TO_SIGMA * _mean_distance(ring[:filled], center)
+    )
 
 
 @compiled

@@ -23,8 +23,9 @@ from models.detection.state import DetectState
 from models.detection.window_kernel import ASLEEP, COURSE, DONE, FULL, HEALTH, NOT_CLOSING, Said, advance, begin_closing
 from schemas.base import Position
 from schemas.config.detect import DetectConfig
+from schemas.health_record import HealthRecord
 from schemas.samples import BatchSource
-from schemas.signals import Anomaly, AnomalyReason, Health, Phase
+from schemas.signals import Anomaly, AnomalyReason, Phase
 
 FORCED_SHARE = 10  # of too many waiting rows the windows of the oldest part close at once
 _FATES = {PASSED: RowFate.STALE, SAME_TIME: RowFate.SAME_TIME, ENDED: RowFate.ENDED, **dict(enumerate(ARRIVALS))}
@@ -34,7 +35,7 @@ _FATES = {PASSED: RowFate.STALE, SAME_TIME: RowFate.SAME_TIME, ENDED: RowFate.EN
 class Told:
     """What one record brought about: signals in order, and what became of rows and definitions."""
 
-    signals: list[Anomaly | Health] = field(default_factory=list)
+    signals: list[Anomaly | HealthRecord] = field(default_factory=list)
     fates: Counter[RowFate] = field(default_factory=Counter)
     definitions: Counter[DefinitionFate] = field(default_factory=Counter)
     evicted: int = 0  # series

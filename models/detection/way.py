@@ -13,7 +13,7 @@ def way_of(config: DetectConfig) -> Way:
     return Way(
         window_ms=_ms(config.window_s),
         allowed_ms=0,
-        max_waiting=config.max_pending,
+        full=config.max_pending,
         continued_ms=_ms(config.continued_s),
         silence_ms=_ms(config.silence_s),
         silence_intervals=config.silence_intervals,

@@ -50,7 +50,7 @@ class Way(NamedTuple):
 
     window_ms: int
     allowed_ms: int  # of this source: behind the closed windows a row that comes later is not used
-    max_waiting: int
+    full: int  # rows that wait: at so many the oldest windows close
     continued_ms: int
     silence_ms: int
     silence_intervals: float
@@ -102,7 +102,7 @@ def advance(tables: Any, way: Any, courses: Any, rows: Any, waiting: Any, going:
         _wait(tables.raws, way, course, row, waiting, counts)
         if row.closable > course.closed:
             begin_closing(course, waiting, row.closable)
-        elif course.waiting >= way.max_waiting:
+        elif course.waiting >= way.full:
             return FULL, _nothing()
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from models.detection.state import restore, snapshot
+from schemas.health_record import HealthRecord
 from schemas.kinds import Direction, Kind
 from schemas.samples import LARGEST, SeriesDef
 from schemas.signals import Anomaly, Health, Phase
@@ -71,7 +72,7 @@ def test_a_histogram_of_a_release_before_goes_on_without_a_p99() -> None:
         for column in columns:
             del image["tables"][table][column]
     state = restore(msgspec.msgpack.encode(image), HASTY)
-    found = [one for told in tolds(log.records, HASTY, state) for one in told.signals if isinstance(one, Health)]
+    found = [one for told in tolds(log.records, HASTY, state) for one in told.signals if isinstance(one, HealthRecord)]
     assert {s.metric.rpartition(":")[2] for one in found for s in one.series if ":" in s.metric} == {"p50", "p95", "rate"}
     assert state.registry.hists.tail.shape == (1, CONFIG.max_buckets)
     assert len(state.registry.metas) == state.registry.slots.count == 5, (

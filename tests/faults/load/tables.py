@@ -141,7 +141,6 @@ OF_ONE_THING: dict[str, str] = {
     f"{CORRELATE}: max_points": "points of one reading in one record",
     f"{CORRELATE}: max_readings": "readings of one record",
     "models/detection/judge_kernel.py: MAX_Z": "a number",
-    "models/detection/series/tables.py: EVENTS": "a ring of the newest of one instance",
     f"{DETECT}: MAX_POINTS": "a ring of the newest of one series",
     "models/ranking/rank.py: MAX_HYPOTHESES": "hypotheses of one proposal",
     "models/ranking/readings.py: FEWEST": "points of one reading",

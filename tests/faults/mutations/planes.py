@@ -67,9 +67,9 @@ SAFEGUARDS = (
     ),
     Safeguard(
         "a row later than is allowed is not used",
-        DETECTION,
-        "            self._told.fates[RowFate.STALE] += int(stale.sum())\n",
-        "            stale &= False\n            self._told.fates[RowFate.STALE] += int(stale.sum())\n",
+        "models/detection/window_kernel.py",
+        " or row.at < course.closed * way.window_ms - way.allowed_ms):",
+        "):",
         unit("detect_sources", "what_comes_later_than_is_allowed_is_not_used_and_holds_nobody_back"),
     ),
     Safeguard(
@@ -95,9 +95,9 @@ SAFEGUARDS = (
     ),
     Safeguard(
         "an outage of everything accuses nobody",
-        SILENCE,
-        "self.now += gap if gap <= max(OUTAGE_MS, 3 * self.usual) else window_ms",
-        "self.now += gap",
+        "models/detection/hear_kernel.py",
+        "now += gap if gap <= max(OUTAGE_MS, 3 * usual) else window_ms",
+        "now += gap",
         unit("detect_silence", "the_whole_pipeline_falling_silent_accuses_nobody_when_it_comes_back"),
     ),
     Safeguard(

@@ -1,0 +1,93 @@
+"""Which series a service's health tells of, and their values in short: compiled code over all services at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from models.compiled import compiled
+from models.detection.judge_kernel import ORDINARY, badness, half_width
+from models.detection.packed import Bools, Floats, Ints
+from schemas.config.detect import MAX_POINTS
+
+DIGITS = 9  # significant, of values; z needs fewer
+_POWERS = 10.0 ** np.arange(23)  # exact; beyond them nothing is shortened
+VALUE, BASE, LOW, HIGH, Z, PEAK, POINTS = range(7)  # columns of what is described
+COLUMNS = POINTS + MAX_POINTS
+
+
+@compiled
+def choose(slots: Any, members: Ints, starts: Ints, told: Bools, lately: int, most: int) -> tuple[Ints, Ints]:
+    """Return the worst series of each group that is told, the worst first, and (groups, 3): how many those are, all, and anomalous.
+
+    Args: slots, the records of the table; members, the slots of group g at starts[g] … starts[g + 1]; told (groups,); lately in ms, what
+    was anomalous since then stands before the rest; most, of one group. A series that has no point yet is none.
+    """
+    groups = len(told)
+    rows, counts, found = np.empty(groups * most, np.int64), np.zeros((groups, 3), np.int64), 0
+    for group in range(groups):
+        if not told[group]:
+            continue
+        kept = rows[found : found + most]
+        size = 0
+        for row in members[starts[group] : starts[group + 1]]:
+            if slots[row].seen == 0:
+                continue
+            counts[group, 1] += 1
+            counts[group, 2] += slots[row].state != ORDINARY
+            place = size
+            while place > 0 and _worse(slots, row, kept[place - 1], lately):
+                place -= 1
+            if place < most:
+                size = min(size + 1, most)
+                for i in range(size - 1, place, -1):
+                    kept[i] = kept[i - 1]
+                kept[place] = row
+        counts[group, 0] = size
+        found += size
+    return rows[:found], counts
+
+
+@compiled
+def _worse(slots: Any, row: int, other: int, lately: int) -> bool:
+    """Tell whether a series stands before another one: anomalous, lately anomalous, further off; else the one of the lower number."""
+    one, two = slots[row], slots[other]
+    if (one.state == ORDINARY) != (two.state == ORDINARY):
+        return bool(one.state != ORDINARY)
+    if (one.bad_at < lately) != (two.bad_at < lately):
+        return bool(one.bad_at >= lately)
+    if badness(one) != badness(two):
+        return badness(one) > badness(two)
+    return row < other
+
+
+@compiled
+def describe(slots: Any, rows: Ints, sigma: float) -> tuple[Floats, Ints]:
+    """Return the values of these series in short, (n, COLUMNS), and the times of their points, (n, MAX_POINTS), the newest last."""
+    values, times = np.empty((len(rows), COLUMNS)), np.empty((len(rows), MAX_POINTS), np.int64)
+    for i in range(len(rows)):
+        one, found = slots[rows[i]], values[i]
+        width = half_width(one, sigma)
+        found[VALUE], found[BASE] = one.values[MAX_POINTS - 1], one.base
+        found[LOW], found[HIGH] = one.base - width, one.base + width
+        found[Z], found[PEAK] = one.z, one.peak if one.state != ORDINARY else 0.0
+        for k in range(MAX_POINTS):
+            found[POINTS + k], times[i, k] = one.values[k], one.times[k]
+        for k in range(COLUMNS):
+            found[k] = round(found[k], 3) if k in (Z, PEAK) else short(found[k])
+    return values, times
+
+
+@compiled
+def short(value: float) -> float:
+    """Round to DIGITS significant digits: an integer below 10^DIGITS over, or times, an exact power of ten gives the nearest number."""
+    size = abs(value)
+    if size == 0 or not np.isfinite(size):
+        return value
+    shift = DIGITS - 1 - int(np.floor(np.log10(size)))
+    if abs(shift) >= len(_POWERS):
+        return value
+    digits = np.rint(size * _POWERS[shift] if shift >= 0 else size / _POWERS[-shift])
+    found = digits / _POWERS[shift] if shift >= 0 else digits * _POWERS[-shift]
+    return float(np.copysign(found, value))
