@@ -11,7 +11,6 @@ import numpy as np
 
 from models.detection.fates import ARRIVALS, DefinitionFate, RowFate
 from models.detection.judge import NEVER, ORDINARY, SILENT
-from models.detection.packed import Ints
 from models.detection.report import anomaly, health, reason_of
 from models.detection.rows import NO_ROWS
 from models.detection.series.define import drop
@@ -20,7 +19,7 @@ from models.detection.series.increase import COUNTS, ENDED, PASSED, SAME_TIME
 from models.detection.series.tables import NONE
 from models.detection.silence import ActiveClock, look, open_slots
 from models.detection.state import DetectState
-from models.detection.window_kernel import ASLEEP, COURSE, DONE, FULL, HEALTH, NOT_CLOSING, Said, advance, begin_closing
+from models.detection.window_kernel import ASLEEP, COURSE, DONE, FULL, HEALTH, NOT_CLOSING, Rows, Said, advance, begin_closing
 from schemas.base import Position
 from schemas.config.detect import DetectConfig
 from schemas.health_record import HealthRecord
@@ -60,7 +59,7 @@ class Closer:
         """Handle rows, of `rows.ROW`, in their order; `ids` are their series, `allowed_ms` is how late one may be."""
         state, offsets = self._state, rows["offset"]
         if state.closed is None:
-            state.closed = int(min(rows["closable"][0], rows["window"][0]))
+            state.closed = int(min(rows["link"][0], rows["window"][0]))
             state.told = self.boundary(state.closed * self._window_ms)
 
         def trigger(row: int) -> Position:
@@ -97,13 +96,15 @@ class Closer:
         state, registry = self._state, self._registry
         way = registry.way._replace(allowed_ms=allowed_ms)
         courses, counts, version = self._course(), np.zeros(COUNTS, np.int64), registry.version
-        waiting = state.waiting.room_for(len(rows))
+        waiting = state.waiting
+        waiting.ready(state.closed or 0, len(rows))
+        known = Rows(rows, waiting.room, waiting.heads, waiting.shelf, waiting.order)
         if target is not None:
-            begin_closing(courses[0], waiting, target)
+            begin_closing(courses[0], known, target)
             courses["fed"] = fed
         while True:
             going = np.array(sorted(registry.going), np.int64)
-            why, said = advance(registry.tables(), way, courses, rows, waiting, going, counts)
+            why, said = advance(registry.tables(), way, courses, known, going, counts)
             self._keep(courses)
             if why == DONE:
                 break
@@ -111,14 +112,13 @@ class Closer:
             if why == ASLEEP:
                 self._wake(rows, ids, row)
             elif why == FULL:
-                windows = np.sort(waiting["window"][: state.waiting.used])
-                begin_closing(courses[0], waiting, int(windows[len(windows) // FORCED_SHARE]) + 1)
+                windows = np.sort(waiting.rows["window"])
+                begin_closing(courses[0], known, int(windows[len(windows) // FORCED_SHARE]) + 1)
             elif why == HEALTH:
                 self._report(int(courses["until"][0]), trigger(row - 1))
                 courses["health_at"] = state.told + self._every_ms
             else:
-                unjudged = waiting["raw"][courses["due"][0] : courses["waiting"][0]]
-                self._judged(said, int(courses["until"][0]), unjudged, trigger(row - 1))
+                self._judged(said, int(courses["until"][0]), trigger(row - 1))
             if registry.version != version:
                 version = registry.version
                 rows["raw"][row:] = registry.find(ids[row:])
@@ -130,7 +130,7 @@ class Closer:
     def _course(self) -> Any:
         state, clock = self._state, self._state.clock
         course = np.zeros(1, COURSE)
-        course["waiting"], course["target"], course["closed"] = len(state.waiting), NOT_CLOSING, state.closed
+        course["target"], course["closed"] = NOT_CLOSING, state.closed
         course["health_at"] = self.boundary(state.told) + self._every_ms
         course["clock"], course["clock_usual"] = clock.now, clock.usual
         course["clock_last"] = NEVER if clock.last is None else clock.last
@@ -139,19 +139,19 @@ class Closer:
     def _keep(self, courses: Any) -> None:
         """Put into the state how far it has come."""
         state, course = self._state, courses[0]
-        state.closed, state.waiting.used = int(course["closed"]), int(course["waiting"])
+        state.closed = int(course["closed"])
         last = int(course["clock_last"])
         state.clock = ActiveClock(int(course["clock"]), None if last == NEVER else last, float(course["clock_usual"]))
 
     def _wake(self, rows: Any, ids: Any, row: int) -> None:
         """Make forgotten series anew, those of all rows until the next that lets windows close."""
-        closing = np.flatnonzero(rows["closable"][row:] > self._state.closed)
+        closing = np.flatnonzero(rows["link"][row:] > self._state.closed)
         end = row + int(closing[0]) + 1 if len(closing) else len(rows)
         for series in ids[row:end][rows["raw"][row:end] == NONE].tolist():
             wake(self._registry, series, self._state.clock.now)
 
-    def _judged(self, said: Said, end: int, waiting: Ints, source: Position) -> None:
-        """Say what a window that ended then brought; `waiting` are the raw series of the rows that are not judged yet."""
+    def _judged(self, said: Said, end: int, source: Position) -> None:
+        """Say what a window that ended then brought."""
         registry = self._registry
         for slot in said.opened.tolist():
             registry.going.add(slot)
@@ -160,13 +160,13 @@ class Closer:
             registry.going.discard(slot)
             self._say(slot, Phase.CLOSED, AnomalyReason.SILENCE if was_silent else AnomalyReason.SHIFT, end, source)
         if said.quiet:
-            self._listen(end, waiting, source)
+            self._listen(end, source)
         self._continue(end, source)
 
-    def _listen(self, end: int, waiting: Ints, source: Position) -> None:
+    def _listen(self, end: int, source: Position) -> None:
         """Find what fell silent, what that is explained by, and what has been silent for so long that its past says nothing."""
         registry, slots = self._registry, self._registry.slots
-        found = look(registry, self._state.clock.now, waiting, self._config)
+        found = look(registry, self._state.clock.now, self._state.waiting.raws, self._config)
         for slot in found.settled:
             reason = reason_of(registry, slot)
             slots.state[slot], slots.hits[slot] = ORDINARY, 0

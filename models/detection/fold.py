@@ -197,6 +197,7 @@ class Detector:
     def _let_go_of_rows(self) -> None:
         """Drop waiting rows of series that were given up."""
         waiting = self.state.waiting
-        before = len(waiting)
-        waiting.keep(self._registry.raws.unit[waiting.rows["raw"]] != NONE)
-        self._told.fates[RowFate.EVICTED] += before - len(waiting)
+        kept = self._registry.raws.unit[waiting.raws] != NONE
+        if not kept.all():
+            waiting.rows = waiting.rows[kept]
+        self._told.fates[RowFate.EVICTED] += len(kept) - len(waiting)

@@ -50,9 +50,9 @@ def hear(tables: Any, folded: Any, active: int, again: bool) -> None:
 
 
 @compiled
-def end_series(tables: Any, rows: Any, first: int, last: int) -> None:
+def end_series(tables: Any, rows: Any) -> None:
     """Take a producer's word (NaN) that a series has ended: nobody misses it. Where the process went with it, `up` tells that."""
-    for i in range(first, last):
+    for i in range(len(rows)):
         raw = tables.raws[rows[i].raw]
         if np.isnan(rows[i].value) and rows[i].at >= raw.last_t:
             tables.units[raw.unit].gone = True

@@ -27,7 +27,7 @@ def pull_back(state: DetectState, ahead: list[int], window_ms: int) -> None:
         if state.clock.last is not None:
             state.clock.last = min(state.clock.last, opened * window_ms)
         _earlier(state.registry, than)
-    _bring_back(state.waiting.rows, ahead, than, state.closed or 0, window_ms)
+    state.waiting.rows = _brought_back(state.waiting.rows, ahead, than, state.closed or 0, window_ms)
 
 
 def reopen(state: DetectState, at: int, window_ms: int) -> None:
@@ -39,13 +39,14 @@ def reopen(state: DetectState, at: int, window_ms: int) -> None:
         state.closed = min(state.closed, at // window_ms)
 
 
-def _bring_back(rows: Any, ahead: list[int], than: int, closed: int, window_ms: int) -> None:
+def _brought_back(rows: Any, ahead: list[int], than: int, closed: int, window_ms: int) -> Any:
     future = np.isin(rows["source"], ahead) & (rows["at"] > than)
     rows["at"][future] = than
     own = rows["at"] // window_ms
     on_time_again = (rows["arrival"] == LATE) & (own >= closed)
     rows["arrival"] = np.where(future, FUTURE, np.where(on_time_again, REORDERED, rows["arrival"]))
     rows["window"] = np.maximum(own, closed)
+    return rows
 
 
 def _earlier(registry: Registry, than: int) -> None:

@@ -7,50 +7,68 @@ from typing import Any
 import numpy as np
 
 from models.detection.packed import Ints
+from models.detection.waiting_kernel import SHELF, shelve_all
 
-# `raw` is the row of the raw series; `arrival` the place in fates.ARRIVALS: how it came, which is its fate where it is judged;
-# `closable` the number of the first window that stays open once it has come.
+# `raw` is the row of the raw series; `arrival` the place in fates.ARRIVALS: how it came, which is its fate where it is judged. `link`: of a
+# row on its way, the number of the first window that stays open once it has come; of one that waits, the place of another of its window.
 _ROW = [("raw", np.int64), ("at", np.int64), ("value", np.float64), ("source", np.int64), ("offset", np.int64), ("window", np.int64)]
-ROW = np.dtype([*_ROW, ("arrival", np.int64), ("closable", np.int64)])
-COLUMNS = tuple(name for name in ROW.names or () if name != "closable")  # of a row that waits
+ROW = np.dtype([*_ROW, ("arrival", np.int64), ("link", np.int64)])
+COLUMNS = tuple(name for name in ROW.names or () if name != "link")  # of a row that waits
 
+WINDOWS = 1024  # that have a list of their own; what is further ahead waits in one
 _LEAST_ROOM = 1024
 
 
 class Waiting:
-    """Rows in the order in which they came; room grows by doubling."""
+    """Rows by window: each has its place in `room`, and each window the place of the first of its rows (waiting_kernel.py)."""
 
     def __init__(self, rows: Any = None) -> None:
-        self.room: Any = np.zeros(0, ROW) if rows is None else rows
-        self.used = len(self.room)
+        self.heads: Ints = np.zeros(WINDOWS, np.int64)
+        self.shelf: Any = np.zeros(1, SHELF)
+        self.room: Any = np.zeros(0, ROW)
+        self.order: Ints = np.zeros(0, np.int64)  # places of the rows that are due, in the order in which they are judged
+        self.rows = np.zeros(0, ROW) if rows is None else rows
 
     def __len__(self) -> int:
-        return self.used
+        return int(self.shelf["count"][0])
 
     @property
     def rows(self) -> Any:
-        return self.room[: self.used]
+        """Copies of the rows."""
+        return self.room[self._taken()]
 
-    def room_for(self, more: int) -> Any:
-        """Return the room, with place for so many more."""
-        if self.used + more > len(self.room):
-            room = np.zeros(max(_LEAST_ROOM, 2 * (self.used + more)), ROW)
-            room[: self.used] = self.rows
-            self.room = room
-        return self.room
+    @rows.setter
+    def rows(self, rows: Any) -> None:
+        self.room, self.order = rows.copy(), np.zeros(len(rows), np.int64)
+        self.shelf["used"] = self.shelf["count"] = len(rows)
+        self._shelved = False
 
-    def keep(self, chosen: Any) -> None:
-        """Drop all but these."""
-        kept = self.rows[chosen]
-        self.room[: len(kept)] = kept
-        self.used = len(kept)
+    @property
+    def raws(self) -> Ints:
+        """The raw series of each row."""
+        raws: Ints = self.room["raw"][self._taken()]
+        return raws
+
+    def ready(self, closed: int, more: int) -> None:
+        """Make room for so many more rows; the windows below `closed` are closed."""
+        if (need := int(self.shelf["used"][0]) + more) > len(self.room):
+            room = np.zeros(max(_LEAST_ROOM, 2 * need), ROW)
+            room[: len(self.room)] = self.room
+            self.room, self.order = room, np.zeros(len(room), np.int64)
+        if not self._shelved or self.shelf["base"][0] != closed:
+            shelve_all(self.room, self.heads, self.shelf, closed)
+            self._shelved = True
+
+    def _taken(self) -> Any:
+        used = int(self.shelf["used"][0])
+        return np.flatnonzero(self.room["raw"][:used] >= 0)
 
 
 def incoming(raw: Ints, at: Ints, value: Any, source: int, offset: Ints, window: Ints, arrival: Ints, closable: Ints) -> Any:
     """Put rows of one source together."""
     rows = np.empty(len(raw), ROW)
     rows["raw"], rows["at"], rows["value"], rows["source"], rows["offset"] = raw, at, value, source, offset
-    rows["window"], rows["arrival"], rows["closable"] = window, arrival, closable
+    rows["window"], rows["arrival"], rows["link"] = window, arrival, closable
     return rows
 
 

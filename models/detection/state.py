@@ -63,7 +63,7 @@ _DECODER = msgspec.msgpack.Decoder(_Image)
 
 
 def snapshot(state: DetectState) -> bytes:
-    registry, sources, clock = state.registry, state.sources, state.clock
+    registry, sources, clock, waiting = state.registry, state.sources, state.clock, state.waiting.rows
     return msgspec.msgpack.encode(
         _Image(
             shape=_shape(registry.config),
@@ -78,7 +78,7 @@ def snapshot(state: DetectState) -> bytes:
             clock=(clock.now, clock.last, clock.usual),
             closed=state.closed,
             told=state.told,
-            pending={name: state.waiting.rows[name].tobytes() for name in COLUMNS},
+            pending={name: waiting[name].tobytes() for name in COLUMNS},
             dormant=list(registry.dormant.values()),
             history=state.history,
             given_up=state.given_up,

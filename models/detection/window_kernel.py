@@ -19,6 +19,7 @@ from models.detection.packed import Bools, Ints
 from models.detection.series.derive import Pooling, derive, scratch_for
 from models.detection.series.increase import FOLDED, PASSED, fold_window
 from models.detection.series.tables import NEVER, NONE
+from models.detection.waiting_kernel import give_back, put, sort, take_below
 
 # Why it came back: all is done; a row's series is forgotten, and must be made anew; too many rows wait; health is due before it goes
 # on; a window was judged, and there is something to say.
@@ -30,7 +31,6 @@ NOT_CLOSING = -(2**62)
 COURSE = np.dtype(
     [
         ("row", np.int64),  # next of those that come
-        ("waiting", np.int64),  # how many wait; in front, while windows close, those that are due, in order
         ("due", np.int64),  # next of those that are due
         ("dues", np.int64),  # how many are
         ("target", np.int64),  # windows below it close; NOT_CLOSING: none do
@@ -59,6 +59,16 @@ class Way(NamedTuple):
     pooling: Pooling
 
 
+class Rows(NamedTuple):
+    """The rows that come, and where they wait (rows.Waiting)."""
+
+    coming: Any
+    room: Any
+    heads: Ints
+    shelves: Any
+    order: Ints
+
+
 class Said(NamedTuple):
     """What a window brought: slots whose anomaly opened, slots whose anomaly closed and which of those had been silent."""
 
@@ -69,20 +79,21 @@ class Said(NamedTuple):
 
 
 @compiled
-def advance(tables: Any, way: Any, courses: Any, rows: Any, waiting: Any, going: Ints, counts: Ints) -> tuple[int, Any]:
+def advance(tables: Any, way: Any, courses: Any, rows: Any, going: Ints, counts: Ints) -> tuple[int, Any]:
     """Go on with the rows that come, and with the windows that close; return why it came back, and what is to be said.
 
-    Args: tables (derive.Tables); way (Way); courses (1,) of COURSE; rows (n,), those that come, and waiting (m ≥ waiting + n,) of
-    rows.ROW; going, the slots with an open anomaly; counts (increase.COUNTS,), what became of rows.
+    Args: tables (derive.Tables); way (Way); courses (1,) of COURSE; rows (Rows), with room for all that come; going, the slots with an
+    open anomaly; counts (increase.COUNTS,), what became of rows.
     """
     course, scratch = courses[0], scratch_for(tables)
     while True:
         if course.target != NOT_CLOSING:
             while course.due < course.dues:
-                if waiting[course.due].window * way.window_ms >= course.health_at:
-                    course.until = waiting[course.due].window * way.window_ms
+                begins = rows.room[rows.order[course.due]].window * way.window_ms
+                if begins >= course.health_at:
+                    course.until = begins
                     return HEALTH, _nothing()
-                said = _judge_window(tables, way, course, waiting, going, counts, scratch)
+                said = _judge_window(tables, way, course, rows, going, counts, scratch)
                 if said.quiet or len(said.opened) or len(said.closed) or _continues(tables.slots, going, course.until, way):
                     return JUDGED, said
             if course.fed:
@@ -92,39 +103,26 @@ def advance(tables: Any, way: Any, courses: Any, rows: Any, waiting: Any, going:
             if course.target * way.window_ms >= course.health_at:
                 course.until = course.target * way.window_ms
                 return HEALTH, _nothing()
-            _move_up(course, waiting)
-        if course.row == len(rows):
+            course.target = NOT_CLOSING
+        if course.row == len(rows.coming):
             return DONE, _nothing()
-        row = rows[course.row]
+        row = rows.coming[course.row]
         if row.raw == NONE:
             return ASLEEP, _nothing()
         course.row += 1
-        _wait(tables.raws, way, course, row, waiting, counts)
-        if row.closable > course.closed:
-            begin_closing(course, waiting, row.closable)
-        elif course.waiting >= way.full:
+        _wait(tables.raws, way, course, rows, row, counts)
+        if row.link > course.closed:
+            begin_closing(course, rows, row.link)
+        elif rows.shelves[0].count >= way.full:
             return FULL, _nothing()
 
 
 @compiled
-def begin_closing(course: Any, waiting: Any, target: int) -> None:
-    """Let the windows below this one close; bring the rows that are due to the front, in the order in which they are judged."""
+def begin_closing(course: Any, rows: Any, target: int) -> None:
+    """Let the windows below this one close, with their rows in the order in which they are judged."""
     course.target = course.closed = target
-    due, rest, dues, rests = np.empty(course.waiting, np.int64), np.empty(course.waiting, np.int64), 0, 0
-    for i in range(course.waiting):
-        if waiting[i].window < target:
-            due[dues] = i
-            dues += 1
-        else:
-            rest[rests] = i
-            rests += 1
-    _sort(waiting, due, dues)
-    before = waiting[: course.waiting].copy()
-    for i in range(dues):
-        waiting[i] = before[due[i]]
-    for i in range(rests):
-        waiting[dues + i] = before[rest[i]]
-    course.due, course.dues = 0, dues
+    course.due, course.dues = 0, take_below(rows.room, rows.heads, rows.shelves[0], target, rows.order)
+    sort(rows.room, rows.order, course.dues)
 
 
 @compiled
@@ -134,43 +132,29 @@ def _nothing() -> Any:
 
 
 @compiled
-def _move_up(course: Any, waiting: Any) -> None:
-    """End the closing: the rows that were due are gone."""
-    for i in range(course.dues, course.waiting):
-        waiting[i - course.dues] = waiting[i]
-    course.waiting -= course.dues
-    course.due = course.dues = 0
-    course.target = NOT_CLOSING
-
-
-@compiled
-def _wait(raws: Any, way: Any, course: Any, row: Any, waiting: Any, counts: Ints) -> None:
+def _wait(raws: Any, way: Any, course: Any, rows: Any, row: Any, counts: Ints) -> None:
     """Put a row into its window; one so late that is news of its series goes into the oldest open one, another is dropped."""
     late = row.window < course.closed
     if late and (row.at <= raws[row.raw].last_t or row.at < course.closed * way.window_ms - way.allowed_ms):
         counts[PASSED] += 1
         return
-    waiting[course.waiting] = row
     if late:
-        waiting[course.waiting].window = course.closed
+        row.window = course.closed
         if row.arrival != FUTURE:
-            waiting[course.waiting].arrival = LATE
-    course.waiting += 1
+            row.arrival = LATE
+    put(rows.room, rows.heads, rows.shelves[0], row)
 
 
 @compiled
-def _judge_window(tables: Any, way: Any, course: Any, waiting: Any, going: Ints, counts: Ints, scratch: Any) -> Any:
+def _judge_window(tables: Any, way: Any, course: Any, rows: Any, going: Ints, counts: Ints, scratch: Any) -> Any:
     """Judge the rows of the next window that is due."""
-    first, last = course.due, course.due + 1
-    while last < course.dues and waiting[last].window == waiting[first].window:
-        last += 1
-    course.due = last
-    end = (waiting[first].window + 1) * way.window_ms
+    judged = _rows_of_window(course, rows)
+    end = (judged[0].window + 1) * way.window_ms
     course.until = end
-    folded = np.empty(last - first, FOLDED)
-    news = fold_window(waiting, first, last, tables.raws, folded, counts)
+    folded = np.empty(len(judged), FOLDED)
+    news = fold_window(judged, 0, len(judged), tables.raws, folded, counts)
     if not news:
-        end_series(tables, waiting, first, last)
+        end_series(tables, judged)
         return _nothing()
     folded = folded[:news]
     again = stands(course.clock_last, end)
@@ -186,9 +170,24 @@ def _judge_window(tables: Any, way: Any, course: Any, waiting: Any, going: Ints,
             if slots[k] == closed[i]:
                 was_silent[i] = silent[k]
     hear(tables, folded, course.clock, again)
-    end_series(tables, waiting, first, last)
+    end_series(tables, judged)
     quiet = any_silent(tables.units, tables.used_units, course.clock, len(going) > 0, way)
     return Said(opened, closed, was_silent, quiet)
+
+
+@compiled
+def _rows_of_window(course: Any, rows: Any) -> Any:
+    """Take the rows of the next window that is due from where they waited."""
+    first, last = course.due, course.due
+    window = rows.room[rows.order[first]].window
+    while last < course.dues and rows.room[rows.order[last]].window == window:
+        last += 1
+    course.due = last
+    judged = np.empty(last - first, rows.room.dtype)
+    for i in range(first, last):
+        judged[i - first] = rows.room[rows.order[i]]
+        give_back(rows.room, rows.shelves[0], rows.order[i])
+    return judged
 
 
 @compiled
@@ -214,35 +213,3 @@ def _continues(slots: Any, going: Ints, at: int, way: Any) -> bool:
             slots[slot].bad_at = at
         found = found or at - slots[slot].said >= way.continued_ms
     return found
-
-
-@compiled
-def _sort(rows: Any, order: Ints, count: int) -> None:
-    """Sort the first of `order`, places of rows, by window, raw series, time, source and offset: merge sort, bottom up."""
-    other, width = order.copy(), 1
-    while width < count:
-        for low in range(0, count, 2 * width):
-            middle, high = min(low + width, count), min(low + 2 * width, count)
-            left, right = low, middle
-            for place in range(low, high):
-                if left < middle and (right == high or not _before(rows[order[right]], rows[order[left]])):
-                    other[place] = order[left]
-                    left += 1
-                else:
-                    other[place] = order[right]
-                    right += 1
-        order[:count] = other[:count]
-        width *= 2
-
-
-@compiled
-def _before(one: Any, other: Any) -> bool:
-    if one.window != other.window:
-        return bool(one.window < other.window)
-    if one.raw != other.raw:
-        return bool(one.raw < other.raw)
-    if one.at != other.at:
-        return bool(one.at < other.at)
-    if one.source != other.source:
-        return bool(one.source < other.source)
-    return bool(one.offset < other.offset)
