@@ -28,7 +28,7 @@ from streams.normalise.formats.otlp_layout import (
 )
 from streams.normalise.formats.otlp_points import NO_RECORDED_VALUE, Temporality
 from streams.normalise.formats.otlp_proto_points import MAX_BYTES
-from streams.normalise.formats.wire_kernel import Int, field, fixed64
+from streams.normalise.formats.wire_kernel import Int, field, word_at
 
 _SLACK = 32  # bytes of tags and lengths in a key, at most
 _GAUGE, _COUNTER, _UP_DOWN, _DELTA_COUNTER, _DELTA_UP_DOWN = map(
@@ -124,11 +124,11 @@ def _point(data: NDArray[np.uint8], at: Int, end: Int, points: NDArray[np.int64]
         if tag < 0:
             return False
         if tag == _TIME:
-            nanos = fixed64(data, inner)
+            nanos = word_at(data, inner)
         elif tag == _AS_DOUBLE:
-            value, has_value, whole = fixed64(data, inner), True, False
+            value, has_value, whole = word_at(data, inner), True, False
         elif tag == _AS_INT:
-            number, has_value, whole = np.int64(fixed64(data, inner)), True, True
+            number, has_value, whole = np.int64(word_at(data, inner)), True, True
         elif tag == _ATTRIBUTES:
             if begin == stop:
                 begin = start

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from models.compiled import compiled
 from streams.normalise.formats.harvest import MAX_ALL_KEYS_BYTES, MAX_ITEMS, MAX_KEY_BYTES
-from streams.normalise.formats.wire_kernel import Int, fixed64, joined, varint
+from streams.normalise.formats.wire_kernel import Int, joined, varint, word_at
 
 # Tags, as remote_write.py has them.
 _TIMESERIES, _METADATA = 0x0A, 0x1A
@@ -145,7 +145,7 @@ def _sample(data: NDArray[np.uint8], at: Int, end: Int, bits: NDArray[np.uint64]
         if tag == _VALUE:
             if at + 8 > end:
                 return np.int64(0), False
-            bits[row] = fixed64(data, at)
+            bits[row] = word_at(data, at)
             at += 8
         elif tag == _TIMESTAMP:
             time, at = varint(data, at, end)

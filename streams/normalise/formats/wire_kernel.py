@@ -39,10 +39,12 @@ def varint(data: NDArray[np.uint8], at: Int, end: Int) -> tuple[np.int64, Int]:
 
 
 @compiled
-def fixed64(data: NDArray[np.uint8], at: Int) -> np.uint64:
+def word_at(data: NDArray[np.uint8], at: Int) -> np.uint64:
+    """Return eight bytes as a number, the first being the lowest: one load, for an index without a sign is not asked whether it has one."""
+    place = np.uint64(at)
     value = np.uint64(0)
     for index in range(8):
-        value |= np.uint64(data[at + index]) << np.uint64(8 * index)
+        value |= np.uint64(data[place + np.uint64(index)]) << np.uint64(8 * index)
     return value
 
 
