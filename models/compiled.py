@@ -27,7 +27,6 @@ def cache_folder(sources: Path) -> Path:
 
 
 _config: Any = numba.config
-_njit: Any = numba.njit  # its types lack _nrt: whether references to arrays are counted
 _OWN_FOLDER: str = _config.CACHE_DIR  # NUMBA_CACHE_DIR
 _folder_of = cache(cache_folder)
 
@@ -35,11 +34,22 @@ _folder_of = cache(cache_folder)
 def compiled(function: Function) -> Function:
     """Type a function as what it is in Python: numba has no types of its own to tell.
 
-    It may call compiled functions of its own folder, and those that stand beside this one. It makes no array: without the counting of
-    references to arrays at each call, code of many small functions is several times faster.
+    It may call compiled functions of its own folder, and those that stand beside this one.
     """
+    return _kept(function, {})
+
+
+def compiled_bare(function: Function) -> Function:
+    """Compile one that makes no array, and calls only such: references to arrays are not counted.
+
+    Counting them costs two locked instructions a call. Code of many small functions is several times faster without.
+    """
+    return _kept(function, {"_nrt": False})
+
+
+def _kept(function: Function, options: dict[str, Any]) -> Function:
     _config.CACHE_DIR = _OWN_FOLDER or str(_folder_of(Path(inspect.getfile(function)).parent))
     try:
-        return cast("Function", _njit(cache=True, nogil=True, _nrt=False)(function))
+        return cast("Function", numba.njit(cache=True, nogil=True, **options)(function))
     finally:
         _config.CACHE_DIR = _OWN_FOLDER

@@ -27,7 +27,7 @@ class AdapterColumns:
         """Return what could be read of these records, and those that are left to the reference reader."""
         found = read_columns(values, self.slots.ready(), MAX_SAMPLE_BYTES)
         slots = self.slots.settle(b"", found.own, found.data, found.start, found.end, found.labels)
-        numbers = np.array(records, np.int64)
+        numbers = np.fromiter(records, np.int64, len(records))
         rows = Rows(numbers[found.record], np.zeros(len(slots), np.int64), slots, found.at.copy(), found.value)
         return rows, numbers[found.left].tolist()
 

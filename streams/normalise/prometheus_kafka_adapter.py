@@ -66,7 +66,8 @@ class Decoder:
             from streams.normalise.adapter_columns import AdapterColumns  # noqa: PLC0415 - compiles code: only who needs it
 
             self._columns = AdapterColumns(self.cache)
-        rows, left = self._columns.read(chosen, [values[index] or b"" for index in chosen])
+        picked = values if len(chosen) == len(values) else [values[index] for index in chosen]
+        rows, left = self._columns.read(chosen, [value or b"" for value in picked])
         if not left:
             return Adapted(rows, [])
         others = self.one_by_one(values, left, refusals)

@@ -13,7 +13,7 @@ ROOT = Path(warm.__file__).parents[1]
 
 def modules() -> list[ModuleType]:
     """Return those with functions that are compiled at their first use."""
-    files = [path for folder in ("models", "streams") for path in (ROOT / folder).rglob("*.py") if "\n@compiled\n" in path.read_text()]
+    files = [path for folder in ("models", "streams") for path in (ROOT / folder).rglob("*.py") if "\n@compiled" in path.read_text()]
     return [importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts)) for path in files]
 
 

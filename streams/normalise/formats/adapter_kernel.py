@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.compiled import compiled
+from models.compiled import compiled_bare
 from streams.normalise.formats.key_table import UNKNOWN, Arrays, KeyTable, hash_of, slot_of
 from streams.normalise.formats.text_kernel import INEXACT, NO_NUMERAL, NO_TIME, instant, number
 from streams.normalise.formats.wire_kernel import Int, joined, word_at
@@ -69,7 +69,7 @@ def read_columns(values: Sequence[bytes], known: KeyTable, longest: int) -> Colu
     return Columns(data, record, start, end, own, at, value[:rows], left)
 
 
-@compiled
+@compiled_bare
 def _walk(
     data: NDArray[np.uint8],
     offsets: NDArray[np.int64],
@@ -92,7 +92,7 @@ def _walk(
     return rows
 
 
-@compiled
+@compiled_bare
 def _message(
     data: NDArray[np.uint8],
     at: Int,
@@ -144,7 +144,7 @@ def _message(
     return False
 
 
-@compiled
+@compiled_bare
 def _known(data: NDArray[np.uint8], at: Int, end: Int, known: Arrays) -> tuple[np.int64, Int]:
     """Return the slot of the labels that begin before this place and their end, UNKNOWN where those up to the first } are not known.
 
@@ -163,7 +163,7 @@ def _known(data: NDArray[np.uint8], at: Int, end: Int, known: Arrays) -> tuple[n
     return np.int64(UNKNOWN), -1
 
 
-@compiled
+@compiled_bare
 def _labels(data: NDArray[np.uint8], at: Int, end: Int) -> Int:
     """Return where the object of texts has its } whose first member is here; -1 where it is none, or does not name its metric."""
     named = False
@@ -185,7 +185,7 @@ def _labels(data: NDArray[np.uint8], at: Int, end: Int) -> Int:
     return -1
 
 
-@compiled
+@compiled_bare
 def _text(data: NDArray[np.uint8], at: Int, end: Int) -> Int:
     """Return where the plain text that begins here has its closing quote; -1 where it is no such text."""
     if at < 0:
@@ -203,7 +203,7 @@ def _text(data: NDArray[np.uint8], at: Int, end: Int) -> Int:
     return -1
 
 
-@compiled
+@compiled_bare
 def _sign(data: NDArray[np.uint8], at: Int, end: Int, sign: Int) -> Int:
     """Return the place behind this sign, which may stand behind spaces; -1 where another does."""
     if at < 0:
@@ -212,7 +212,7 @@ def _sign(data: NDArray[np.uint8], at: Int, end: Int, sign: Int) -> Int:
     return at + 1 if at < end and data[np.uint64(at)] == sign else -1
 
 
-@compiled
+@compiled_bare
 def _space(data: NDArray[np.uint8], at: Int, end: Int) -> Int:
     while at < end:
         byte = data[np.uint64(at)]
@@ -222,13 +222,13 @@ def _space(data: NDArray[np.uint8], at: Int, end: Int) -> Int:
     return at
 
 
-@compiled
+@compiled_bare
 def _first(highest: np.uint64) -> np.int64:
     """Return which byte is the first whose highest bit is set, given none but highest bits."""
     return np.int64((((highest & (~highest + _ONE)) >> _SEVEN) * _PLACES) >> _LAST_BYTE)
 
 
-@compiled
+@compiled_bare
 def _member(data: NDArray[np.uint8], at: Int) -> tuple[int, Int]:
     """Return which member's name is here, 0 for none, and the place behind its closing quote."""
     if at < 0:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.compiled import compiled
+from models.compiled import compiled_bare
 from streams.normalise.formats.wire_kernel import Int, word_at
 
 UNKNOWN = -1
@@ -86,7 +86,7 @@ def _doubled(room: int, needed: int) -> int:
     return room
 
 
-@compiled
+@compiled_bare
 def hash_of(data: NDArray[np.uint8], start: Int, end: Int, seed: np.uint64) -> np.uint64:
     """Mix eight bytes at a time, each by a multiplication and a shift as in MurmurHash64A, whose finaliser ends it."""
     multiplier = np.uint64(0xC6A4A7935BD1E995)
@@ -107,7 +107,7 @@ def hash_of(data: NDArray[np.uint8], start: Int, end: Int, seed: np.uint64) -> n
     return found ^ (found >> np.uint64(47))
 
 
-@compiled
+@compiled_bare
 def slot_of(data: NDArray[np.uint8], start: Int, end: Int, wanted: np.uint64, arrays: Arrays) -> np.int64:
     """Return the slot of the key that has this hash, UNKNOWN where it has none."""
     mask = np.uint64(len(arrays.table) - 1)
@@ -122,7 +122,7 @@ def slot_of(data: NDArray[np.uint8], start: Int, end: Int, wanted: np.uint64, ar
     return np.int64(UNKNOWN)
 
 
-@compiled
+@compiled_bare
 def _equal(data: NDArray[np.uint8], start: Int, arena: NDArray[np.uint8], begin: Int, size: Int) -> bool:
     at = 0
     while at + 8 <= size:
@@ -136,7 +136,7 @@ def _equal(data: NDArray[np.uint8], start: Int, arena: NDArray[np.uint8], begin:
     return True
 
 
-@compiled
+@compiled_bare
 def _insert(table: NDArray[np.int64], hashes: NDArray[np.uint64], first: Int, end: Int) -> None:
     mask = np.uint64(len(table) - 1)
     for slot in range(first, end):
@@ -146,7 +146,7 @@ def _insert(table: NDArray[np.int64], hashes: NDArray[np.uint64], first: Int, en
         table[place] = slot
 
 
-@compiled
+@compiled_bare
 def _find(data: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64], slots: NDArray[np.int64], arrays: Arrays) -> None:
     for row in range(len(slots)):
         start, end = starts[row], ends[row]
@@ -156,7 +156,7 @@ def _find(data: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.i
             slots[row] = slot_of(data, start, end, hash_of(data, start, end, arrays.seed), arrays)
 
 
-@compiled
+@compiled_bare
 def _add(
     data: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64], slots: NDArray[np.int64], arrays: Arrays, size: Int
 ) -> Int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from models.compiled import compiled
+from models.compiled import compiled_bare
 from streams.normalise.formats.wire_kernel import Int
 
 INEXACT = 1  # a numeral whose value takes more than one rounding: for float()
@@ -31,7 +31,7 @@ _DATE_AND_TIME = 19  # characters of YYYY-MM-DDTHH:MM:SS
 _FRACTION = 9  # digits at most
 
 
-@compiled
+@compiled_bare
 def number(data: NDArray[np.uint8], at: Int, end: Int) -> tuple[float, int]:
     """Return the number that these bytes are, and 0; else INEXACT or NO_NUMERAL.
 
@@ -88,7 +88,7 @@ def number(data: NDArray[np.uint8], at: Int, end: Int) -> tuple[float, int]:
     return -found if negative else found, 0
 
 
-@compiled
+@compiled_bare
 def instant(data: NDArray[np.uint8], at: Int, end: Int) -> np.int64:
     """Return the ms since 1970 of YYYY-MM-DDTHH:MM:SS[.fraction](Z or ±HH:MM), `NO_TIME` for anything else."""
     if end - at <= _DATE_AND_TIME:
@@ -129,7 +129,7 @@ def instant(data: NDArray[np.uint8], at: Int, end: Int) -> np.int64:
     return np.int64(found - offset if data[at] == _PLUS else found + offset)
 
 
-@compiled
+@compiled_bare
 def _two(data: NDArray[np.uint8], at: Int) -> np.int64:
     """Return the number of two digits, something negative where they are none."""
     tens, ones = np.int64(data[at]) - _ZERO, np.int64(data[at + 1]) - _ZERO
