@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 import time
+from datetime import UTC, datetime
 
 import cramjam
 
@@ -16,8 +17,9 @@ from models.detection.univariate import Univariate
 from schemas.config.detect import DetectConfig
 from schemas.config.metrics import MetricsMapping
 from schemas.topics import RAW_METRICS
-from streams.harness.stage import Record
+from streams.harness.stage import Headers, Record
 from streams.normalise.core import Core
+from streams.normalise.formats.catalogue import ADAPTER
 from streams.normalise.times import Reach
 
 
@@ -28,13 +30,19 @@ def main() -> None:
     if not (isinstance(mapping, MetricsMapping) and isinstance(detect, DetectConfig)):
         raise TypeError("the names of configurations have changed")
     core = Core(mapping, 1, 1, choice=choice(settings))
-    for place, (form, value) in enumerate((("remote-write", remote_write(now)), ("otlp", otlp(now)))):
-        headers = (("airra.format", form.encode()),)
+    for place, (form, value) in enumerate(((ADAPTER, adapter(now)), ("remote-write", remote_write(now)), ("otlp", otlp(now)))):
+        headers: Headers = () if form == ADAPTER else (("airra.format", form.encode()),)  # by the batch where no header says what it is
         record = Record(RAW_METRICS.name, 0, place, now, None, value, headers)
         taken = core.take_samples((RAW_METRICS.name, 0), [value], [place], [now], lambda _, it=record: it, Reach(now), [headers])  # type: ignore[misc]
         if taken.refused:
             raise RuntimeError(f"{form}: {', '.join(taken.refused)}")
     Univariate(detect).update(now, 1.0)
+
+
+def adapter(now: int) -> bytes:
+    """Return a sample as prometheus-kafka-adapter writes it."""
+    at = datetime.fromtimestamp(now // 1000, UTC).isoformat().replace("+00:00", "Z")
+    return f'{{"labels":{{"__name__":"up","service":"airra"}},"name":"up","timestamp":"{at}","value":"1"}}'.encode()
 
 
 def remote_write(now: int) -> bytes:

@@ -30,6 +30,8 @@ BATCH_HEADER = "airra.batch"
 
 _COLUMNS: dict[str, pa.DataType] = {"series": pa.uint64(), "time": pa.int64(), "value": pa.float64(), "offset": pa.int64()}
 _SCHEMA = pa.schema(_COLUMNS)
+_BEGIN = _SCHEMA.serialize().to_pybytes()
+_END = b"\xff\xff\xff\xff\0\0\0\0"  # of an Arrow IPC stream
 
 
 class SeriesDef(msgspec.Struct, frozen=True):
@@ -87,11 +89,14 @@ def series_id(labels: dict[str, str]) -> int:
 
 
 def encode_batch(batch: SampleBatch) -> bytes:
-    columns = [pa.array(getattr(batch, name), type=_SCHEMA.field(name).type) for name in _SCHEMA.names]
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, _SCHEMA) as writer:
-        writer.write_batch(pa.record_batch(columns, schema=_SCHEMA))
-    return sink.getvalue().to_pybytes()
+    """Return what pyarrow's stream writer writes, without a writer a batch: that cost three times as much as a small batch."""
+    columns = [_column(getattr(batch, name), kind) for name, kind in _COLUMNS.items()]
+    return b"".join((_BEGIN, pa.RecordBatch.from_arrays(columns, schema=_SCHEMA).serialize(), _END))
+
+
+def _column(values: Any, kind: pa.DataType) -> pa.Array[Any]:
+    plain: Any = np.ascontiguousarray(values, kind.to_pandas_dtype())  # a buffer, which the types do not say
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(plain)])
 
 
 def decode_batch(data: bytes) -> SampleBatch:

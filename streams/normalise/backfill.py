@@ -34,11 +34,10 @@ class Stretch:
 
 def stretches(found: Read) -> Iterator[Stretch]:
     """Cut what was read where history and the live stream take turns."""
-    headers = [message.headers() for message in found.messages]
-    if not any(headers):
+    if found.headers is None:
         yield Stretch(found, historical=False)
         return
-    marks = [any(name == BACKFILL_HEADER for name, _ in of or ()) for of in headers]
+    marks = [any(name == BACKFILL_HEADER for name, _ in of) for of in found.headers]
     for historical, run in groupby(range(len(marks)), key=marks.__getitem__):
         rows = list(run)
         yield Stretch(found.part(rows[0], rows[-1] + 1), historical)

@@ -22,6 +22,7 @@ from streams.normalise.formats.remote_write_kernel import read_columns
 from streams.normalise.rows import Rows
 
 CAPACITY = 200_000  # keys in one table; then it begins anew
+CAPACITY_BYTES = 128 * 1024 * 1024  # of keys in one table, the same
 
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
@@ -50,19 +51,29 @@ class Slots:
 
     def find(self, prefix: bytes, data: Bytes, starts: Ints, ends: Ints, key_of: Callable[[int], bytes]) -> Ints:
         """Return the cache's slot of each row's key, which the format's own `key_of` the row gives; `prefix` keeps it apart there."""
-        if len(self.table) >= self._capacity:
+        return self.settle(prefix, self.ready().find(data, starts, ends), data, starts, ends, key_of)
+
+    def ready(self) -> KeyTable:
+        """Return the table to look a batch up in, with what the cache has forgotten forgotten here."""
+        if len(self.table) >= self._capacity or self.table.bytes_held >= CAPACITY_BYTES:
             self.restart()
         if self._turns != self._cache.turns:
             self._slots[:] = UNKNOWN
             self._turns = self._cache.turns
-        own = self.table.find(data, starts, ends)
+        return self.table
+
+    def settle(self, prefix: bytes, own: Ints, data: Bytes, starts: Ints, ends: Ints, key_of: Callable[[int], bytes]) -> Ints:
+        """Return the cache's slot of each row, given its slot in the table, UNKNOWN for a key that is new there."""
         found = np.where(own == UNKNOWN, UNKNOWN, self._slots[own])
         missing = np.flatnonzero(found == UNKNOWN)
         if len(missing):
-            same = starts[missing][1:] == starts[missing][:-1]  # a series' rows stand side by side: most are seen at once
-            for row in missing[np.append(True, ~same)].tolist():
-                self._learn(data[starts[row] : ends[row]].tobytes(), prefix, key_of(row))
-            found[missing] = self._slots[self.table.find(data, starts[missing], ends[missing])]
+            fresh = self.table.add_all(data, starts[missing], ends[missing])
+            self._make_room()
+            _, firsts = np.unique(fresh, return_index=True)
+            for first in np.sort(firsts).tolist():
+                key = key_of(int(missing[first]))
+                self._slots[fresh[first]] = self._cache.slot_of(prefix + key, partial(self._describe, key))
+            found[missing] = self._slots[fresh]
         return found
 
     def restart(self) -> None:
@@ -70,12 +81,10 @@ class Slots:
         self.table = KeyTable(secrets.randbits(64))
         self._slots[:] = UNKNOWN
 
-    def _learn(self, name: bytes, prefix: bytes, key: bytes) -> None:
-        own = self.table.add(name)
-        if own >= len(self._slots):
-            self._slots = np.concatenate([self._slots, np.full(len(self._slots), UNKNOWN, np.int64)])
-        if self._slots[own] == UNKNOWN:
-            self._slots[own] = self._cache.slot_of(prefix + key, partial(self._describe, key))
+    def _make_room(self) -> None:
+        more = len(self.table) - len(self._slots)
+        if more > 0:
+            self._slots = np.concatenate([self._slots, np.full(max(more, len(self._slots)), UNKNOWN, np.int64)])
 
 
 class RemoteWriteColumns:

@@ -160,7 +160,7 @@ class Normaliser:
         form, found = self._sources.form(source[0]), stretch.found
         reach = stretch.reach(int(self._wall() * 1000))
         if form == "metrics":
-            taken = self._core.take_samples(source, found.values, found.offsets, found.stamps, found.record, reach, found.headers())
+            taken = self._core.take_samples(source, found.values, found.offsets, found.stamps, found.record, reach, found.headers)
         elif form == "alerts":
             taken = self._core.take_alerts(found.records(), reach)
         else:
@@ -175,11 +175,15 @@ class Normaliser:
 
     def _grouped(self, messages: Sequence[Message]) -> dict[tuple[str, int], list[Message]]:
         groups: dict[tuple[str, int], list[Message]] = {}
+        topic, partition, group = "", -1, []  # of the message before: they come in runs
         for message in messages:
             if (error := message.error()) is not None:
                 self._heed(error)
                 continue
-            groups.setdefault((message.topic(), message.partition()), []).append(message)
+            if message.partition() != partition or message.topic() != topic:
+                topic, partition = message.topic(), message.partition()
+                group = groups.setdefault((topic, partition), [])
+            group.append(message)
         return {source: group for source, group in groups.items() if source in self._assigned}  # moved away within the same call
 
     def _heed(self, error: KafkaError) -> None:

@@ -119,6 +119,8 @@ class Core:
             (SampleFate.NO_VALUE, np.fromiter(found.no_value.elements(), np.int64)),
             (SampleFate.REFUSED, np.fromiter((record for record, count in found.refusals.count.items() for _ in range(count)), np.int64)),
         ):
+            if not len(of):
+                continue
             for kind, count in enumerate(np.bincount(names[of], minlength=len(kinds)).tolist()):
                 if count:
                     taken.samples[kinds[kind], fate] += count

@@ -54,11 +54,10 @@ def sample_outputs(topic: str, partition: int, decoded: Decoded, cache: SeriesCa
     """
     destinations = cache.partition[decoded.slots]
     batch = decoded.batch
-    for destination in np.unique(destinations).tolist():
+    dues = decoded.slots[~cache.announced[decoded.slots] | (cache.again[decoded.slots] <= now)]
+    for destination in np.flatnonzero(np.bincount(destinations)).tolist():
         everything = np.flatnonzero(destinations == destination)
-        slots = decoded.slots[everything]
-        due = np.unique(slots[~cache.announced[slots] | (cache.again[slots] <= now)])
-        if len(due):
+        if len(dues) and len(due := np.unique(dues[cache.partition[dues] == destination])):
             yield from map(_definition, _meanings(cache, due[~cache.announced[due]]))
             yield from _announce(_meanings(cache, due), destination)
             cache.announced[due] = True

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -19,8 +20,11 @@ from streams.normalise.fates import Reason, Rejected, Rejection
 from streams.normalise.formats.port import Described, Sample
 from streams.normalise.jsons import DECODE_ERRORS, decode, why
 from streams.normalise.numerals import all_numerals, is_numeral
-from streams.normalise.rows import Refusals, Rows
+from streams.normalise.rows import Refusals, Rows, together
 from streams.normalise.times import MEMO_SIZE, parse_time
+
+if TYPE_CHECKING:
+    from streams.normalise.adapter_columns import AdapterColumns
 
 MAX_SAMPLE_BYTES = 65_536  # Prometheus' own limit on a label set is far below it
 
@@ -49,14 +53,28 @@ class Decoder:
         self._decode = _SAMPLE.decode
         self._time = lru_cache(MEMO_SIZE)(_time)
         self._untimed = 0  # texts that were no time: asked for, never remembered
+        self._columns: AdapterColumns | None = None
 
     @property
     def times_evicted(self) -> int:
         info = self._time.cache_info()
         return info.misses - self._untimed - info.currsize
 
-    def decode(self, values: Sequence[bytes | None], chosen: Iterable[int], refusals: Refusals) -> Adapted:
-        """Decode the chosen messages. Never raises for what is in them."""
+    def decode(self, values: Sequence[bytes | None], chosen: Sequence[int], refusals: Refusals) -> Adapted:
+        """Decode the chosen messages: by the batch, and one by one what that leaves. Never raises for what is in them."""
+        if self._columns is None:
+            from streams.normalise.adapter_columns import AdapterColumns  # noqa: PLC0415 - compiles code: only who needs it
+
+            self._columns = AdapterColumns(self.cache)
+        picked = values if len(chosen) == len(values) else [values[index] for index in chosen]
+        rows, left = self._columns.read(chosen, [value or b"" for value in picked])
+        if not left:
+            return Adapted(rows, [])
+        others = self.one_by_one(values, left, refusals)
+        return Adapted(together([rows, others.rows]), others.foreign)
+
+    def one_by_one(self, values: Sequence[bytes | None], chosen: Iterable[int], refusals: Refusals) -> Adapted:
+        """Decode the chosen messages each by itself: what is said of them here is what holds."""
         cache = self.cache
         decode, slot_of, find, time_of = self._decode, cache.young.get, cache.find, self._time
         foreign: list[tuple[int, Rejection]] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from operator import le
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
@@ -20,19 +20,21 @@ class Read:
     offsets: list[int]
     stamps: list[int]  # Kafka timestamps in ms; 0 where there is none
     repeated: int  # messages that had been read before
+    headers: list[Headers] | None  # None where no message has any: that is soon said
 
     def part(self, begin: int, end: int) -> Read:
         """Return these of the messages, as if nothing else had been read."""
         rows = slice(begin, end)
-        return Read(self.messages[rows], self.values[rows], self.offsets[rows], self.stamps[rows], 0)
-
-    def headers(self) -> list[Headers] | None:
-        """Return the headers of each message, None where none has any: that is soon said."""
-        found = [message.headers() for message in self.messages]
-        return [_headers(of) for of in found] if any(found) else None
+        headers = self.headers[rows] if self.headers is not None else None
+        return Read(
+            self.messages[rows], self.values[rows], self.offsets[rows], self.stamps[rows], 0, headers if headers and any(headers) else None
+        )
 
     def pieces(self) -> Iterator[Read]:
         """Cut where it is long: a record of a batching agent may hold ten thousand samples."""
+        if sum(map(len, filter(None, self.values))) < PIECE_BYTES and self.values:
+            yield self
+            return
         begin = size = 0
         for index, value in enumerate(self.values):
             size += len(value or b"")
@@ -40,7 +42,7 @@ class Read:
                 yield self.part(begin, index + 1)
                 begin, size = index + 1, 0
         if begin < len(self.values):
-            yield self if begin == 0 else self.part(begin, len(self.values))
+            yield self.part(begin, len(self.values))
 
     def record(self, index: int) -> Record:
         return record_of(self.messages[index])
@@ -53,7 +55,7 @@ def read(messages: Sequence[Message]) -> Read:
     """Leave out what was read twice: one call may return a partition from before and after it moved away and back."""
     offsets = [message.offset() for message in messages]
     repeated = 0
-    if any(after <= before for before, after in pairwise(offsets)):
+    if any(map(le, offsets[1:], offsets)):
         kept: list[Message] = []
         newest = -1
         for message, offset in zip(messages, offsets, strict=True):
@@ -63,7 +65,10 @@ def read(messages: Sequence[Message]) -> Read:
         repeated = len(messages) - len(kept)
         messages = kept
         offsets = [message.offset() for message in messages]
-    return Read(messages, [message.value() for message in messages], offsets, [_stamp(message) for message in messages], repeated)
+    values = [message.value() for message in messages]
+    stamps = [at if at > 0 and kind != TIMESTAMP_NOT_AVAILABLE else 0 for message in messages for kind, at in (message.timestamp(),)]
+    headers = [message.headers() for message in messages]
+    return Read(messages, values, offsets, stamps, repeated, [_headers(of) for of in headers] if any(headers) else None)
 
 
 def record_of(message: Message) -> Record:
@@ -71,7 +76,7 @@ def record_of(message: Message) -> Record:
         topic=message.topic(),
         partition=message.partition(),
         offset=message.offset(),
-        timestamp=_stamp(message),
+        timestamp=_stamp(*message.timestamp()),
         key=message.key(),
         value=message.value() or b"",
         headers=_headers(message.headers()),
@@ -82,6 +87,5 @@ def _headers(found: Sequence[tuple[str, bytes | None]] | None) -> Headers:
     return tuple((name, value or b"") for name, value in found or ())
 
 
-def _stamp(message: Message) -> int:
-    kind, at = message.timestamp()
+def _stamp(kind: int, at: int) -> int:
     return 0 if kind == TIMESTAMP_NOT_AVAILABLE else max(at, 0)

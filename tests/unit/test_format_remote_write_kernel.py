@@ -110,9 +110,9 @@ def test_a_long_key_finds_room_in_the_arena() -> None:
 def test_keys_whose_hashes_agree_are_told_apart_by_their_bytes() -> None:
     table = KeyTable(seed=1)
     table.add(b"one")
-    table._hashes[0] = 0
+    table.arrays.hashes[0] = 0
     columns = read_columns([request(series({"__name__": "y"}, (1, 1.0)))])
     slot = table.add(columns.key(0))
-    table._arena[table._ends[slot]] ^= 1  # as another key of this hash and length would be stored
+    table.arrays.arena[table.arrays.ends[slot]] ^= 1  # as another key of this hash and length would be stored
 
     assert table.find(columns.data, columns.key_start, columns.key_end).tolist() == [UNKNOWN]

@@ -31,7 +31,7 @@ def test_the_caches_of_normalise(monkeypatch: pytest.MonkeyPatch) -> None:
         moves("airra_normalise_untold_metrics_total", ""),
     ):
         for number in range(4 * ROOM):
-            stamp = f"2026-11-24T03:00:0{number}Z"
+            stamp = f"2026-11-24T03:00:0{number}z"  # not as the adapter writes it: read one by one
             take(message(f"up{number}", timestamp=stamp), message(f"other{number}", timestamp=stamp), core=core)
         count_cache(core)
     assert len(core.cache) <= 2 * (ROOM + 2)  # two generations, each of at most one batch above the half

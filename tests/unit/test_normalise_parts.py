@@ -68,6 +68,8 @@ class FakeMessage:
     def value(self) -> bytes:
         return str(self.at).encode()
 
+    def headers(self) -> None: ...
+
     def timestamp(self) -> tuple[int, int]:
         return self.stamp
 

@@ -289,7 +289,9 @@ def test_numbers_in_every_spelling_of_prometheus(text: str) -> None:
 
 def test_texts_that_are_no_times_are_not_remembered_however_many_and_long() -> None:
     core = Core(SHIPPED, 4, 4)
-    taken = take(*(message(timestamp=f"{number:05}" + "x" * 60_000) for number in range(20)), message(), core=core)
+    taken = take(
+        *(message(timestamp=f"{number:05}" + "x" * 60_000) for number in range(20)), message(timestamp="2026-11-24T03:00:00z"), core=core
+    )
 
     assert taken.refused == [Reason.WRONG_TYPE] * 20
     assert core.samples._time.cache_info().currsize == 1

@@ -6,75 +6,94 @@ The hash has a seed, for who chooses the labels could else choose keys that all 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
-from models.compiled import compiled
+from models.compiled import compiled_bare
+from streams.normalise.formats.wire_kernel import Int, word_at
 
 UNKNOWN = -1
+
+
+class Arrays(NamedTuple):
+    """What a table consists of, for compiled code."""
+
+    table: NDArray[np.int64]  # slots by hash; its length is a power of two
+    hashes: NDArray[np.uint64]  # by slot
+    ends: NDArray[np.int64]  # of the keys in the arena: by slot, behind where the first begins
+    arena: NDArray[np.uint8]
+    seed: np.uint64
 
 
 class KeyTable:
     """Slots are given from 0 on, and never taken back: who needs room begins a new table."""
 
     def __init__(self, seed: int) -> None:
-        self._seed = np.uint64(seed)
-        self._table = np.full(2048, UNKNOWN, np.int64)  # slots by hash; its length is a power of two
-        self._hashes = np.zeros(1024, np.uint64)  # by slot, as are the ends of the keys in the arena
-        self._ends = np.zeros(1025, np.int64)
-        self._arena = np.zeros(65_536, np.uint8)
+        self.arrays = Arrays(
+            np.full(2048, UNKNOWN, np.int64),
+            np.zeros(1024, np.uint64),
+            np.zeros(1025, np.int64),
+            np.zeros(65_536, np.uint8),
+            np.uint64(seed),
+        )
         self._size = 0
 
     def __len__(self) -> int:
         return self._size
 
+    @property
+    def bytes_held(self) -> int:
+        """Return how long all keys are together."""
+        return int(self.arrays.ends[self._size])
+
     def find(self, data: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the slot of each key `data[start:end]`, UNKNOWN where it has none."""
         slots = np.empty(len(starts), np.int64)
-        _find(data, starts, ends, slots, self._table, self._hashes, self._ends, self._arena, self._seed)
+        _find(data, starts, ends, slots, self.arrays)
         return slots
 
     def add(self, key: bytes) -> int:
         """Return the slot of a key, a new one where it has none."""
-        data = np.frombuffer(key, np.uint8)
-        slots = np.empty(1, np.int64)
-        start, end = np.zeros(1, np.int64), np.full(1, len(data), np.int64)
-        _find(data, start, end, slots, self._table, self._hashes, self._ends, self._arena, self._seed)
-        if slots[0] != UNKNOWN:
-            return int(slots[0])
-        slot = self._size
-        self._make_room(len(data))
-        begin = int(self._ends[slot])
-        self._arena[begin : begin + len(data)] = data
-        self._ends[slot + 1] = begin + len(data)
-        self._hashes[slot] = _hash(data, 0, len(data), self._seed)
-        _insert(self._table, self._hashes, slot, slot + 1)
-        self._size = slot + 1
-        return slot
+        return int(self.add_all(np.frombuffer(key, np.uint8), np.zeros(1, np.int64), np.full(1, len(key), np.int64))[0])
 
-    def _make_room(self, more: int) -> None:
-        """Double whatever is full, so that adding stays cheap on the whole."""
-        if self._size == len(self._hashes):
-            self._hashes = np.concatenate([self._hashes, np.zeros_like(self._hashes)])
-            self._ends = np.concatenate([self._ends, np.zeros(len(self._hashes) + 1 - len(self._ends), np.int64)])
-            self._table = np.full(2 * len(self._table), UNKNOWN, np.int64)
-            _insert(self._table, self._hashes, 0, self._size)
-        needed = int(self._ends[self._size]) + more
-        if needed > len(self._arena):
-            self._arena = np.concatenate([self._arena, np.zeros(max(len(self._arena), needed), np.uint8)])
+    def add_all(self, data: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the slot of each key, a new one where it has none."""
+        self._make_room(len(starts), int((ends - starts).sum()))
+        slots = np.empty(len(starts), np.int64)
+        self._size = int(_add(data, starts, ends, slots, self.arrays, self._size))
+        return slots
+
+    def _make_room(self, keys: int, size: int) -> None:
+        """Double whatever may be full, so that adding stays cheap on the whole."""
+        table, hashes, ends, arena, seed = self.arrays
+        if self._size + keys > len(hashes):
+            room = _doubled(len(hashes), self._size + keys)
+            hashes = np.concatenate([hashes, np.zeros(room - len(hashes), np.uint64)])
+            ends = np.concatenate([ends, np.zeros(room + 1 - len(ends), np.int64)])
+            table = np.full(2 * room, UNKNOWN, np.int64)
+            _insert(table, hashes, 0, self._size)
+        needed = int(ends[self._size]) + size
+        if needed > len(arena):
+            arena = np.concatenate([arena, np.zeros(_doubled(len(arena), needed) - len(arena), np.uint8)])
+        self.arrays = Arrays(table, hashes, ends, arena, seed)
 
 
-@compiled
-def _hash(data: NDArray[np.uint8], start: int, end: int, seed: np.uint64) -> np.uint64:
+def _doubled(room: int, needed: int) -> int:
+    while room < needed:
+        room *= 2
+    return room
+
+
+@compiled_bare
+def hash_of(data: NDArray[np.uint8], start: Int, end: Int, seed: np.uint64) -> np.uint64:
     """Mix eight bytes at a time, each by a multiplication and a shift as in MurmurHash64A, whose finaliser ends it."""
     multiplier = np.uint64(0xC6A4A7935BD1E995)
     found = seed ^ (np.uint64(end - start) * multiplier)
     at = start
     while at + 8 <= end:
-        word = np.uint64(0)
-        for index in range(8):
-            word |= np.uint64(data[at + index]) << np.uint64(8 * index)
-        word *= multiplier
+        word = word_at(data, at) * multiplier
         word ^= word >> np.uint64(47)
         found = (found ^ (word * multiplier)) * multiplier
         at += 8
@@ -88,8 +107,37 @@ def _hash(data: NDArray[np.uint8], start: int, end: int, seed: np.uint64) -> np.
     return found ^ (found >> np.uint64(47))
 
 
-@compiled
-def _insert(table: NDArray[np.int64], hashes: NDArray[np.uint64], first: int, end: int) -> None:
+@compiled_bare
+def slot_of(data: NDArray[np.uint8], start: Int, end: Int, wanted: np.uint64, arrays: Arrays) -> np.int64:
+    """Return the slot of the key that has this hash, UNKNOWN where it has none."""
+    mask = np.uint64(len(arrays.table) - 1)
+    place = wanted & mask
+    size = end - start
+    while arrays.table[place] >= 0:
+        slot = arrays.table[place]
+        begin = arrays.ends[slot]
+        if arrays.hashes[slot] == wanted and arrays.ends[slot + 1] - begin == size and _equal(data, start, arrays.arena, begin, size):
+            return np.int64(slot)
+        place = (place + np.uint64(1)) & mask
+    return np.int64(UNKNOWN)
+
+
+@compiled_bare
+def _equal(data: NDArray[np.uint8], start: Int, arena: NDArray[np.uint8], begin: Int, size: Int) -> bool:
+    at = 0
+    while at + 8 <= size:
+        if word_at(data, start + at) != word_at(arena, begin + at):
+            return False
+        at += 8
+    while at < size:
+        if data[start + at] != arena[begin + at]:
+            return False
+        at += 1
+    return True
+
+
+@compiled_bare
+def _insert(table: NDArray[np.int64], hashes: NDArray[np.uint64], first: Int, end: Int) -> None:
     mask = np.uint64(len(table) - 1)
     for slot in range(first, end):
         place = hashes[slot] & mask
@@ -98,37 +146,33 @@ def _insert(table: NDArray[np.int64], hashes: NDArray[np.uint64], first: int, en
         table[place] = slot
 
 
-@compiled
-def _find(
-    data: NDArray[np.uint8],
-    starts: NDArray[np.int64],
-    ends: NDArray[np.int64],
-    slots: NDArray[np.int64],
-    table: NDArray[np.int64],
-    hashes: NDArray[np.uint64],
-    arena_ends: NDArray[np.int64],
-    arena: NDArray[np.uint8],
-    seed: np.uint64,
-) -> None:
-    mask = np.uint64(len(table) - 1)
+@compiled_bare
+def _find(data: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64], slots: NDArray[np.int64], arrays: Arrays) -> None:
     for row in range(len(slots)):
         start, end = starts[row], ends[row]
         if row and start == starts[row - 1] and end == ends[row - 1]:  # another sample of the same series
             slots[row] = slots[row - 1]
-            continue
-        wanted = _hash(data, start, end, seed)
-        place = wanted & mask
-        slots[row] = -1
-        while table[place] >= 0:
-            slot = table[place]
-            begin = arena_ends[slot]
-            if hashes[slot] == wanted and arena_ends[slot + 1] - begin == end - start:
-                same = True
-                for index in range(end - start):
-                    if data[start + index] != arena[begin + index]:
-                        same = False
-                        break
-                if same:
-                    slots[row] = slot
-                    break
-            place = (place + np.uint64(1)) & mask
+        else:
+            slots[row] = slot_of(data, start, end, hash_of(data, start, end, arrays.seed), arrays)
+
+
+@compiled_bare
+def _add(
+    data: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64], slots: NDArray[np.int64], arrays: Arrays, size: Int
+) -> Int:
+    """Fill the slots; return how many keys there are then. There is room for all."""
+    for row in range(len(slots)):
+        start, end = starts[row], ends[row]
+        wanted = hash_of(data, start, end, arrays.seed)
+        slot = slot_of(data, start, end, wanted, arrays)
+        if slot == UNKNOWN:
+            slot = np.int64(size)
+            begin = arrays.ends[slot]
+            for index in range(end - start):
+                arrays.arena[begin + index] = data[start + index]
+            arrays.ends[slot + 1] = begin + end - start
+            arrays.hashes[slot] = wanted
+            _insert(arrays.table, arrays.hashes, size, size + 1)
+            size += 1
+        slots[row] = slot
+    return size

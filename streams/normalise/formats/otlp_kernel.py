@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.compiled import compiled
+from models.compiled import compiled_bare
 from streams.normalise.formats.harvest import MAX_ALL_KEYS_BYTES, MAX_ITEMS, MAX_KEY_BYTES
 from streams.normalise.formats.otlp_layout import (
     BEGIN,
@@ -68,7 +68,7 @@ def walk(values: Sequence[bytes]) -> Walked:
         room *= 4
 
 
-@compiled
+@compiled_bare
 def _walk(
     data: NDArray[np.uint8],
     offsets: NDArray[np.int64],
@@ -109,7 +109,7 @@ def _walk(
     return True
 
 
-@compiled
+@compiled_bare
 def _side_by_side(data: NDArray[np.uint8], at: Int, end: Int, last: Int) -> tuple[Int, Int]:
     """Return where the fields 1 to `last` (length-delimited) stand, if they stand side by side; -1 otherwise."""
     begin: Int = 0
@@ -128,7 +128,7 @@ def _side_by_side(data: NDArray[np.uint8], at: Int, end: Int, last: Int) -> tupl
     return begin, stop
 
 
-@compiled
+@compiled_bare
 def _resource(
     data: NDArray[np.uint8], at: Int, end: Int,
     heads: NDArray[np.int64], points: NDArray[np.int64], bits: NDArray[np.uint64], counts: NDArray[np.int64], record: Int,
@@ -156,7 +156,7 @@ def _resource(
     return 0
 
 
-@compiled
+@compiled_bare
 def _scope(
     data: NDArray[np.uint8], at: Int, end: Int, resource: Int, resource_end: Int,
     heads: NDArray[np.int64], points: NDArray[np.int64], bits: NDArray[np.uint64], counts: NDArray[np.int64], record: Int,
@@ -200,7 +200,7 @@ def _scope(
     return 0
 
 
-@compiled
+@compiled_bare
 def pack(
     data: NDArray[np.uint8],
     begins: NDArray[np.int64],

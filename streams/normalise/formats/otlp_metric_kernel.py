@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from models.compiled import compiled
+from models.compiled import compiled_bare
 from schemas.samples import STALE_BITS
 from streams.normalise.formats.harvest import MAX_KEY_BYTES
 from streams.normalise.formats.otlp_keys import Kind
@@ -28,7 +28,7 @@ from streams.normalise.formats.otlp_layout import (
 )
 from streams.normalise.formats.otlp_points import NO_RECORDED_VALUE, Temporality
 from streams.normalise.formats.otlp_proto_points import MAX_BYTES
-from streams.normalise.formats.wire_kernel import Int, field, fixed64
+from streams.normalise.formats.wire_kernel import Int, field, word_at
 
 _SLACK = 32  # bytes of tags and lengths in a key, at most
 _GAUGE, _COUNTER, _UP_DOWN, _DELTA_COUNTER, _DELTA_UP_DOWN = map(
@@ -44,7 +44,7 @@ _TEMPORALITY, _MONOTONIC = 0x10, 0x18
 _TIME, _AS_DOUBLE, _AS_INT, _ATTRIBUTES, _FLAGS = 0x19, 0x21, 0x31, 0x3A, 0x40
 
 
-@compiled
+@compiled_bare
 def common_size(heads: NDArray[np.int64], head: Int) -> Int:
     """Return how long the keys of this head's points are without what is each point's own, and some more."""
     size: Int = (
@@ -54,7 +54,7 @@ def common_size(heads: NDArray[np.int64], head: Int) -> Int:
     return size
 
 
-@compiled
+@compiled_bare
 def read_metric(
     data: NDArray[np.uint8], at: Int, end: Int,
     heads: NDArray[np.int64], points: NDArray[np.int64], bits: NDArray[np.uint64], counts: NDArray[np.int64], head: Int,
@@ -107,7 +107,7 @@ def read_metric(
     return _COUNTER if monotonic != 0 else _UP_DOWN
 
 
-@compiled
+@compiled_bare
 def _point(data: NDArray[np.uint8], at: Int, end: Int, points: NDArray[np.int64], bits: NDArray[np.uint64], row: Int) -> bool:
     """Write one number; return whether it is one that needs nobody's decision."""
     begin: Int = 0
@@ -124,11 +124,11 @@ def _point(data: NDArray[np.uint8], at: Int, end: Int, points: NDArray[np.int64]
         if tag < 0:
             return False
         if tag == _TIME:
-            nanos = fixed64(data, inner)
+            nanos = word_at(data, inner)
         elif tag == _AS_DOUBLE:
-            value, has_value, whole = fixed64(data, inner), True, False
+            value, has_value, whole = word_at(data, inner), True, False
         elif tag == _AS_INT:
-            number, has_value, whole = np.int64(fixed64(data, inner)), True, True
+            number, has_value, whole = np.int64(word_at(data, inner)), True, True
         elif tag == _ATTRIBUTES:
             if begin == stop:
                 begin = start

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.compiled import compiled
+from models.compiled import compiled_bare
 from streams.normalise.formats.harvest import MAX_ALL_KEYS_BYTES, MAX_ITEMS, MAX_KEY_BYTES
-from streams.normalise.formats.wire_kernel import Int, fixed64, joined, varint
+from streams.normalise.formats.wire_kernel import Int, joined, varint, word_at
 
 # Tags, as remote_write.py has them.
 _TIMESERIES, _METADATA = 0x0A, 0x1A
@@ -53,7 +53,7 @@ def read_columns(values: Sequence[bytes]) -> Columns:
         room *= 4
 
 
-@compiled
+@compiled_bare
 def _walk(
     data: NDArray[np.uint8],
     offsets: NDArray[np.int64],
@@ -97,7 +97,7 @@ def _walk(
     return rows
 
 
-@compiled
+@compiled_bare
 def _series(data: NDArray[np.uint8], at: Int, end: Int, places: NDArray[np.int64], bits: NDArray[np.uint64], rows: Int) -> Int:
     """Append the samples of one series; return the rows there are then, -1 for what the reference must decide, -2 for no room."""
     key_start = key_end = at
@@ -134,7 +134,7 @@ def _series(data: NDArray[np.uint8], at: Int, end: Int, places: NDArray[np.int64
     return rows
 
 
-@compiled
+@compiled_bare
 def _sample(data: NDArray[np.uint8], at: Int, end: Int, bits: NDArray[np.uint64], row: Int) -> tuple[np.int64, bool]:
     """Write the bits of the value; return the time, and whether this is a sample at all."""
     time = np.int64(0)
@@ -145,7 +145,7 @@ def _sample(data: NDArray[np.uint8], at: Int, end: Int, bits: NDArray[np.uint64]
         if tag == _VALUE:
             if at + 8 > end:
                 return np.int64(0), False
-            bits[row] = fixed64(data, at)
+            bits[row] = word_at(data, at)
             at += 8
         elif tag == _TIMESTAMP:
             time, at = varint(data, at, end)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.compiled import compiled
+from models.compiled import compiled_bare
 from streams.normalise.formats.wire import LAST_NUMBER
 
 Int = int | np.int64  # one type to the machine
@@ -22,7 +22,7 @@ def joined(values: Sequence[bytes]) -> tuple[NDArray[np.uint8], NDArray[np.int64
     return np.frombuffer(b"".join(values), np.uint8), offsets
 
 
-@compiled
+@compiled_bare
 def varint(data: NDArray[np.uint8], at: Int, end: Int) -> tuple[np.int64, Int]:
     """Return a number and where it ends; -1 for what the reference must decide."""
     value = np.uint64(0)
@@ -38,15 +38,17 @@ def varint(data: NDArray[np.uint8], at: Int, end: Int) -> tuple[np.int64, Int]:
     return np.int64(0), -1
 
 
-@compiled
-def fixed64(data: NDArray[np.uint8], at: Int) -> np.uint64:
+@compiled_bare
+def word_at(data: NDArray[np.uint8], at: Int) -> np.uint64:
+    """Return eight bytes as a number, the first being the lowest: one load, for an index without a sign is not asked whether it has one."""
+    place = np.uint64(at)
     value = np.uint64(0)
     for index in range(8):
-        value |= np.uint64(data[at + index]) << np.uint64(8 * index)
+        value |= np.uint64(data[place + np.uint64(index)]) << np.uint64(8 * index)
     return value
 
 
-@compiled
+@compiled_bare
 def field(data: NDArray[np.uint8], at: Int, end: Int) -> tuple[np.int64, Int, Int, np.int64]:
     """Return the tag of the field that begins here, where its payload begins and ends, and the value of a varint; tag -1 for trouble."""
     tag, at = varint(data, at, end)
