@@ -44,7 +44,7 @@ def stage(config: DetectConfig, topics: Iterable[str] = ()) -> Stage[DetectState
 
     def apply(state: DetectState, record: Record, now: int) -> list[Output]:
         told = _read(record, now)(Detector(state, config))
-        measure(state, record.partition, told, config, named)
+        measure(state, record.partition, told, named)
         return [emit(SIGNALS, one.evidence.service if isinstance(one, Anomaly) else one.service, one) for one in told.signals]
 
     return Stage(

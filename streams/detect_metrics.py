@@ -1,14 +1,19 @@
-"""What detect counts. Every count is by record or by batch: a row costs nothing here."""
+"""What detect counts. Every count is by record or by batch: a row costs nothing here; and how large the state is, when it is asked for."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
+from functools import cache
+from typing import Any
+from weakref import WeakValueDictionary
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import REGISTRY, Counter, Histogram, Metric
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from models.detection.close import Told
 from models.detection.state import DetectState
-from schemas.config.detect import DetectConfig
 from schemas.signals import Anomaly
 
 OTHER = "other"  # in place of a source topic that the settings do not name: any number may have been written
@@ -22,61 +27,82 @@ DEFINITIONS = Counter("airra_detect_definitions_total", "definitions of series b
 ANOMALIES = Counter("airra_detect_anomalies_total", "anomaly records by phase, reason and kind", ["phase", "reason", "kind"])
 HEALTH = Counter("airra_detect_health_total", "health records")
 EVICTED = Counter("airra_detect_evicted_series_total", "series given up for want of room")
-SERIES = Gauge("airra_detect_series", "raw series known", ["partition"])
-STATE_ROWS = Gauge("airra_detect_state_rows", "rows in use of each table of the state", ["partition", "table"])
-PENDING = Gauge("airra_detect_pending_rows", "rows whose window is open", ["partition"])
 EVICTED_SOURCES = Counter("airra_detect_evicted_sources_total", "source partitions whose mark was given up for want of room")
 RESTARTED_SOURCES = Counter("airra_detect_restarted_sources_total", "raw topics that began anew under the same name")
-SOURCES = Gauge("airra_detect_sources", "source partitions known", ["partition"])
-LAGGING = Gauge("airra_detect_lagging_sources", "source partitions too far behind the others to be waited for", ["partition"])
-AHEAD = Gauge("airra_detect_ahead_sources", "source partitions whose clock is wrong: their rows count at the others' time", ["partition"])
-IDLE = Gauge("airra_detect_idle_sources", "source partitions that send nothing", ["partition"])
-WATERMARK = Gauge("airra_detect_watermark_seconds", "event time up to which windows are closed", ["partition"])
+
+_labelled = cache(lambda counter, name: counter.labels(name))  # topics that are named, and fates: few
 
 
-def measure(state: DetectState, partition: int, told: Told, config: DetectConfig, topics: AbstractSet[str]) -> None:
-    """Count what one record brought about, and say how large the state is now. `topics` are the sources that have a name here."""
-    _count(told, topics)
-    _size(state, partition)
-    SOURCES.labels(partition).set(len(state.sources.all))
-    LAGGING.labels(partition).set(state.sources.lagging)
-    AHEAD.labels(partition).set(state.sources.ahead)
-    IDLE.labels(partition).set(state.sources.idle)
-    if state.closed is not None:
-        WATERMARK.labels(partition).set(state.closed * config.window_s)
+class States(Collector):
+    """How large the state of each partition is, at the moment of asking; nothing of a partition that has moved away."""
+
+    def __init__(self) -> None:
+        self._shown: WeakValueDictionary[int, DetectState] = WeakValueDictionary()
+
+    def show(self, partition: int, state: DetectState) -> None:
+        self._shown[partition] = state
+
+    def collect(self) -> Iterator[Metric]:
+        def gauge(name: str, text: str, *labels: str) -> Any:
+            return GaugeMetricFamily(f"airra_detect_{name}", text, labels=["partition", *labels])
+
+        series, tables = gauge("series", "raw series known"), gauge("state_rows", "rows in use of each table of the state", "table")
+        pending, sources = gauge("pending_rows", "rows whose window is open"), gauge("sources", "source partitions known")
+        lagging = gauge("lagging_sources", "source partitions too far behind the others to be waited for")
+        ahead = gauge("ahead_sources", "source partitions whose clock is wrong: their rows count at the others' time")
+        idle = gauge("idle_sources", "source partitions that send nothing")
+        watermark = gauge("watermark_seconds", "event time up to which windows are closed")
+        for partition, state in sorted(self._shown.items()):
+            own = [str(partition)]
+            for table, rows in _tables(state).items():
+                tables.add_metric([*own, table], rows)
+            for family, value in (
+                (series, state.registry.raws.count), (pending, len(state.waiting)), (sources, len(state.sources.all)),
+                (lagging, state.sources.lagging), (ahead, state.sources.ahead), (idle, state.sources.idle),
+            ):  # fmt: skip
+                family.add_metric(own, value)
+            if state.closed is not None:
+                watermark.add_metric(own, state.closed * state.registry.config.window_s)
+        yield from (series, tables, pending, sources, lagging, ahead, idle, watermark)
 
 
-def _count(told: Told, topics: AbstractSet[str]) -> None:
+STATES = States()
+REGISTRY.register(STATES)
+
+
+def measure(state: DetectState, partition: int, told: Told, topics: AbstractSet[str]) -> None:
+    """Count what one record brought about. `topics` are the sources that have a name here."""
+    STATES.show(partition, state)
     if told.received:
-        RECEIVED.labels(told.source if told.source in topics else OTHER).inc(told.received)
+        _labelled(RECEIVED, told.source if told.source in topics else OTHER).inc(told.received)
         BATCH_ROWS.observe(told.received)
-    for fate, count in told.fates.items():
-        if count:
-            ROWS.labels(fate).inc(count)
-    for end, count in told.definitions.items():
-        DEFINITIONS.labels(end).inc(count)
+    for fates, counter in ((told.fates, ROWS), (told.definitions, DEFINITIONS)):
+        for fate, count in fates.items():
+            if count:
+                _labelled(counter, fate).inc(count)
     for one in told.signals:
         if isinstance(one, Anomaly):
             ANOMALIES.labels(one.phase, one.reason, one.evidence.kind).inc()
         else:
             HEALTH.inc()
-    EVICTED.inc(told.evicted)
-    EVICTED_SOURCES.inc(told.evicted_sources)
-    RESTARTED_SOURCES.inc(told.restarted_sources)
-
-
-def _size(state: DetectState, partition: int) -> None:
-    registry, pending = state.registry, len(state.waiting)
-    SERIES.labels(partition).set(registry.raws.count)
-    PENDING.labels(partition).set(pending)
-    for table, rows in (
-        ("series", registry.raws.count),
-        ("dormant", len(registry.asleep)),
-        ("units", registry.units.count),
-        ("histograms", registry.hists.count),
-        ("instances", registry.insts.count),
-        ("slots", registry.slots.count),
-        ("sources", len(state.sources.all)),
-        ("pending", pending),
+    for evicted, counted in (
+        (told.evicted, EVICTED),
+        (told.evicted_sources, EVICTED_SOURCES),
+        (told.restarted_sources, RESTARTED_SOURCES),
     ):
-        STATE_ROWS.labels(partition, table).set(rows)
+        if evicted:
+            counted.inc(evicted)
+
+
+def _tables(state: DetectState) -> dict[str, int]:
+    registry = state.registry
+    return {
+        "series": registry.raws.count,
+        "dormant": len(registry.asleep),
+        "units": registry.units.count,
+        "histograms": registry.hists.count,
+        "instances": registry.insts.count,
+        "slots": registry.slots.count,
+        "sources": len(state.sources.all),
+        "pending": len(state.waiting),
+    }
