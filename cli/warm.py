@@ -16,26 +16,33 @@ from cli.wiring import choice, configuration
 from models.detection.univariate import Univariate
 from schemas.config.detect import DetectConfig
 from schemas.config.metrics import MetricsMapping
-from schemas.topics import RAW_METRICS
+from schemas.topics import RAW_METRICS, SAMPLES
+from streams.detect import stage
 from streams.harness.stage import Headers, Record
 from streams.normalise.core import Core
 from streams.normalise.formats.catalogue import ADAPTER
 from streams.normalise.times import Reach
 
+LONG_MS = 60_000  # between two samples: windows close, and health is due
+
 
 def main() -> None:
-    """Take a record of each format that compiled code reads, and judge a point, with the configuration as it is."""
+    """Take a record of each format that compiled code reads, and judge what is in it, with the configuration as it is."""
     settings, now = read_settings(), int(time.time() * 1000)
     mapping, detect = configuration(settings, "metrics"), configuration(settings, "detect")
     if not (isinstance(mapping, MetricsMapping) and isinstance(detect, DetectConfig)):
         raise TypeError("the names of configurations have changed")
-    core = Core(mapping, 1, 1, choice=choice(settings))
-    for place, (form, value) in enumerate(((ADAPTER, adapter(now)), ("remote-write", remote_write(now)), ("otlp", otlp(now)))):
+    core, folded = Core(mapping, 1, 1, choice=choice(settings)), stage(detect)
+    state = folded.restore(None)
+    texts = ((ADAPTER, adapter(now - LONG_MS)), (ADAPTER, adapter(now)), ("remote-write", remote_write(now)), ("otlp", otlp(now)))
+    for place, (form, value) in enumerate(texts):
         headers: Headers = () if form == ADAPTER else (("airra.format", form.encode()),)  # by the batch where no header says what it is
         record = Record(RAW_METRICS.name, 0, place, now, None, value, headers)
         taken = core.take_samples((RAW_METRICS.name, 0), [value], [place], [now], lambda _, it=record: it, Reach(now), [headers])  # type: ignore[misc]
         if taken.refused:
             raise RuntimeError(f"{form}: {', '.join(taken.refused)}")
+        for output in (output for output in taken.outputs if output.topic == SAMPLES.name):
+            folded.apply(state, Record(SAMPLES.name, 0, place, now, output.key, output.value, output.headers), now)
     Univariate(detect).update(now, 1.0)
 
 

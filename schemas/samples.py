@@ -120,7 +120,7 @@ def decode_batch(data: bytes) -> SampleBatch:
 def _batch(data: bytes) -> pa.RecordBatch | pa.Table:
     """Read a stream, which need not be of this release; what is, holds one batch and is read without a reader."""
     if data.startswith(_BEGIN) and data.endswith(_END):
-        one = pa.BufferReader(pa.py_buffer(data).slice(len(_BEGIN), len(data) - len(_BEGIN) - len(_END)))
+        one: Any = pa.BufferReader(pa.py_buffer(data).slice(len(_BEGIN), len(data) - len(_BEGIN) - len(_END)))
         batch = pa.ipc.read_record_batch(one, _SCHEMA)
         if one.tell() == one.size():
             return batch

@@ -97,7 +97,7 @@ def derive(tables: Any, folded: Any, end: int, active: int, rule: Any, scratch: 
 
 
 @compiled
-def _add(points: Any, slot: int, at: int, value: float) -> None:
+def _point(points: Any, slot: int, at: int, value: float) -> None:
     count = points.filled[0]
     points.slot[count], points.at[count], points.value[count] = slot, at, value
     points.filled[0] = count + 1
@@ -124,7 +124,7 @@ def _values(tables: Any, folded: Any, points: Any) -> None:
         raw = tables.raws[one.raw]
         if raw.type == GAUGE:
             unit = tables.units[raw.unit]
-            _add(points, unit.primary, one.at, one.lowest if unit.up else one.mean)
+            _point(points, unit.primary, one.at, one.lowest if unit.up else one.mean)
 
 
 @compiled
@@ -136,7 +136,7 @@ def _rates(tables: Any, folded: Any, points: Any) -> None:
         if raw.type == COUNTER and one.known:
             unit = tables.units[raw.unit]
             if not unit.restarts:
-                _add(points, unit.primary, one.at, one.increase / (max(one.span, 1) / 1000))
+                _point(points, unit.primary, one.at, one.increase / (max(one.span, 1) / 1000))
             inst = tables.insts[unit.inst]
             if unit.requests:
                 inst.request_n += one.increase
@@ -162,7 +162,7 @@ def _histograms(tables: Any, folded: Any, points: Any, rule: Any, scratch: Any) 
             if ready[i]:
                 unit = tables.units[tables.raws[folded[tops[i]].raw].unit]
                 value = quantile(q, tables.bounds[unit.hist], tables.counts[unit.hist], tables.hists[unit.hist].buckets)
-                _add(points, unit.primary if q == 0.95 else unit.median, folded[tops[i]].at, value)
+                _point(points, unit.primary if q == 0.95 else unit.median, folded[tops[i]].at, value)
     for i in range(len(tops)):
         if done[i]:
             unit = tables.units[tables.raws[folded[tops[i]].raw].unit]
@@ -175,7 +175,7 @@ def _histograms(tables: Any, folded: Any, points: Any, rule: Any, scratch: Any) 
         if one.known:
             unit = tables.units[tables.raws[one.raw].unit]
             gain = _gain(one, scratch.began[tables.raws[one.raw].unit])
-            _add(points, unit.rate, one.at, gain / (max(one.span, 1) / 1000))
+            _point(points, unit.rate, one.at, gain / (max(one.span, 1) / 1000))
     for i in range(len(folded)):
         scratch.began[tables.raws[folded[i].raw].unit] = False
 
@@ -227,7 +227,7 @@ def _tail(tables: Any, unit: Any, at: int, points: Any, rule: Any) -> None:
     waited = at - hist.tail_since >= rule.longest * rule.tail_count / rule.quantile_count
     enough = _pooled(float(tail[hist.buckets - 1]), rule.tail_count, waited)
     if enough:
-        _add(points, unit.tail, at, quantile(0.99, tables.bounds[unit.hist], tail.astype(np.float64), hist.buckets))
+        _point(points, unit.tail, at, quantile(0.99, tables.bounds[unit.hist], tail.astype(np.float64), hist.buckets))
     if enough or waited:
         tail[:] = 0.0
         hist.tail_since = NEVER
@@ -251,7 +251,7 @@ def _ratios(tables: Any, touched: Ints, end: int, points: Any, rule: Any) -> Non
         waited = end - inst.since >= rule.longest
         enough = _pooled(inst.request_n, rule.ratio_count, waited)
         if enough:
-            _add(points, inst.ratio, end, min(1.0, inst.error_n / inst.request_n))
+            _point(points, inst.ratio, end, min(1.0, inst.error_n / inst.request_n))
         if enough or waited:
             inst.error_n = inst.request_n = 0.0
             inst.since = NEVER
@@ -319,4 +319,4 @@ def _restarts(tables: Any, touched: Ints, end: int, points: Any, rule: Any) -> N
         count = max(resets, falls)
         if quick >= rule.restarts_quick_count:
             count = max(count, rule.restarts_count)
-        _add(points, inst.restarts, end, float(count))
+        _point(points, inst.restarts, end, float(count))
