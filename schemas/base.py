@@ -71,8 +71,7 @@ def digest(value: Any) -> str:
 
 def unambiguous(*parts: str) -> bytes:
     """Put texts together so that no others give the same bytes: each behind its length, for a separator may stand in a text."""
-    encoded = [part.encode() for part in parts]
-    return b"".join(len(part).to_bytes(4, "big") + part for part in encoded)
+    return b"".join([len(part).to_bytes(4, "big") + part for part in [part.encode() for part in parts]])
 
 
 def derive_id(prefix: str, *parts: object) -> str:

@@ -1,32 +1,37 @@
 """What each raw label text means, remembered: decoding labels once a series instead of once a sample is what makes normalise fast.
 
 Two generations stand in for an LRU list, which would cost a write on every hit: what was used since the last turn is young; at a
-turn the old ones are forgotten and counted. A text has a slot, an index into NumPy arrays, so that a batch needs no objects.
+turn the old ones are forgotten and counted. A text has a slot, an index into NumPy arrays, so that a batch needs no objects. What a
+series means is kept as it is told, in JSON: half of what the object takes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache, partial
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.samples import SeriesDef
+from schemas.samples import SeriesDef, decode_series, encode_series
 from streams.normalise.fates import Reason, Rejected, Rejection
 from streams.normalise.formats.port import Described
 from streams.normalise.jsons import decode
 from streams.normalise.partitioner import partition_of
 from streams.normalise.series import NAME, Resolver, Unmapped
 
-CAPACITY = 400_000  # label texts; about 1 kB each with their definition
+CAPACITY = 600_000  # label texts; about 1 kB each with their definition
 CAPACITY_BYTES = 256 * 1024 * 1024  # of label texts, for one may be 64 kB long
-NOWHERE = -1  # in place of a partition: unmapped, or refused
+SERVICES = 10_000  # whose partitions are remembered; it is the hash of the name
+NOWHERE = -1  # in place of a partition: refused
+UNMAPPED = -2  # the same: of a metric that no rule names
 
 _NEEDS_NAME = -1  # in place of a slot: these labels lack __name__, so the message's own name is part of the key
 _LABELS = msgspec.json.Decoder(dict[str, str])
 
 Meaning = SeriesDef | Unmapped | Rejection
+Kept = bytes | Unmapped | Rejection  # a definition as it is told
 
 
 class SeriesCache:
@@ -36,13 +41,13 @@ class SeriesCache:
         if capacity < 2:
             raise ValueError("a cache of at least two texts")
         self._resolver = resolver
-        self._partitions = partitions
         self._half = capacity // 2
         self._young_bytes = 0
         self.young: dict[bytes, int] = {}
         self._old: dict[bytes, int] = {}
         self._free: list[int] = []
-        self._meanings: list[Meaning | None] = []
+        self._meanings: list[Kept | None] = []
+        self._partition_of = lru_cache(SERVICES)(partial(partition_of, partitions=partitions))
         self.ids: NDArray[np.uint64] = np.zeros(0, np.uint64)
         self.partition: NDArray[np.int64] = np.zeros(0, np.int64)
         self.announced: NDArray[np.bool_] = np.zeros(0, np.bool_)
@@ -55,8 +60,12 @@ class SeriesCache:
         return len(self.young) + len(self._old)
 
     def turn(self) -> None:
-        """Forget what was not used for a generation. Between batches only: slots that a batch holds must stay its own."""
-        if len(self.young) < self._half and self._young_bytes < CAPACITY_BYTES // 2:
+        """Forget what was not used for a generation. Between batches only: slots that a batch holds must stay its own.
+
+        Where all texts in use have room, nothing is forgotten: else each would be resolved anew in turn.
+        """
+        full = len(self.young) >= self._half and len(self) >= 2 * self._half
+        if not full and self._young_bytes < CAPACITY_BYTES // 2:
             return
         for slot in self._old.values():
             if slot >= 0:
@@ -80,6 +89,17 @@ class SeriesCache:
         return self._get(key, lambda: self._described(describe)) if slot is None else slot
 
     def meaning(self, slot: int) -> Meaning:
+        found = self._kept(slot)
+        return decode_series(found)[0] if isinstance(found, bytes) else found
+
+    def told(self, slot: int) -> bytes:
+        """Return the definition of a series as it is told."""
+        found = self._kept(slot)
+        if not isinstance(found, bytes):
+            raise TypeError(f"slot {slot} is of no series")
+        return found
+
+    def _kept(self, slot: int) -> Kept:
         found = self._meanings[slot]
         if found is None:
             raise LookupError(f"slot {slot} was given up")
@@ -118,14 +138,15 @@ class SeriesCache:
             self._meanings.append(None)
             if slot >= len(self.ids):
                 self._grow(max(1024, 2 * slot))
-        self._meanings[slot] = meaning
         self.announced[slot] = False
-        self.ids[slot] = 0
         if isinstance(meaning, SeriesDef):
+            self._meanings[slot] = encode_series([meaning])
             self.ids[slot] = meaning.id
-            self.partition[slot] = partition_of(meaning.service, self._partitions)
+            self.partition[slot] = self._partition_of(meaning.service)
         else:
-            self.partition[slot] = NOWHERE
+            self._meanings[slot] = meaning
+            self.ids[slot] = 0
+            self.partition[slot] = UNMAPPED if isinstance(meaning, Unmapped) else NOWHERE
         return slot
 
     def _grow(self, size: int) -> None:

@@ -70,9 +70,9 @@ class Slots:
             fresh = self.table.add_all(data, starts[missing], ends[missing])
             self._make_room()
             _, firsts = np.unique(fresh, return_index=True)
-            for first in np.sort(firsts).tolist():
-                key = key_of(int(missing[first]))
-                self._slots[fresh[first]] = self._cache.slot_of(prefix + key, partial(self._describe, key))
+            firsts.sort()
+            keys = map(key_of, missing[firsts].tolist())
+            self._slots[fresh[firsts]] = [self._cache.slot_of(prefix + key, partial(self._describe, key)) for key in keys]
             found[missing] = self._slots[fresh]
         return found
 

@@ -58,8 +58,8 @@ def sample_outputs(topic: str, partition: int, decoded: Decoded, cache: SeriesCa
     for destination in np.flatnonzero(np.bincount(destinations)).tolist():
         everything = np.flatnonzero(destinations == destination)
         if len(dues) and len(due := np.unique(dues[cache.partition[dues] == destination])):
-            yield from map(_definition, _meanings(cache, due[~cache.announced[due]]))
-            yield from _announce(_meanings(cache, due), destination)
+            yield from (_definition(int(cache.ids[slot]), cache.told(slot)) for slot in due[~cache.announced[due]].tolist())
+            yield from _announce(map(cache.told, due.tolist()), destination)
             cache.announced[due] = True
             cache.again[due] = now + AGAIN_MS // 2 + (cache.ids[due] % np.uint64(AGAIN_MS // 2)).astype(np.int64)
         for rows in _by_record(everything, batch.offset):
@@ -120,7 +120,7 @@ class UnknownMetrics:
                 self.untold += 1
                 continue
             self._told.add(found.id)
-            yield _definition(found)
+            yield _definition(found.id, encode_series([found]))
 
 
 def alert_outputs(events: Iterable[AlertEvent], partitions: int) -> Iterator[Output]:
@@ -134,23 +134,22 @@ def change_output(change: Change) -> Output:
     return emit(SIGNALS, change.service, change, change.source)
 
 
-def _meanings(cache: SeriesCache, slots: NDArray[np.int64]) -> list[SeriesDef]:
-    return [found for slot in slots.tolist() if isinstance(found := cache.meaning(slot), SeriesDef)]
-
-
-def _announce(definitions: list[SeriesDef], destination: int) -> Iterator[Output]:
-    """Yield the definitions for the partition that is about to see them, in pieces."""
-    piece: list[SeriesDef] = []
+def _announce(definitions: Iterable[bytes], destination: int) -> Iterator[Output]:
+    """Yield the definitions, each a list of one, for the partition that is about to see them, in pieces."""
+    piece: list[bytes] = []
     size = 0
-    for found in definitions:
-        length = len(encode_series([found]))
-        if piece and size + length > SERIES_RECORD_BYTES:
-            yield Output(SAMPLES.name, None, encode_series(piece), _SERIES_HEADERS, destination)
+    for told in definitions:
+        if piece and size + len(told) > SERIES_RECORD_BYTES:
+            yield _piece(piece, destination)
             piece, size = [], 0
-        piece.append(found)
-        size += length
-    yield Output(SAMPLES.name, None, encode_series(piece), _SERIES_HEADERS, destination)
+        piece.append(told[1:-1])
+        size += len(told)
+    yield _piece(piece, destination)
 
 
-def _definition(found: SeriesDef) -> Output:
-    return Output(SERIES.name, f"{found.id:016x}".encode(), encode_series([found]), _SERIES_HEADERS)
+def _piece(definitions: list[bytes], destination: int) -> Output:
+    return Output(SAMPLES.name, None, b"[" + b",".join(definitions) + b"]", _SERIES_HEADERS, destination)
+
+
+def _definition(one: int, told: bytes) -> Output:
+    return Output(SERIES.name, f"{one:016x}".encode(), told, _SERIES_HEADERS)

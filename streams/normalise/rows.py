@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from schemas.samples import STALE_BITS, SampleBatch, SeriesDef
 from streams.harness.redelivery import ranges
-from streams.normalise.cache import SeriesCache
+from streams.normalise.cache import UNMAPPED, SeriesCache
 from streams.normalise.fates import Reason, Rejection
 from streams.normalise.series import Unmapped
 from streams.normalise.times import NEWEST_MS, Reach
@@ -97,27 +97,32 @@ def settle(
     """
     stamp = np.array(stamps, np.int64)[rows.record]
     at, value = rows.time, rows.value
-    mapped = cache.partition[rows.slot] >= 0
+    where = cache.partition[rows.slot]
+    mapped = where >= 0
     timely = (at >= reach.earliest) & (at <= reach.latest)
     timely &= (stamp <= 0) | ((stamp <= reach.latest) & (at >= stamp - reach.before_record) & (at <= stamp + NEWEST_MS))
     good = mapped & timely & _valued(value)
-    unmapped: list[int] = []
-    unknown: dict[int, SeriesDef] = {}
+    unmapped = where == UNMAPPED
+    unknown: list[SeriesDef] = []
     if not good.all():
-        for row in np.flatnonzero(~good).tolist():
-            slot = int(rows.slot[row])
-            meaning = cache.meaning(slot)
-            if isinstance(meaning, Unmapped):
-                unmapped.append(int(rows.record[row]))
-                unknown[slot] = meaning.definition
-            elif isinstance(meaning, Rejection):
+        unknown = [found.definition for slot in _once(rows.slot[unmapped]) if isinstance(found := cache.meaning(slot), Unmapped)]
+        for row in np.flatnonzero(~good & ~unmapped).tolist():
+            meaning = cache.meaning(int(rows.slot[row]))
+            if isinstance(meaning, Rejection):
                 refusals.add(int(rows.record[row]), meaning, int(rows.part[row]))
             else:
                 refusals.add(int(rows.record[row]), _refusal(float(value[row]), int(at[row]), int(stamp[row]), reach), int(rows.part[row]))
     kept = rows if good.all() else rows.pick(good)
     batch = SampleBatch(cache.ids[kept.slot], kept.time, kept.value, np.array(offsets, np.int64)[kept.record])
     refused = [_refused(record, refusals, kept, before) for record in sorted(refusals.first)]
-    return Decoded(batch, kept.slot, kept.record, refused, np.array(unmapped, np.int64), list(unknown.values()))
+    return Decoded(batch, kept.slot, kept.record, refused, rows.record[unmapped], unknown)
+
+
+def _once(slots: NDArray[np.int64]) -> list[int]:
+    """Return each once, in the order of their first."""
+    _, firsts = np.unique(slots, return_index=True)
+    found: list[int] = slots[np.sort(firsts)].tolist()
+    return found
 
 
 def _valued(value: NDArray[np.float64]) -> NDArray[np.bool_]:

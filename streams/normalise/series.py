@@ -65,7 +65,7 @@ class Resolver:
         """Return the definition of a label set with `__name__`; raise Rejected where it cannot have one. `source` is who sends it."""
         labels = told.labels
         metric = _short("metric", labels[NAME])
-        plain = {_underscored(name): value for name, value in labels.items()}
+        plain = {name.replace(".", "_"): value for name, value in labels.items()}  # a call a label is what this would cost most
         for hit in self._matching(_underscored(metric)):
             if all((value := plain.get(name)) is not None and pattern.fullmatch(value) for name, pattern in hit.labels):
                 return self._define(metric, told, plain, hit, source)

@@ -31,13 +31,8 @@ class KeyTable:
     """Slots are given from 0 on, and never taken back: who needs room begins a new table."""
 
     def __init__(self, seed: int) -> None:
-        self.arrays = Arrays(
-            np.full(2048, UNKNOWN, np.int64),
-            np.zeros(1024, np.uint64),
-            np.zeros(1025, np.int64),
-            np.zeros(65_536, np.uint8),
-            np.uint64(seed),
-        )
+        hashes = np.zeros(1024, np.uint64)
+        self.arrays = Arrays(_placed(hashes, 0), hashes, np.zeros(1025, np.int64), np.zeros(65_536, np.uint8), np.uint64(seed))
         self._size = 0
 
     def __len__(self) -> int:
@@ -72,12 +67,18 @@ class KeyTable:
             room = _doubled(len(hashes), self._size + keys)
             hashes = np.concatenate([hashes, np.zeros(room - len(hashes), np.uint64)])
             ends = np.concatenate([ends, np.zeros(room + 1 - len(ends), np.int64)])
-            table = np.full(2 * room, UNKNOWN, np.int64)
-            _insert(table, hashes, 0, self._size)
+            table = _placed(hashes, self._size)
         needed = int(ends[self._size]) + size
         if needed > len(arena):
             arena = np.concatenate([arena, np.zeros(_doubled(len(arena), needed) - len(arena), np.uint8)])
         self.arrays = Arrays(table, hashes, ends, arena, seed)
+
+
+def _placed(hashes: NDArray[np.uint64], size: int) -> NDArray[np.int64]:
+    """Return a table of the first so many slots, with room for all."""
+    table = np.full(2 * len(hashes), UNKNOWN, np.int64)
+    _insert(table, hashes, 0, size)
+    return table
 
 
 def _doubled(room: int, needed: int) -> int:
