@@ -14,7 +14,7 @@ from streams.normalise.formats.port import Described
 from streams.normalise.prometheus_kafka_adapter import MAX_SAMPLE_BYTES
 from streams.normalise.rows import Rows
 
-CAPACITY = 500_000  # texts of labels in one table: more than the series cache holds
+CAPACITY = 1_500_000  # texts of labels in one table: more than the series cache holds
 
 
 class AdapterColumns:

@@ -21,8 +21,9 @@ from streams.normalise.jsons import decode
 from streams.normalise.partitioner import partition_of
 from streams.normalise.series import NAME, Resolver, Unmapped
 
-CAPACITY = 600_000  # label texts; about 1 kB each with their definition
-CAPACITY_BYTES = 256 * 1024 * 1024  # of label texts, for one may be 64 kB long
+CAPACITY = 1_250_000  # label texts
+CAPACITY_BYTES = 1280 * 1024 * 1024  # of texts and definitions, for one may be 64 kB long: some 1,100,000 of usual length
+EACH_BYTES = 700  # what a text costs beside itself and its definition, here and in the tables that lead here
 SERVICES = 10_000  # whose partitions are remembered; it is the hash of the name
 NOWHERE = -1  # in place of a partition: refused
 UNMAPPED = -2  # the same: of a metric that no rule names
@@ -42,7 +43,7 @@ class SeriesCache:
             raise ValueError("a cache of at least two texts")
         self._resolver = resolver
         self._half = capacity // 2
-        self._young_bytes = 0
+        self._young_bytes = self._old_bytes = 0
         self.young: dict[bytes, int] = {}
         self._old: dict[bytes, int] = {}
         self._free: list[int] = []
@@ -65,14 +66,16 @@ class SeriesCache:
         Where all texts in use have room, nothing is forgotten: else each would be resolved anew in turn.
         """
         full = len(self.young) >= self._half and len(self) >= 2 * self._half
-        if not full and self._young_bytes < CAPACITY_BYTES // 2:
+        heavy = self._young_bytes >= CAPACITY_BYTES // 2 and self._young_bytes + self._old_bytes >= CAPACITY_BYTES
+        if not (full or heavy):
             return
         for slot in self._old.values():
             if slot >= 0:
                 self._meanings[slot] = None
                 self._free.append(slot)
         self.evicted += len(self._old)
-        self.young, self._old, self._young_bytes = {}, self.young, 0
+        self.young, self._old = {}, self.young
+        self._young_bytes, self._old_bytes = 0, self._young_bytes
         self.turns += 1
 
     def find(self, raw: bytes, name: str) -> int:
@@ -112,9 +115,15 @@ class SeriesCache:
             if slot is None:
                 meaning = make()
                 slot = _NEEDS_NAME if meaning is None else self._take(meaning)
+            else:
+                self._old_bytes -= self._bytes(key, slot)
             self.young[key] = slot
-            self._young_bytes += len(key)
+            self._young_bytes += self._bytes(key, slot)
         return slot
+
+    def _bytes(self, key: bytes, slot: int) -> int:
+        kept = self._meanings[slot] if slot >= 0 else None
+        return EACH_BYTES + len(key) + (len(kept) if isinstance(kept, bytes) else len(key))
 
     def _resolve(self, raw: bytes, name: str) -> Meaning | None:
         """Return what the labels mean, None where they mean nothing without a name."""

@@ -22,7 +22,7 @@ from streams.normalise.formats.remote_write_kernel import read_columns
 from streams.normalise.rows import Rows
 
 CAPACITY = 200_000  # keys in one table; then it begins anew
-CAPACITY_BYTES = 128 * 1024 * 1024  # of keys in one table, the same
+CAPACITY_BYTES = 256 * 1024 * 1024  # of keys in one table, the same
 
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]

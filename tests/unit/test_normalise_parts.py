@@ -42,6 +42,37 @@ def test_the_cache_keeps_what_is_used_forgets_the_rest_and_counts_it() -> None:
     assert len(cache.ids) <= 1024
 
 
+def test_long_texts_are_forgotten_earlier_and_what_has_room_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.normalise.cache.CAPACITY_BYTES", 100_000)
+    cache = SeriesCache(Resolver(MAPPING), 4)
+    for number in [*range(30)] * 3:
+        cache.turn()
+        cache.find(labels(number), "up")
+    assert (len(cache), cache.evicted) == (30, 0)
+    for number in range(100):
+        cache.turn()
+        cache.find(json.dumps({"__name__": "up", "service": f"s{number}", "path": "x" * 10_000}).encode(), "up")
+    assert len(cache) <= 40
+    assert cache.evicted > 80
+
+
+def test_all_series_in_use_stay_while_they_have_room_and_turns_are_few() -> None:
+    cache = SeriesCache(Resolver(MAPPING), 4, capacity=20)
+    for number in [*range(19)] * 5:
+        cache.turn()
+        cache.find(labels(number), "up")
+    assert (len(cache), cache.turns, cache.evicted) == (19, 0, 0)
+
+
+def test_the_partitions_of_so_many_services_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.normalise.cache.SERVICES", 3)
+    cache = SeriesCache(Resolver(MAPPING), 4)
+    for number in [*range(8)] * 2:
+        slot = cache.find(labels(number), "up")
+        assert cache.partition[slot] == partition_of(f"s{number}", 4)
+    assert cache._partition_of.cache_info().currsize == 3
+
+
 def test_a_slot_given_up_is_taken_by_another_series_that_is_announced_anew() -> None:
     cache = SeriesCache(Resolver(MAPPING), 4, capacity=2)
     slots = []

@@ -90,7 +90,10 @@ COUNTED: dict[str, tuple[str, ...]] = {
 # it at its bound.
 WAITED_FOR: dict[str, str] = {
     "api/said.py: KEPT": "tests/unit/test_api_said.py::test_the_oldest_words_are_forgotten_but_none_on_its_way",
+    "streams/normalise/cache.py: SERVICES": "tests/unit/test_normalise_parts.py::test_the_partitions_of_so_many_services_are_remembered",
     "streams/normalise/columnar.py: CAPACITY": "tests/unit/test_normalise_columnar.py::test_a_table_that_is_full_begins_anew",
+    "streams/normalise/columnar.py: CAPACITY_BYTES": "tests/property/test_adapter_columns.py::test_a_table_of_long_texts_begins_anew",
+    "streams/normalise/adapter_columns.py: CAPACITY": "tests/property/test_adapter_columns.py::test_a_table_that_is_full_begins_anew",
     "streams/normalise/formats/registry.py: MOST_SCHEMAS": (
         "tests/unit/test_format_registry.py::test_only_so_many_schemas_are_kept_the_longest_unused_goes"
     ),
