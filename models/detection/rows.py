@@ -34,8 +34,9 @@ class Waiting:
 
     @property
     def rows(self) -> Any:
-        """Copies of the rows."""
-        return self.room[self._taken()]
+        """Copies of the rows, in an order that says nothing of the places they had."""
+        rows = self.room[self._taken()]
+        return rows[np.lexsort((rows["offset"], rows["source"]))]
 
     @rows.setter
     def rows(self, rows: Any) -> None:

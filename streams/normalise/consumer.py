@@ -30,7 +30,7 @@ from streams.normalise.sources import Sources
 
 GROUP = "airra-{lane}"
 BATCH_RECORDS = 10_000
-BATCH_WAIT_S = 0.1  # at a low rate this is the delay that a sample suffers here, at a high one the batch fills sooner
+BATCH_WAIT_S = 0.03  # at a low rate this is the delay that a sample suffers here, at a high one the batch fills sooner
 COMMIT_EVERY_S = 1.0  # what a crash repeats is dropped downstream: a commit a batch would only cost
 LOOK_EVERY_S = 5.0  # for a raw topic that is missing, or a broker that is away
 HOLD_S = 5.0  # before a partition is read on whose record needs a schema of a registry that is away
