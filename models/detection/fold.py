@@ -1,22 +1,36 @@
 """Fold samples into anomalies and health: rows wait for their window, windows close as the watermark passes, each is judged once.
 
-A row is processed as if it came alone: it is put into its window, then the watermark moves, then windows close. Rows are handled
-in runs between two closings, which gives the same result, so that decisions do not depend on how batches were cut. What a closing
-forgets, the next row of it brings back, in this batch or in a later one.
+A row is processed as if it came alone: it is put into its window, then the watermark moves, then windows close; so decisions
+do not depend on how batches were cut. What a closing forgets, the next row of it brings back, in this batch or in a later one.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
+from models.detection.admit_kernel import (
+    DUPLICATE,
+    HIGHEST,
+    LATEST,
+    NOT_FINITE,
+    TAKEN,
+    UNKNOWN,
+    Came,
+    arrange,
+    clamped,
+    look,
+    moved,
+    watermark,
+)
 from models.detection.caps import Full, full_for
 from models.detection.close import Closer, Told
-from models.detection.fates import FUTURE, ON_TIME, REORDERED, DefinitionFate, RowFate
+from models.detection.fates import DefinitionFate, RowFate
 from models.detection.history import give_up_history, is_live
-from models.detection.packed import Bools, Ints
+from models.detection.packed import Ints
 from models.detection.reopen import pull_back, reopen
 from models.detection.room import make_room
-from models.detection.rows import incoming
+from models.detection.rows import ROW
 from models.detection.series.define import outdated, register
 from models.detection.series.dormant import key_of, rouse, sleeping, wake
 from models.detection.series.tables import NONE
@@ -25,7 +39,7 @@ from models.detection.state import DetectState
 from models.marks import begins_anew
 from schemas.base import Position
 from schemas.config.detect import DetectConfig
-from schemas.samples import LARGEST, STALE_BITS, BatchSource, Heartbeat, SampleBatch, SeriesDef
+from schemas.samples import STALE_BITS, BatchSource, Heartbeat, SampleBatch, SeriesDef
 
 
 class Detector:
@@ -83,31 +97,27 @@ class Detector:
         told.received, told.source = len(batch.offset), source.topic
         number = self._number(source.topic, source.partition)
         known = self.state.sources.all[number]
-        fresh = self._fresh(batch, known)
-        told.fates[RowFate.DUPLICATE] += len(fresh) - int(fresh.sum())
-        if not fresh.any():
+        columns = batch.series, batch.time, np.ascontiguousarray(batch.value), batch.offset
+        raw, found = np.empty(len(batch.offset), np.int64), np.empty(len(batch.offset), np.uint8)
+        seen = look(columns, known.mark, self._anew(batch, known), *self._registry.known(), raw, found)
+        told.fates[RowFate.DUPLICATE] += int(seen[DUPLICATE])
+        if seen[DUPLICATE] == len(raw):
             return told
-        known.mark = int(batch.offset[fresh].max())
-        known.latest = max(known.latest, int(batch.time[fresh].max()))
-        raw = self._registry.find(batch.series)
-        defined = (raw != NONE) | sleeping(self._registry, batch.series, raw)
-        finite = np.isfinite(batch.value)
-        ended = ~finite & (np.ascontiguousarray(batch.value).view(np.uint64) == STALE_BITS)
-        finite |= ended
-        told.fates[RowFate.UNKNOWN_SERIES] += int((fresh & ~defined).sum())
-        told.fates[RowFate.NOT_FINITE] += int((fresh & defined & ~finite).sum())
-        chosen = fresh & defined & finite
-        if not chosen.any():
+        known.mark, known.latest = int(seen[HIGHEST]), max(known.latest, int(seen[LATEST]))
+        if seen[UNKNOWN] and self._registry.asleep:
+            self._rouse(batch, raw, found)
+        for fate, kind in ((RowFate.UNKNOWN_SERIES, UNKNOWN), (RowFate.NOT_FINITE, NOT_FINITE)):
+            told.fates[fate] += int((found == kind).sum())
+        taken = found == TAKEN
+        if not (count := int(taken.sum())):
             return told
-        at, future = self._clamp(batch.time[chosen], known, now)
-        if self.state.history and not known.fed:
-            reopen(self.state, int(at[0]) - self.config.out_of_order_ms(source.topic), self._window_ms)
-        watermarks, behind = self.state.sources.watermarks(number, at, future)
-        arrival = np.where(future, FUTURE, np.where(behind, REORDERED, ON_TIME))
-        value = np.clip(batch.value[chosen], -LARGEST, LARGEST)
-        window, closable = at // self._window_ms, watermarks // self._window_ms
-        rows = incoming(raw[chosen], at, value, number, batch.offset[chosen], window, arrival, closable)
-        self._closer.run(rows, batch.series[chosen], self.config.allowed_lateness_ms(source.topic), source)
+        known.fed, first = True, not known.fed
+        clock, rows = self.state.sources.clock(number, now), np.empty(count, ROW)
+        came = arrange(columns, raw, found, number, clock, self.state.sources.lead(number), self._window_ms, rows)
+        if self.state.history and first:
+            reopen(self.state, int(rows["at"][0]) - self.config.out_of_order_ms(source.topic), self._window_ms)
+        self.state.sources.came(number, came)
+        self._closer.run(rows, batch.series[taken], self.config.allowed_lateness_ms(source.topic), source)
         return told
 
     def hear(self, heartbeat: Heartbeat, now: int) -> Told:
@@ -121,10 +131,12 @@ class Detector:
         if heartbeat.offset <= known.mark:
             return told
         known.mark = heartbeat.offset
-        at, future = self._clamp(np.array([heartbeat.at]), known, now)
-        watermark = sources.beat(number, at, future)
+        lead = sources.lead(number)
+        at, future, claim = clamped(heartbeat.at, sources.clock(number, now))
+        newest = moved(lead.newest, at, future, lead.alone)
+        sources.came(number, Came(newest, at, claim, not future))
         trigger = Position(topic=heartbeat.topic, partition=heartbeat.partition, offset=heartbeat.offset)
-        self._closer.go_on(watermark // self._window_ms, trigger)
+        self._closer.go_on(watermark(newest, lead) // self._window_ms, trigger)
         return told
 
     def tick(self, at: int, source: Position) -> Told:
@@ -155,27 +167,19 @@ class Detector:
             self._told.evicted_sources += 1
         return sources.number(topic, partition)
 
-    def _fresh(self, batch: SampleBatch, source: Source) -> Bools:
-        """Tell the rows that were not taken before. A source that was deleted and made again counts from 0: its mark begins again too."""
-        fresh: Bools = batch.offset > source.mark
-        if (first := begins_anew(source.mark, source.latest, batch.offset, batch.time)) is not None:
-            self._told.restarted_sources += 1
-            source.latest = 0
-            fresh[first:] = True
-        return fresh
+    def _anew(self, batch: SampleBatch, source: Source) -> int:
+        """Return the first row of a source that was deleted and made again: it counts from 0, and its mark begins again too."""
+        if (first := begins_anew(source.mark, source.latest, batch.offset, batch.time)) is None:
+            return len(batch.offset)
+        self._told.restarted_sources += 1
+        source.latest = 0
+        return first
 
-    def _clamp(self, at: Ints, source: Source, now: int) -> tuple[Ints, Bools]:
-        """Take rows of clocks that run ahead at their record's time, or at that of the other sources; tell which those are."""
-        future: Bools = np.zeros(len(at), np.bool_)
-        if now > 0:
-            future = at > now + self.config.future_s * 1000
-            at = np.where(future, now, at)
-        source.claimed = max(source.claimed, int(at.max()))
-        if source.ahead:
-            believable = self.state.sources.believable
-            future |= at > believable
-            at = np.minimum(at, believable)
-        return at, future
+    def _rouse(self, batch: SampleBatch, raw: Ints, found: NDArray[np.uint8]) -> None:
+        """Let rows of series that are asleep be taken, too: they wake them."""
+        asleep = (found == UNKNOWN) & sleeping(self._registry, batch.series, raw)
+        bits = np.ascontiguousarray(batch.value).view(np.uint64)
+        found[asleep] = np.where(np.isfinite(batch.value) | (bits == STALE_BITS), TAKEN, NOT_FINITE)[asleep]
 
     def _no_place(self, found: SeriesDef, source: Position, crowded: set[Full]) -> Full | None:
         """Return the cap that a definition is above once what is silent has made room; `crowded` are those under which all is alive."""

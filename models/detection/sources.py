@@ -18,9 +18,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import msgspec
-import numpy as np
 
-from models.detection.packed import Bools, Ints
+from models.detection.admit_kernel import NOBODY, Came, Clock, Lead
 from schemas.config.detect import DetectConfig
 
 
@@ -69,31 +68,26 @@ class Sources:
     def name(self, number: int) -> tuple[str, int]:
         return next(key for key, value in self.numbers.items() if value == number)
 
-    def watermarks(self, number: int, at: Ints, future: Bools) -> tuple[Ints, Bools]:
-        """Return the partition's watermark after each of these rows of one source, and which are behind it; take note of them."""
-        self.all[number].fed = True
-        return self._advance(number, at, future)
+    def clock(self, number: int, now: int) -> Clock:
+        """Return what times of this source are held against in a record of this time."""
+        believable = self.believable if self.all[number].ahead else NOBODY
+        return Clock(now, round(self.config.future_s * 1000), believable)
 
-    def beat(self, number: int, at: Ints, future: Bools) -> int:
-        """Return the partition's watermark after a heartbeat (1,) of one source, and take note of it."""
-        return int(self._advance(number, at, future)[0][0])
-
-    def _advance(self, number: int, at: Ints, future: Bools) -> tuple[Ints, Bools]:
-        source = self.all[number]
+    def lead(self, number: int) -> Lead:
+        """Return how far this source, from which something has come, and the others are."""
+        source, buffers = self.all[number], self._buffers()
         alone = source.sound < 0 or 0 < source.sound <= self.tick - round(self.config.idle_s * 1000)
-        moving = ~future | (alone & (np.cumsum(~future) == 0))
-        if not future.all():
-            source.sound = 0
-        newest = np.maximum.accumulate(np.where(moving, np.maximum(at, source.newest), source.newest))
-        behind: Bools = at < newest
-        buffers = self._buffers()
         others = [other.newest - buffers[i] for i, other in enumerate(self.all) if i != number and other.waited_for]
-        source.newest, source.heard, source.idle = int(newest[-1]), 0, False
-        source.reached = max(source.reached, int(at.max()))
-        own: Ints = newest - buffers[number]
-        if others:
-            own = np.minimum(own, min(others)) if source.waited_for else np.full(len(at), min(others), np.int64)
-        return own, behind
+        waited = source.fed and not (source.ahead or source.lagging)
+        return Lead(source.newest, alone, buffers[number], min(others, default=NOBODY), waited)
+
+    def came(self, number: int, came: Came) -> None:
+        """Take note of what has come of one source."""
+        source = self.all[number]
+        source.newest, source.heard, source.idle = came.newest, 0, False
+        source.reached, source.claimed = max(source.reached, came.reached), max(source.claimed, came.claimed)
+        if came.sound:
+            source.sound = 0
 
     def _buffers(self) -> list[int]:
         usual = self.config.out_of_order_ms("")

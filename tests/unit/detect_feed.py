@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from models.detection.admit_kernel import Came, moved, watermark
 from models.detection.close import Told
 from models.detection.fold import Detector
+from models.detection.sources import Sources
 from models.detection.state import DetectState, restore
 from schemas.base import canonical
 from schemas.config.detect import DetectConfig
@@ -162,3 +164,15 @@ def each_second(seconds: int, one: Callable[[int], Iterable[tuple[SeriesDef, flo
         if rows:
             log.rows(rows)
     return log
+
+
+def come(sources: Sources, number: int, times: Iterable[int]) -> list[int]:
+    """Let rows of these times come from one source; return the watermark after each."""
+    sources.all[number].fed = True
+    marks = []
+    for at in times:
+        lead = sources.lead(number)
+        came = Came(moved(lead.newest, at, False, lead.alone), at, at, sound=True)
+        sources.came(number, came)
+        marks.append(watermark(came.newest, lead))
+    return marks

@@ -18,7 +18,7 @@ from schemas.config.detect import DetectConfig
 from schemas.kinds import Direction, Kind
 from schemas.samples import STALE_BITS
 from schemas.signals import Health, Phase
-from tests.unit.detect_feed import CONFIG, T0, Log, anomalies, each_second, histogram, phases, read, series, signals, tolds
+from tests.unit.detect_feed import CONFIG, T0, Log, anomalies, come, each_second, histogram, phases, read, series, signals, tolds
 
 HERE = Position(topic="airra.samples.v1", partition=0, offset=0)
 A = series("cart", Kind.POOL, unit="ratio")
@@ -109,11 +109,11 @@ def test_a_row_from_the_future_counts_at_its_records_time_and_does_not_move_the_
 def test_the_slowest_source_holds_the_watermark_until_ticks_say_it_is_idle() -> None:
     sources = Sources(CONFIG)
     first, second = sources.number("metrics", 0), sources.number("metrics", 1)
-    assert sources.watermarks(first, np.array([T0, T0 + 5000]), np.zeros(2, np.bool_))[0].tolist() == [T0 - 1000, T0 + 4000]
-    assert sources.watermarks(second, np.array([T0 + 1000]), np.zeros(1, np.bool_))[0].tolist() == [T0]
-    assert sources.watermarks(first, np.array([T0 + 6000]), np.zeros(1, np.bool_))[0].tolist() == [T0]
+    assert come(sources, first, [T0, T0 + 5000]) == [T0 - 1000, T0 + 4000]
+    assert come(sources, second, [T0 + 1000]) == [T0]
+    assert come(sources, first, [T0 + 6000]) == [T0]
     assert sources.pass_time(T0 + 5000) == T0
-    sources.watermarks(first, np.array([T0 + 20_000]), np.zeros(1, np.bool_))
+    come(sources, first, [T0 + 20_000])
     assert sources.pass_time(T0 + 15_000) == T0 + 19_000
     assert sources.idle == 1
     assert sources.pass_time(T0 + 60_000) == T0 + 21_000, "all are idle: what came is closed, no further"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from models.detection.sources import Sources
@@ -11,7 +10,7 @@ from schemas.config.detect import SourceRule
 from schemas.kinds import Kind
 from schemas.signals import AnomalyReason, Phase
 from streams.detect_metrics import EVICTED_SOURCES, RESTARTED_SOURCES
-from tests.unit.detect_feed import CONFIG, T0, Log, anomalies, fold, phases, series
+from tests.unit.detect_feed import CONFIG, T0, Log, anomalies, come, fold, phases, series
 
 A = series("a", Kind.POOL, unit="connections")
 B = series("b", Kind.POOL, unit="connections")
@@ -57,8 +56,8 @@ def test_what_comes_later_than_is_allowed_is_not_used_and_holds_nobody_back() ->
 def test_each_source_has_a_watermark_of_its_own_less_the_buffer_of_its_topic() -> None:
     sources = Sources(CONFIG.model_copy(update={"sources": {"slow": SourceRule(out_of_order_s=15)}}))
     fast, slow = sources.number("fast", 0), sources.number("slow", 0)
-    assert sources.watermarks(fast, np.array([T0]), np.zeros(1, np.bool_))[0].tolist() == [T0 - 1000]
-    assert sources.watermarks(slow, np.array([T0, T0 + 10_000, T0 + 20_000]), np.zeros(3, np.bool_))[0].tolist() == [
+    assert come(sources, fast, [T0]) == [T0 - 1000]
+    assert come(sources, slow, [T0, T0 + 10_000, T0 + 20_000]) == [
         T0 - 15_000,
         T0 - 5000,
         T0 - 1000,

@@ -54,7 +54,7 @@ def test_a_detect_that_takes_repeats_again_is_found_out(monkeypatch: pytest.Monk
     newest = [*WITH_REPEATS, *log((380, 400))[1:]]
     once = folded(STAGE, without_repeats(newest))
     assert folded(STAGE, newest) == once
-    monkeypatch.setattr(Detector, "_fresh", lambda _, batch, source: np.ones(len(batch.offset), bool))
+    monkeypatch.setattr(Detector, "_anew", lambda *_: 0)
     assert folded(STAGE, newest) != once
 
 

@@ -66,13 +66,17 @@ class Registry:
         """How many raw series are known, awake or asleep."""
         return self.raws.count + len(self.asleep)
 
-    def find(self, ids: NDArray[np.uint64]) -> Ints:
-        """Return the raw row of each id, NONE where it is unknown."""
+    def known(self) -> tuple[NDArray[np.uint64], Ints]:
+        """Return the ids that are known in rising order, and the raw row of each."""
         if self._sorted is None:
             known = np.fromiter(self.index, np.uint64, len(self.index))
             order = np.argsort(known)
             self._sorted = known[order], np.fromiter(self.index.values(), np.int64, len(self.index))[order]
-        known, rows = self._sorted
+        return self._sorted
+
+    def find(self, ids: NDArray[np.uint64]) -> Ints:
+        """Return the raw row of each id, NONE where it is unknown."""
+        known, rows = self.known()
         if not len(known):
             return np.full(len(ids), NONE, np.int64)
         at = np.minimum(np.searchsorted(known, ids), len(known) - 1)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from tests.faults.mutations.safeguard import Safeguard, unit
 
 DETECTION, SILENCE, SOURCES = "models/detection/fold.py", "models/detection/silence.py", "models/detection/sources.py"
+ADMIT = "models/detection/admit_kernel.py"
 DEDUP, CORRELATE, MARKS = "streams/dedup.py", "streams/correlate.py", "models/marks.py"
 NORMALISE, ACKS, SINK = "streams/normalise/consumer.py", "streams/normalise/acks.py", "streams/sink/consumer.py"
 
 SAFEGUARDS = (
     Safeguard(
         "detect's high-water mark",
-        DETECTION,
-        "        fresh: Bools = batch.offset > source.mark\n",
-        "        fresh: Bools = batch.offset >= 0\n",
+        ADMIT,
+        "        if offset[i] <= mark and i < anew:\n",
+        "        if False:\n",
         unit("once", "rows_that_normalise_repeats_change_nothing_however_they_are_cut"),
     ),
     Safeguard(
@@ -25,16 +26,16 @@ SAFEGUARDS = (
     ),
     Safeguard(
         "a clock that runs ahead is clamped",
-        DETECTION,
-        "        if now > 0:\n            future",
-        "        if False:\n            future",
+        ADMIT,
+        "    future = 0 < clock.now < at - clock.future\n",
+        "    future = False\n",
         unit("detect_rows", "a_row_from_the_future_counts_at_its_records_time_and_does_not_move_the_watermark_far"),
     ),
     Safeguard(
         "a source whose clock is ahead is told by the others",
-        DETECTION,
-        "        if source.ahead:\n",
-        "        if False:\n",
+        SOURCES,
+        "self.believable if self.all[number].ahead else NOBODY",
+        "NOBODY",
         unit("detect_sources", "a_source_with_a_wrong_clock_or_a_backlog_does_not_delay_the_alarms_of_others"),
     ),
     Safeguard(
@@ -46,15 +47,15 @@ SAFEGUARDS = (
     ),
     Safeguard(
         "a row from the future moves no watermark of others",
-        SOURCES,
-        "        moving = ~future | (alone",
-        "        moving = ~future | (~future | True",
+        ADMIT,
+        "max(newest, at) if alone or not future else newest",
+        "max(newest, at)",
         unit("detect_sources", "a_producer_from_the_future_does_not_make_late_what_comes_from_the_same_source"),
     ),
     Safeguard(
         "a source of history after another has windows of its own",
         DETECTION,
-        "        if self.state.history and not known.fed:\n",
+        "        if self.state.history and first:\n",
         "        if False:\n",
         unit("detect_history", "a_source_of_history_that_comes_after_another_is_judged_in_its_own_time"),
     ),
@@ -74,9 +75,9 @@ SAFEGUARDS = (
     ),
     Safeguard(
         "no number that is none is folded",
-        DETECTION,
-        "        chosen = fresh & defined & finite\n",
-        "        chosen = fresh & defined\n",
+        ADMIT,
+        "            found[i] = NOT_FINITE\n",
+        "            found[i] = TAKEN\n",
         unit("once", "a_value_that_is_no_number_leaves_the_state_as_it_was"),
     ),
     Safeguard(
