@@ -11,13 +11,13 @@ import msgspec
 from schemas.kinds import Direction, Kind
 
 
-class PositionRecord(msgspec.Struct, frozen=True):
+class PositionRecord(msgspec.Struct, frozen=True, gc=False):
     offset: int
     partition: int
     topic: str
 
 
-class EvidenceRecord(msgspec.Struct, frozen=True):
+class EvidenceRecord(msgspec.Struct, frozen=True, gc=False):
     baseline: float
     direction: Direction
     high: float
@@ -34,7 +34,7 @@ class EvidenceRecord(msgspec.Struct, frozen=True):
     z: float
 
 
-class HealthRecord(msgspec.Struct, frozen=True):
+class HealthRecord(msgspec.Struct, frozen=True, gc=False):
     anomalous: int
     at: int
     id: str

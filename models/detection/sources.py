@@ -63,7 +63,7 @@ class Sources:
         names = list(self.numbers)
         names[victim] = topic, partition
         self.numbers = dict(zip(names, range(len(names)), strict=True))
-        self.all[victim] = Source()
+        self.all[victim] = Source(reached=self.all[victim].reached)  # rows of it may wait still
 
     def name(self, number: int) -> tuple[str, int]:
         return next(key for key, value in self.numbers.items() if value == number)

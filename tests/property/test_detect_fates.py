@@ -8,7 +8,7 @@ from dataclasses import replace
 import hypothesis.strategies as st
 import msgspec
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 
 from models.detection.fates import DefinitionFate, RowFate
 from models.detection.state import restore, snapshot
@@ -70,6 +70,15 @@ def append(log: Log, step: tuple, now: int, offsets: dict[int, int]) -> None:
             log.tick(now + at)
 
 
+def one_row(at: int) -> list[tuple[SeriesDef, int, float, int]]:
+    return [(DEFS[0], at, 0.1, 1)]
+
+
+# A source that had to make room for a third one leaves a row that nobody else's time reaches.
+REPLACED = [("rows", 0, one_row(60_000), False), ("rows", 1, one_row(60_000), False), ("rows", 2, one_row(-90_000), True)]
+
+
+@example([("rows", 0, 2 * one_row(-90_000), True), *REPLACED])
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(steps, min_size=5, max_size=60))
 def test_the_fates_add_up_to_what_was_taken_in(told: list[tuple]) -> None:
