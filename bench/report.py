@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from bench import cost, latency, memory, recovery, throughput
+from bench import cost, latency, memory, recovery, sizing, throughput
 from bench.bed import PEERS
 from bench.figures import LEDGER, ROOT, Figure, Goal, kept, newest
 
@@ -34,6 +34,12 @@ ABOUT = {
     "recovery": "From SIGKILL of detect until the watermark of its slowest partition is where it stands otherwise.",
     "cost": "CPU time of the folds alone, in one process, without Kafka.",
 }
+SIZING = f"""## How much is needed
+
+From the newest figures above, on a machine like theirs: a sample of each series every {sizing.EVERY_S} s, and processes at half of what
+they take at most, so that what waited while something was away is worked off. A process of detect or normalise uses one core; both have
+as many as their topic has partitions at most. The memory is for the series alone; what a process takes with few of them stands in the
+notes above."""
 
 
 def write(ledger: Path = LEDGER, page: Path = PAGE) -> Path:
@@ -62,6 +68,9 @@ def text(figures: Sequence[Figure]) -> str:
                 ((goal.name, goal.words(), number(value), "yes" if goal.met(value) else "**no**") for goal, value in held),
             )
         )
+    if lines := list(sizing.rows(figures)):
+        parts.append(SIZING + "\n")
+        parts.append(_table(sizing.HEAD, lines))
     return "\n".join(parts)
 
 

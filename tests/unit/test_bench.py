@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import sizing
 from bench.bed import Peer
 from bench.figures import Figure, Goal, keep, kept, newest
 from bench.meter import Reading, Unmeasured, follow, rate
@@ -93,6 +94,16 @@ def test_a_peers_banner_and_half_a_line_are_no_readings(tmp_path: Path) -> None:
     peer._out = tmp_path / "out"
     peer._out.write_bytes(b'faust v0\n{"at": 1.5, "count": 5000}\n{"at": 2.5, "cou')
     assert peer.readings() == [Reading(1.5, 5000.0)]
+
+
+def test_a_user_is_told_how_many_processes_keep_up_at_half_their_rate() -> None:
+    measured = [
+        Figure("throughput", "normalise", 10_000, "samples/s", run="1"),
+        Figure("throughput", "detect", 50_000, "samples/s", run="1"),
+        Figure("memory", "normalise and detect", 2_000, "bytes a series", run="2"),
+    ]
+    assert list(sizing.rows(measured))[2] == ("100,000", "10,000", "2", "1", "200")
+    assert list(sizing.rows(measured[1:])) == [], "nothing is made up"
 
 
 def test_the_page_in_docs_is_what_the_ledger_says() -> None:
