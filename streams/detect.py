@@ -56,7 +56,7 @@ def stage(config: DetectConfig, topics: Iterable[str] = ()) -> Stage[DetectState
         tick_every_s=TICK_EVERY_S,
         format=FORMAT,
         another_log=AnotherLog.GO_ON,  # marks, baselines and windows are about the sources
-        reads={1: lambda data: data},  # saved before formats were told beside the snapshot: the image itself says
+        reads={1: lambda data: data, 2: lambda data: data},  # the image itself says of which format it is, and whether it is packed
     )
 
 

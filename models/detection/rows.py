@@ -53,7 +53,7 @@ class Waiting:
     def ready(self, closed: int, more: int) -> None:
         """Make room for so many more rows; the windows below `closed` are closed."""
         if (need := int(self.shelf["used"][0]) + more) > len(self.room):
-            room = np.zeros(max(_LEAST_ROOM, 2 * need), ROW)
+            room = np.zeros(max(_LEAST_ROOM, need + need // 4), ROW)
             room[: len(self.room)] = self.room
             self.room, self.order = room, np.zeros(len(room), np.int64)
         if not self._shelved or self.shelf["base"][0] != closed:

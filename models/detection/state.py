@@ -1,10 +1,11 @@
-"""The state of one partition of detect, and its snapshot: packed columns and plain values in one MessagePack document."""
+"""The state of one partition of detect, and its snapshot: packed columns and plain values in one MessagePack document, compressed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
+import cramjam
 import msgspec
 import numpy as np
 
@@ -21,7 +22,10 @@ from schemas.config.detect import DetectConfig
 from schemas.samples import SeriesDef
 
 _TABLES = ("raws", "units", "hists", "insts", "slots")
-FORMAT = 2
+FORMAT = 3  # of a snapshot: an image, packed; before, it was bare
+_COLUMNS_FORMAT = 2
+_PACKED = b"\x28\xb5\x2f\xfd"  # how a Zstandard frame begins, and no image does
+_LEVEL = 1  # 400 MB/s: what a partition waits for
 
 
 @dataclass
@@ -64,7 +68,7 @@ _DECODER = msgspec.msgpack.Decoder(_Image)
 
 def snapshot(state: DetectState) -> bytes:
     registry, sources, clock, waiting = state.registry, state.sources, state.clock, state.waiting.rows
-    return msgspec.msgpack.encode(
+    return pack(
         _Image(
             shape=_shape(registry.config),
             tables={name: getattr(registry, name).dump() for name in _TABLES},
@@ -82,9 +86,24 @@ def snapshot(state: DetectState) -> bytes:
             dormant=list(registry.dormant.values()),
             history=state.history,
             given_up=state.given_up,
-            format=FORMAT,
+            format=_COLUMNS_FORMAT,
         )
     )
+
+
+def pack(image: Any) -> bytes:
+    """Return an image in bytes, compressed: times, masks and numbers that are small or alike are most of it."""
+    return bytes(cramjam.zstd.compress(msgspec.msgpack.encode(image), _LEVEL))
+
+
+def unpack(data: bytes) -> bytes:
+    """Return the image as MessagePack. Raises ValueError for a frame that is broken."""
+    if not data.startswith(_PACKED):
+        return data
+    try:
+        return bytes(cramjam.zstd.decompress(data))
+    except cramjam.DecompressionError as error:
+        raise ValueError(f"a snapshot that cannot be unpacked: {error}") from error
 
 
 def restore(data: bytes | None, config: DetectConfig) -> DetectState:
@@ -92,11 +111,11 @@ def restore(data: bytes | None, config: DetectConfig) -> DetectState:
     registry = empty(config)
     if data is None:
         return DetectState(registry, Sources(config))
-    image = _DECODER.decode(data)
+    image = _DECODER.decode(unpack(data))
     sources = Sources(config, dict(zip(image.numbers, range(len(image.numbers)), strict=True)), image.sources, image.tick)
     for members in image.dormant:
         sleep(registry, members)
-    if image.shape != _shape(config) or image.format != FORMAT:
+    if image.shape != _shape(config) or image.format != _COLUMNS_FORMAT:
         for found in image.defs.values():
             register(registry, found, now=0)
         return DetectState(registry, sources, given_up=image.given_up + len(_waiting(image.pending)))

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from models.detection.state import restore, snapshot
+from models.detection.state import restore, snapshot, unpack
 from schemas.health_record import HealthRecord
 from schemas.kinds import Direction, Kind
 from schemas.samples import LARGEST, SeriesDef
@@ -67,7 +67,7 @@ def test_no_p99_is_kept_where_none_is_wanted() -> None:
 def test_a_histogram_of_a_release_before_goes_on_without_a_p99() -> None:
     buckets = histogram("cart", (0.1, 0.2, 0.4, None))
     log = each_second(30, lambda i: [(b, 100.0 * i) for b in buckets], *buckets)
-    image = msgspec.msgpack.decode(snapshot(fold(Log().define(*buckets))), strict=False)
+    image = msgspec.msgpack.decode(unpack(snapshot(fold(Log().define(*buckets)))), strict=False)
     for table, columns in {"units": ["tail"], "hists": ["tail", "tail_since"]}.items():
         for column in columns:
             del image["tables"][table][column]

@@ -12,7 +12,7 @@ from models.detection.fold import Detector
 from models.detection.judge import slots_for
 from models.detection.series.quantile import quantile
 from models.detection.sources import Sources
-from models.detection.state import restore, snapshot
+from models.detection.state import restore, snapshot, unpack
 from schemas.base import Position
 from schemas.config.detect import DetectConfig
 from schemas.kinds import Direction, Kind
@@ -76,7 +76,7 @@ def test_rows_that_wait_in_a_snapshot_of_another_shape_are_counted_by_who_reads_
 
 def test_rows_saved_by_a_release_that_did_not_say_how_they_came_count_as_on_time() -> None:
     _, detector = fates(Log().define(A).rows([(A, T0 + 500, 0.1), (A, T0, 0.1)]))
-    image = msgspec.msgpack.decode(snapshot(detector.state), strict=False)
+    image = msgspec.msgpack.decode(unpack(snapshot(detector.state)), strict=False)
     del image["pending"]["arrival"]
     state = restore(msgspec.msgpack.encode(image), CONFIG)
     (told,) = tolds(Log().batch([(A, T0 + 9000, 0.1, 2)]).records, CONFIG, state)
@@ -209,3 +209,16 @@ def test_a_configuration_without_a_kind_or_with_a_misspelt_one_is_refused() -> N
     assert CONFIG.kinds[Kind.REQUESTS].opens is False
     assert read([]) == []
     assert Direction.UP in Direction
+
+
+def test_a_snapshot_is_packed_and_one_that_is_not_is_read_too() -> None:
+    _, detector = fates(each_second(50, lambda _: [(A, 0.1)], A))
+    saved = snapshot(detector.state)
+    assert len(saved) < len(unpack(saved)) / 2
+    assert snapshot(restore(unpack(saved), CONFIG)) == snapshot(restore(saved, CONFIG)) == saved
+
+
+def test_a_snapshot_that_is_cut_short_is_told() -> None:
+    _, detector = fates(each_second(50, lambda _: [(A, 0.1)], A))
+    with pytest.raises(ValueError, match="cannot be unpacked"):
+        restore(snapshot(detector.state)[:-9], CONFIG)
