@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import msgspec
 
 from agents import reason
 from cli.config import load
+from models.detection.state import unpack
 from schemas.config.correlate import CorrelateConfig
 from schemas.config.runbooks import RunbookCatalogue
 from schemas.kinds import ChangeType, Kind, Mode
@@ -95,8 +95,7 @@ def saved(file: Path) -> bytes:
 
 def plain(stage: str, data: bytes) -> Any:
     """Return a saved state as plain values, to be compared."""
-    decode: Callable[[bytes], Any] = msgspec.msgpack.decode if stage == "detect" else json.loads
-    return decode(data)
+    return msgspec.msgpack.decode(unpack(data)) if stage == "detect" else json.loads(data)
 
 
 def main() -> None:
