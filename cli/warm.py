@@ -1,4 +1,4 @@
-"""Compile what is compiled at its first use, so that no role does it as it begins: a step of the set-up, some 20 s the first time.
+"""Compile what is compiled at its first use, so that no role does it as it begins: a step of the set-up, about a minute the first time.
 
 `python -m cli.warm`. What is compiled is kept beside its sources, or where NUMBA_CACHE_DIR says, or in the user's cache.
 """

@@ -28,7 +28,7 @@ def main() -> int:
         fcntl.flock(lock, fcntl.LOCK_EX)  # a second set-up in this folder waits for the first
         if STAMP.exists() and STAMP.read_text() == wanted:
             return 0
-        print("setting up .venv (about two minutes the first time)", file=sys.stderr)
+        print("setting up .venv (two or three minutes the first time)", file=sys.stderr)
         venv.EnvBuilder(with_pip=True, clear=VENV.exists() and not made_for(ROOT, STAMP)).create(VENV)
         pip = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
         subprocess.run([*pip, "--require-hashes", "-r", str(INPUTS[0])], check=True)  # noqa: S603

@@ -42,7 +42,7 @@ def compiled(function: Function) -> Function:
 def compiled_bare(function: Function) -> Function:
     """Compile one that makes no array, and calls only such: references to arrays are not counted.
 
-    Counting them costs two locked instructions a call. Code of many small functions is several times faster without.
+    Counting them costs two locked instructions a call, which is much in code of many small functions.
     """
     return _kept(function, {"_nrt": False})
 

@@ -90,7 +90,7 @@ def series_id(labels: dict[str, str]) -> int:
 
 
 def encode_batch(batch: SampleBatch) -> bytes:
-    """Return what pyarrow's stream writer writes, without a writer a batch: that cost three times as much as a small batch."""
+    """Return what pyarrow's stream writer writes, without a writer for each batch, which costs more than a small batch."""
     columns = [_column(getattr(batch, name), kind) for name, kind in _COLUMNS.items()]
     return b"".join((_BEGIN, pa.RecordBatch.from_arrays(columns, schema=_SCHEMA).serialize(), _END))
 

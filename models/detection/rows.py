@@ -65,12 +65,4 @@ class Waiting:
         return np.flatnonzero(self.room["raw"][:used] >= 0)
 
 
-def incoming(raw: Ints, at: Ints, value: Any, source: int, offset: Ints, window: Ints, arrival: Ints, closable: Ints) -> Any:
-    """Put rows of one source together."""
-    rows = np.empty(len(raw), ROW)
-    rows["raw"], rows["at"], rows["value"], rows["source"], rows["offset"] = raw, at, value, source, offset
-    rows["window"], rows["arrival"], rows["link"] = window, arrival, closable
-    return rows
-
-
 NO_ROWS = np.zeros(0, ROW)

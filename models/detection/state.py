@@ -25,7 +25,7 @@ _TABLES = ("raws", "units", "hists", "insts", "slots")
 FORMAT = 3  # of a snapshot: an image, packed; before, it was bare
 _COLUMNS_FORMAT = 2
 _PACKED = b"\x28\xb5\x2f\xfd"  # how a Zstandard frame begins, and no image does
-_LEVEL = 1  # 400 MB/s: what a partition waits for
+_LEVEL = 1  # the fastest: a partition waits for it
 
 
 @dataclass

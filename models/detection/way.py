@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from models.detection.judge import rule_of
-from models.detection.series.derive import Pooling
+from models.detection.series.points import Pooling
 from models.detection.window_kernel import Way
 from schemas.config.detect import DetectConfig
 

@@ -16,8 +16,9 @@ from models.detection.fates import FUTURE, LATE
 from models.detection.hear_kernel import advanced, any_silent, end_series, hear, stands
 from models.detection.judge_kernel import SILENT, Rule, judge
 from models.detection.packed import Bools, Ints
-from models.detection.series.derive import Pooling, derive, scratch_for
+from models.detection.series.derive import derive
 from models.detection.series.increase import FOLDED, PASSED, fold_window
+from models.detection.series.points import Pooling, scratch_for
 from models.detection.series.tables import NEVER, NONE
 from models.detection.waiting_kernel import give_back, put, sort, take_below
 
@@ -82,7 +83,7 @@ class Said(NamedTuple):
 def advance(tables: Any, way: Any, courses: Any, rows: Any, going: Ints, counts: Ints) -> tuple[int, Any]:
     """Go on with the rows that come, and with the windows that close; return why it came back, and what is to be said.
 
-    Args: tables (derive.Tables); way (Way); courses (1,) of COURSE; rows (Rows), with room for all that come; going, the slots with an
+    Args: tables (points.Tables); way (Way); courses (1,) of COURSE; rows (Rows), with room for all that come; going, the slots with an
     open anomaly; counts (increase.COUNTS,), what became of rows.
     """
     course, scratch = courses[0], scratch_for(tables)
@@ -165,10 +166,11 @@ def _judge_window(tables: Any, way: Any, course: Any, rows: Any, going: Ints, co
     silent = tables.slots["state"][slots] == SILENT if len(going) else np.zeros(0, np.bool_)
     opened, closed = judge(tables.slots, tables.ring, tables.order, going, slots, points.at[:count], points.value[:count], way.judging)
     was_silent = np.zeros(len(closed), np.bool_)
+    place = 0  # what closed stands in the order of the points
     for i in range(len(closed)):
-        for k in range(len(silent)):
-            if slots[k] == closed[i]:
-                was_silent[i] = silent[k]
+        while slots[place] != closed[i]:
+            place += 1
+        was_silent[i] = silent[place]
     hear(tables, folded, course.clock, again)
     end_series(tables, judged)
     quiet = any_silent(tables.units, tables.used_units, course.clock, len(going) > 0, way)

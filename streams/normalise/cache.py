@@ -2,7 +2,7 @@
 
 Two generations stand in for an LRU list, which would cost a write on every hit: what was used since the last turn is young; at a
 turn the old ones are forgotten and counted. A text has a slot, an index into NumPy arrays, so that a batch needs no objects. What a
-series means is kept as it is told, in JSON: half of what the object takes.
+series means is kept as it is told, in JSON: that takes less than the object.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from models.detection.fates import ON_TIME
 from models.detection.packed import Ints, Packed
-from models.detection.rows import incoming
+from models.detection.rows import ROW
 from models.detection.series.increase import COUNTS, FOLDED, SAME_TIME, fold_window
 from models.detection.series.tables import BUCKET, COUNTER, GAUGE, Raws
 from models.detection.state import restore, snapshot
@@ -70,8 +70,8 @@ def test_a_snapshot_of_a_release_without_the_column_is_read() -> None:
 
 def folding(raw: Ints, at: Ints, values: Any, raws: Raws) -> tuple[Any, dict[int, int]]:
     """Fold rows as one window; return the raw series, and what became of rows."""
-    zero = np.zeros(len(raw), np.int64)
-    rows = incoming(raw, at, values, 0, zero, zero, zero, zero)
+    rows = np.zeros(len(raw), ROW)
+    rows["raw"], rows["at"], rows["value"] = raw, at, values
     found, counts = np.empty(len(rows), FOLDED), np.zeros(COUNTS, np.int64)
     count = fold_window(rows, 0, len(rows), raws.rows, found, counts)
     return found[:count], {place: count for place, count in enumerate(counts.tolist()) if count}

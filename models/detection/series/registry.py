@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from models.detection.judge import Slots, configure, slots_for
 from models.detection.packed import Ints, widened
 from models.detection.series.census import Census
-from models.detection.series.derive import Tables
+from models.detection.series.points import Tables
 from models.detection.series.tables import NONE, Hists, Insts, Raws, Units
 from models.detection.way import way_of
 from schemas.config.detect import DetectConfig

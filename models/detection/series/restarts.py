@@ -1,0 +1,77 @@
+"""Restarts of instances: counters that begin anew together, `up` that falls, and what counts restarts itself. Compiled code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from models.compiled import compiled
+from models.detection.packed import Ints
+from models.detection.series.points import point
+from models.detection.series.tables import BUCKET, COUNTER, EVENTS, NONE
+
+MOST = 0.5  # of an instance's counters that begin anew together: the process did, not one counter's owner
+
+
+@compiled
+def note_restarts(tables: Any, folded: Any, active: int, touched: Ints, scratch: Any) -> None:
+    """Note instances whose counters began anew together, whose `up` fell, or that something else counted a restart of."""
+    for i in range(len(folded)):
+        one = folded[i]
+        raw = tables.raws[one.raw]
+        if one.known and one.had and raw.type in (COUNTER, BUCKET):
+            inst = tables.units[raw.unit].inst
+            scratch.had[inst] += 1
+            if one.reset:
+                first = scratch.restarted[inst] == 0
+                scratch.restarted_at[inst] = one.at if first else min(scratch.restarted_at[inst], one.at)
+                scratch.restarted[inst] += 1
+    for inst in touched:
+        if scratch.restarted[inst] > 0 and scratch.restarted[inst] >= MOST * scratch.had[inst]:
+            _begin_anew(tables, inst, scratch.restarted_at[inst], active)
+        scratch.had[inst] = scratch.restarted[inst] = 0
+    for i in range(len(folded)):
+        one = folded[i]
+        unit = tables.units[tables.raws[one.raw].unit]
+        if unit.restarts and one.known and one.increase > 0 and not one.reset:
+            _note(tables.insts[unit.inst].resets, one.at, one.increase)
+        if unit.up:
+            tables.insts[unit.inst].up = one.value
+            _note(tables.insts[unit.inst].falls, one.at, one.falls)
+
+
+@compiled
+def _begin_anew(tables: Any, inst: int, at: int, active: int) -> None:
+    """Note that the process of an instance began anew: until it has settled nothing of it is judged or learned."""
+    _note(tables.insts[inst].resets, at, 1)
+    tables.insts[inst].begun = active
+    for row in range(tables.used_units):
+        unit = tables.units[row]
+        if unit.inst == inst and unit.primary != NONE:
+            slot = tables.slots[unit.primary]
+            slot.settled = at + slot.settle
+
+
+@compiled
+def _note(events: Ints, at: int, times: float) -> None:
+    """Put a moment behind the others, so often, the newest last."""
+    for _ in range(min(EVENTS, int(times))):
+        events[:-1] = events[1:].copy()
+        events[-1] = at
+
+
+@compiled
+def count_restarts(tables: Any, touched: Ints, end: int, points: Any, rule: Any) -> None:
+    """Count restarts in the window; quick falls in succession count as a whole loop."""
+    for row in touched:
+        inst = tables.insts[row]
+        if inst.restarts == NONE:
+            continue
+        resets = falls = quick = 0
+        for i in range(EVENTS):
+            resets += inst.resets[i] > end - rule.restarts_ms
+            falls += inst.falls[i] > end - rule.restarts_ms
+            quick += inst.falls[i] > end - rule.restarts_quick_ms
+        count = max(resets, falls)
+        if quick >= rule.restarts_quick_count:
+            count = max(count, rule.restarts_count)
+        point(points, inst.restarts, end, float(count))

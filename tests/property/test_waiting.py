@@ -1,0 +1,41 @@
+"""Rows that wait, by window: against a plain dict, however far ahead they are."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.detection.rows import ROW, WINDOWS, Waiting
+from models.detection.waiting_kernel import give_back, put, sort, take_below
+
+AHEAD = st.sampled_from([0, 1, 2, 3, WINDOWS - 1, WINDOWS, WINDOWS + 1, 5 * WINDOWS])
+# A row so many windows ahead of the oldest open one; so many windows close; or the rows are saved, and taken up again.
+STEPS = st.lists(st.one_of(st.tuples(st.just("put"), AHEAD), st.tuples(st.just("close"), AHEAD), st.tuples(st.just("save"), st.just(0))))
+
+
+@given(STEPS)
+def test_a_window_gives_its_own_rows_and_every_row_comes_out_once(steps: list[tuple[str, int]]) -> None:
+    waiting, closed, expected = Waiting(), 7, defaultdict[int, list[int]](list)
+    for number, (what, windows) in enumerate(steps):
+        waiting.ready(closed, 1)
+        if what == "put":
+            row = np.zeros(1, ROW)
+            row["window"], row["raw"], row["offset"] = closed + windows, number % 3, number
+            put(waiting.room, waiting.heads, waiting.shelf[0], row[0])
+            expected[closed + windows].append(number)
+        elif what == "close":
+            closed += windows
+            count = take_below(waiting.room, waiting.heads, waiting.shelf[0], closed, waiting.order)
+            sort(waiting.room, waiting.order, count)
+            due = waiting.room[waiting.order[:count]]
+            assert due["offset"].tolist() == [
+                one for window in sorted(expected) if window < closed for one in sorted(expected.pop(window), key=lambda n: (n % 3, n))
+            ]
+            for place in waiting.order[:count].tolist():
+                give_back(waiting.room, waiting.shelf[0], place)
+        else:
+            waiting = Waiting(waiting.rows)
+        assert len(waiting) == sum(map(len, expected.values())) == len(waiting.rows) == len(waiting.raws)
