@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import msgspec
 import pytest
+from prometheus_client import REGISTRY
 
 from models.detection.state import DetectState, restore, snapshot
 from schemas.config.detect import DetectConfig
@@ -52,6 +53,16 @@ def test_a_source_with_too_many_series_takes_no_room_of_another() -> None:
     log = Log().rows([(one, T0, 1.0) for one in of("noisy", 30)])
     (told,) = tolds(log.records, CAPPED, state)
     assert told.fates["unknown_series"] == 20, "rows of what was refused have their fate too"
+
+
+@pytest.mark.parametrize(("fate", "make"), [("source_above_cap", of), ("label_above_cap", requests)])
+def test_what_is_above_a_cap_is_counted_by_the_stage(fate, make) -> None:
+    def counted() -> float:
+        return REGISTRY.get_sample_value("airra_detect_definitions_total", {"fate": fate}) or 0.0
+
+    before = counted()
+    fold(Log().define(*make("noisy", 15)), CAPPED.model_copy(update={"max_series_per_source": 10 if make is of else 20}))
+    assert counted() - before == (5 if make is of else 11)
 
 
 def test_a_label_with_too_many_values_refuses_new_values_and_no_other_series() -> None:
