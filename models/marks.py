@@ -11,9 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-import numpy as np
-from numpy.typing import NDArray
-
 Place = tuple[int, int]  # offset in the source, index within that record
 
 
@@ -50,15 +47,3 @@ def judge(mark: Mark | None, place: Place, at: int, patience: int = 1) -> tuple[
     if mark.doubts + 1 < patience:
         return Mark(mark.place, mark.newest, mark.doubts + 1, place), Standing.DOUBTFUL
     return Mark(place, at), Standing.RESTARTED
-
-
-def begins_anew(place: int, newest: int, offsets: NDArray[np.int64], times: NDArray[np.int64]) -> int | None:
-    """Return the first of these records, in source order, that `judge` would find to begin the log anew; None where none does.
-
-    `place` is the highest offset taken, `newest` the newest event time (ms) of all that was taken, 0 where that is not known: then
-    nothing below the place counts as new. The records after the one that is found follow it in the new log.
-    """
-    if newest <= 0:
-        return None
-    found = np.flatnonzero((offsets <= place) & (times > newest))
-    return int(found[0]) if len(found) else None

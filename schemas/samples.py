@@ -1,7 +1,8 @@
 """airra.samples.v1 and airra.series.v1: columnar sample batches (Arrow IPC), and what each series id means, told once.
 
 A record of the samples topic is one of four, told apart by the header `airra.type`:
-- `samples`: an Arrow IPC batch of rows that come from ONE source partition; header `airra.batch` holds its coordinates.
+- `samples`: an Arrow IPC batch of rows of one source partition or several, one after the other; header `airra.batch` holds the
+  coordinates of the one, or a list of those of each, with how many rows are its.
 - `series`: definitions of series ids that this partition is about to see, and from time to time again while it sees them (a JSON list).
 - `heartbeat`: how far a source partition has come that has no rows for this partition.
 - `tick`: time, written by the partition's owner.
@@ -11,9 +12,10 @@ The key of samples and series is the service: all series of one service share a 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -35,7 +37,7 @@ _BEGIN = _SCHEMA.serialize().to_pybytes()
 _END = b"\xff\xff\xff\xff\0\0\0\0"  # of an Arrow IPC stream
 
 
-class SeriesDef(msgspec.Struct, frozen=True):
+class SeriesDef(msgspec.Struct, frozen=True, gc=False):
     """What a 64-bit series id stands for."""
 
     id: int
@@ -55,13 +57,14 @@ class SeriesDef(msgspec.Struct, frozen=True):
     mapped: bool = True  # false: no rule of the mapping matches; defined on airra.series.v1 for the doctor, its samples are counted
 
 
-class BatchSource(msgspec.Struct, frozen=True):
+class BatchSource(msgspec.Struct, frozen=True, omit_defaults=True):
     """Which records of which source partition the rows of a batch came from."""
 
     topic: str
     partition: int
     first: int
     last: int
+    rows: int = 0  # where a batch has several sources: how many of its rows are of this one; 0: all are
 
 
 class Heartbeat(msgspec.Struct, frozen=True):
@@ -81,6 +84,26 @@ class SampleBatch:
     time: NDArray[np.int64]
     value: NDArray[np.float64]
     offset: NDArray[np.int64]
+
+    def cut(self, begin: int, end: int) -> SampleBatch:
+        return SampleBatch(self.series[begin:end], self.time[begin:end], self.value[begin:end], self.offset[begin:end])
+
+
+class Batches(NamedTuple):
+    """What one record holds: rows of one source or several, each source's own together, in its order."""
+
+    rows: SampleBatch
+    sources: tuple[BatchSource, ...]
+    ends: NDArray[np.int64]  # where the rows of each source end
+
+    def parts(self) -> Iterator[tuple[BatchSource, SampleBatch]]:
+        for source, begin, end in zip(self.sources, [0, *self.ends[:-1].tolist()], self.ends.tolist(), strict=True):
+            yield source, self.rows.cut(begin, end)
+
+    def apart(self) -> Iterator[Batches]:
+        """Yield each source by itself."""
+        for source, rows in self.parts():
+            yield Batches(rows, (source,), np.array([len(rows.offset)], np.int64))
 
 
 def series_id(labels: dict[str, str]) -> int:
@@ -131,8 +154,39 @@ def _batch(data: bytes) -> pa.RecordBatch | pa.Table:
         return reader.read_all()
 
 
+def encode_batches(parts: Sequence[tuple[BatchSource, SampleBatch]]) -> tuple[bytes, bytes]:
+    """Return a record's value and its header `airra.batch`."""
+    if len(parts) == 1:
+        ((source, batch),) = parts
+        return encode_batch(batch), encode_source(source)
+    columns = (np.concatenate([getattr(batch, name) for _, batch in parts]) for name in _COLUMNS)
+    told = [msgspec.structs.replace(source, rows=len(batch.offset)) for source, batch in parts]
+    return encode_batch(SampleBatch(*columns)), msgspec.json.encode(told)
+
+
+def decode_batches(value: bytes, header: bytes | None) -> Batches:
+    """Raise ValueError for what is no batch, and for rows that its header does not span.
+
+    An offset far too high would make every later row of its source a repeat.
+    """
+    rows, sources = decode_batch(value), decode_sources(header)
+    count = len(rows.offset)
+    ends = np.cumsum([source.rows for source in sources]) if len(sources) > 1 else np.array([count], np.int64)
+    if len(sources) > 1 and (ends[-1] != count or not all(source.rows for source in sources)):
+        raise ValueError(f"{count} rows, its header tells of {[source.rows for source in sources]}")
+    if count:
+        begins = np.concatenate([[0], ends[:-1]])
+        lowest, highest = np.minimum.reduceat(rows.offset, begins), np.maximum.reduceat(rows.offset, begins)
+        for source, low, high in zip(sources, lowest.tolist(), highest.tolist(), strict=True):
+            if not source.first <= low <= high <= source.last:
+                raise ValueError(
+                    f"offsets {low} to {high} of {source.topic}/{source.partition}, its header says {source.first} to {source.last}"
+                )
+    return Batches(rows, sources, ends)
+
+
 _series_decoder = msgspec.json.Decoder(list[SeriesDef])
-_source_decoder = msgspec.json.Decoder(BatchSource)
+_source_decoder = msgspec.json.Decoder(BatchSource | list[BatchSource])
 _heartbeat_decoder = msgspec.json.Decoder(Heartbeat)
 
 T = TypeVar("T")
@@ -155,12 +209,16 @@ def encode_source(source: BatchSource) -> bytes:
     return msgspec.json.encode(source)
 
 
-def decode_source(data: bytes | None) -> BatchSource:
+def decode_sources(data: bytes | None) -> tuple[BatchSource, ...]:
     if data is None:
         raise ValueError(f"a sample batch without its {BATCH_HEADER} header")
-    source = _decode(_source_decoder, data)
-    _bounded(source.partition, source.first, source.last)
-    return source
+    found = _decode(_source_decoder, data)
+    sources = tuple(found) if isinstance(found, list) else (found,)
+    if not sources:
+        raise ValueError("a sample batch of no source")
+    for source in sources:
+        _bounded(source.partition, source.first, source.last, source.rows)
+    return sources
 
 
 def encode_heartbeat(heartbeat: Heartbeat) -> bytes:

@@ -17,12 +17,9 @@ from schemas.config.detect import DetectConfig
 from schemas.samples import (
     BATCH_HEADER,
     TYPE_HEADER,
-    BatchSource,
-    SampleBatch,
-    decode_batch,
+    decode_batches,
     decode_heartbeat,
     decode_series,
-    decode_source,
 )
 from schemas.signals import Anomaly, Tick
 from schemas.topics import SAMPLES, SIGNALS
@@ -66,10 +63,10 @@ def _read(record: Record, now: int) -> Callable[[Detector], Told]:
     kind = record.header(TYPE_HEADER)
     try:
         if kind == b"samples":
-            batch, source = _checked(decode_batch(record.value), decode_source(record.header(BATCH_HEADER)))
+            found = decode_batches(record.value, record.header(BATCH_HEADER))
             if record.header(BACKFILL_HEADER) is not None:
-                return lambda detector: detector.recall(batch, source, now)
-            return lambda detector: detector.take(batch, source, now)
+                return lambda detector: detector.recall(found, now)
+            return lambda detector: detector.take(found, now)
         if kind == b"heartbeat":
             heartbeat = decode_heartbeat(record.value)
             if record.header(BACKFILL_HEADER) is not None:
@@ -84,10 +81,3 @@ def _read(record: Record, now: int) -> Callable[[Detector], Told]:
     except ValueError as error:  # pydantic's and msgspec's are such
         raise Poison("invalid_record", str(error)) from error
     raise Poison("unknown_type", repr(kind))
-
-
-def _checked(batch: SampleBatch, source: BatchSource) -> tuple[SampleBatch, BatchSource]:
-    """Refuse offsets that the header does not span: one far too high would make every later row a repeat."""
-    if len(batch.offset) and not (source.first <= batch.offset.min() <= batch.offset.max() <= source.last):
-        raise ValueError(f"offsets {batch.offset.min()} to {batch.offset.max()}, its header says {source.first} to {source.last}")
-    return batch, source

@@ -57,7 +57,7 @@ class States(Collector):
             for table, rows in _tables(state).items():
                 tables.add_metric([*own, table], rows)
             for family, value in (
-                (series, state.registry.raws.count), (pending, len(state.waiting)), (sources, len(state.sources.all)),
+                (series, state.registry.raws.count), (pending, len(state.waiting)), (sources, len(state.sources.numbers)),
                 (lagging, state.sources.lagging), (ahead, state.sources.ahead), (idle, state.sources.idle),
             ):  # fmt: skip
                 family.add_metric(own, value)
@@ -73,9 +73,10 @@ REGISTRY.register(STATES)
 def measure(state: DetectState, partition: int, told: Told, topics: AbstractSet[str]) -> None:
     """Count what one record brought about. `topics` are the sources that have a name here."""
     STATES.show(partition, state)
+    for topic, rows in told.received.items():
+        _labelled(RECEIVED, topic if topic in topics else OTHER).inc(rows)
     if told.received:
-        _labelled(RECEIVED, told.source if told.source in topics else OTHER).inc(told.received)
-        BATCH_ROWS.observe(told.received)
+        BATCH_ROWS.observe(told.received.total())
     for fates, counter in ((told.fates, ROWS), (told.definitions, DEFINITIONS)):
         for fate, count in fates.items():
             if count:
@@ -103,6 +104,6 @@ def _tables(state: DetectState) -> dict[str, int]:
         "histograms": registry.hists.count,
         "instances": registry.insts.count,
         "slots": registry.slots.count,
-        "sources": len(state.sources.all),
+        "sources": len(state.sources.numbers),
         "pending": len(state.waiting),
     }

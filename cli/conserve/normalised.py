@@ -18,7 +18,7 @@ from cli.conserve.logs import Logs, Place
 from cli.wiring import choice
 from schemas import topics
 from schemas.config.metrics import MetricsMapping
-from schemas.samples import BATCH_HEADER, TYPE_HEADER, decode_batch, decode_source
+from schemas.samples import BATCH_HEADER, TYPE_HEADER, decode_batches
 from schemas.settings import Settings
 from streams.harness.fold import BACKFILL_HEADER
 from streams.harness.redelivery import letter_of
@@ -103,19 +103,19 @@ def outputs(logs: Logs, since: int | None, begins: Mapping[Place, int] | None) -
 
 
 def _rows(record: Record, begins: Mapping[Place, int] | None) -> Iterator[tuple[At, object]]:
-    """Yield the rows of a batch, unless all its sources stand before what is looked at; a stranger's record is detect's poison."""
+    """Yield the rows of a record, of the sources that do not stand before what is looked at; a stranger's record is detect's poison."""
     if record.header(TYPE_HEADER) != b"samples":
         return
     try:
-        source = decode_source(record.header(BATCH_HEADER))
-        if begins is not None and source.last < begins.get((source.topic, source.partition), 0):
-            return
-        batch = decode_batch(record.value)
+        found = decode_batches(record.value, record.header(BATCH_HEADER))
     except ValueError:
         return
-    bits = batch.value.view(np.uint64)  # the mark of a series that has ended is a NaN, which equals nothing
-    for offset, *row in zip(batch.offset.tolist(), batch.series.tolist(), batch.time.tolist(), bits.tolist(), strict=True):
-        yield (source.topic, source.partition, offset), (record.partition, *row)
+    for source, batch in found.parts():
+        if begins is not None and source.last < begins.get((source.topic, source.partition), 0):
+            continue
+        bits = batch.value.view(np.uint64)  # the mark of a series that has ended is a NaN, which equals nothing
+        for offset, *row in zip(batch.offset.tolist(), batch.series.tolist(), batch.time.tolist(), bits.tolist(), strict=True):
+            yield (source.topic, source.partition, offset), (record.partition, *row)
 
 
 def _all(logs: Logs, topic: str, since: int | None) -> Iterator[Record]:

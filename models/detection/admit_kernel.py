@@ -1,4 +1,4 @@
-"""From a batch to rows on their way to their windows, as compiled code.
+"""From the batches of a record to rows on their way to their windows, as compiled code.
 
 What was taken before, what has no meaning or no value, the time at which a row counts, and how far event time has come with it: why is
 said in sources.py.
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.compiled import compiled
+from models.compiled import compiled, compiled_bare
 from models.detection.fates import FUTURE, ON_TIME, REORDERED
 from models.detection.packed import Ints
 from models.detection.series.tables import NONE
@@ -21,7 +21,17 @@ Ids = NDArray[np.uint64]
 NOBODY = -(2**62)  # in place of a time
 
 TAKEN, DUPLICATE, UNKNOWN, NOT_FINITE = range(4)  # what a row is found to be
-HIGHEST, LATEST = 4, 5  # of what was not taken before: offset, and event time
+RESTARTED = 4  # of a count: sources whose log began anew
+
+
+class Times(NamedTuple):
+    """What the rows of a record are held against, whatever their source; in ms."""
+
+    now: int  # the record's own time, 0: it has none
+    tick: int  # the newest
+    idle: int  # a source without rows for so long is idle
+    future: int  # further ahead of its record a row counts at the record's time
+    window: int
 
 
 class Clock(NamedTuple):
@@ -43,7 +53,7 @@ class Lead(NamedTuple):
 
 
 class Came(NamedTuple):
-    """What the rows of a batch say of their source; event times in ms, of at least one row."""
+    """What rows say of their source; event times in ms, of at least one row."""
 
     newest: int
     reached: int  # newest at which any counts
@@ -52,41 +62,108 @@ class Came(NamedTuple):
 
 
 @compiled
-def look(batch: Any, mark: int, anew: int, ids: Ids, rows: Ints, raw: Ints, found: NDArray[np.uint8]) -> Ints:
-    """Tell of each row what it is, and its raw series; return how many there are of each kind, HIGHEST and LATEST.
+def look(batch: Any, ends: Ints, numbers: Ints, sources: Any, ids: Ids, rows: Ints, raw: Ints, found: NDArray[np.uint8]) -> Ints:
+    """Tell of each row what it is, and its raw series; return how many there are of each kind, and of RESTARTED sources.
 
-    Args: batch, its columns series, time, value, offset (n,); mark, the highest offset that was taken; anew, the first row of a log that
-    began anew, n where it did not; ids, known series in rising order, and rows, their raw series. Changes raw (n,), found (n,).
+    Args: batch, its columns series, time, value, offset (n,); ends and numbers, where the rows of each source end and its row of
+    `sources`; ids, known series in rising order, and rows, their raw series. Changes raw (n,), found (n,), and the marks of `sources`.
     """
-    series, time, value, offset = batch
-    counts = np.zeros(6, np.int64)
-    counts[HIGHEST] = counts[LATEST] = NOBODY
-    bits = value.view(np.uint64)
-    for i in range(len(series)):
-        raw[i] = NONE
-        if offset[i] <= mark and i < anew:
-            found[i] = DUPLICATE
-            counts[DUPLICATE] += 1
-            continue
-        counts[HIGHEST], counts[LATEST] = max(counts[HIGHEST], offset[i]), max(counts[LATEST], time[i])
-        place = np.searchsorted(ids, series[i])
-        if place == len(ids) or ids[place] != series[i]:
-            found[i] = UNKNOWN
-        else:
-            raw[i] = rows[place]
-            found[i] = TAKEN
-        if not (np.isfinite(value[i]) or bits[i] == STALE_BITS) and found[i] == TAKEN:
-            found[i] = NOT_FINITE
-        counts[found[i]] += 1
+    counts, begin = np.zeros(5, np.int64), 0
+    for part in range(len(ends)):
+        _look(batch, begin, ends[part], sources[numbers[part]], ids, rows, raw, found, counts)
+        begin = ends[part]
     return counts
 
 
-@compiled
-def arrange(batch: Any, raw: Ints, found: NDArray[np.uint8], number: int, clock: Any, lead: Any, window_ms: int, rows: Any) -> Any:
-    """Fill `rows` with those of the batch that are TAKEN, in order; return what they say of their source (Came)."""
+@compiled_bare
+def _look(batch: Any, begin: int, end: int, source: Any, ids: Ids, rows: Ints, raw: Ints, found: NDArray[np.uint8], counts: Ints) -> None:
     series, time, value, offset = batch
-    newest, reached, claimed, sound, count = lead.newest, NOBODY, NOBODY, False, 0
-    for i in range(len(series)):
+    anew, highest, latest = begins_anew(source.mark, source.latest, offset, time, begin, end), NOBODY, NOBODY
+    if anew < end:
+        counts[RESTARTED] += 1
+        source.latest = 0
+    bits = value.view(np.uint64)
+    for i in range(begin, end):
+        raw[i] = NONE
+        if offset[i] <= source.mark and i < anew:
+            found[i] = DUPLICATE
+        else:
+            highest, latest = max(highest, offset[i]), max(latest, time[i])
+            place = _place(ids, series[i])
+            if place == NONE:
+                found[i] = UNKNOWN
+            else:
+                raw[i] = rows[place]
+                found[i] = TAKEN if np.isfinite(value[i]) or bits[i] == STALE_BITS else NOT_FINITE
+        counts[found[i]] += 1
+    if highest != NOBODY:
+        source.mark, source.latest = highest, max(source.latest, latest)
+
+
+@compiled_bare
+def begins_anew(mark: int, latest: int, offset: Ints, time: Ints, begin: int, end: int) -> int:
+    """Return the first of these rows, in source order, that `marks.judge` would find to begin the log anew; `end` where none does.
+
+    `mark` is the highest offset taken, `latest` the newest event time (ms) of all that was taken, 0 where that is not known: then
+    nothing below the mark counts as new. The rows after the one that is found follow it in the new log.
+    """
+    for i in range(begin, end):
+        if latest > 0 and offset[i] <= mark and time[i] > latest:
+            return i
+    return end
+
+
+@compiled_bare
+def _place(ids: Ids, one: Any) -> int:
+    """Return the place of an id among those in rising order, NONE where it is not there."""
+    low, high = 0, len(ids)
+    while low < high:
+        middle = (low + high) // 2
+        if ids[middle] < one:
+            low = middle + 1
+        else:
+            high = middle
+    return low if low < len(ids) and ids[low] == one else NONE
+
+
+@compiled_bare
+def arrange(
+    batch: Any, ends: Ints, numbers: Ints, sources: Any, times: Any, raw: Ints, found: NDArray[np.uint8], rows: Any, ids: Ids
+) -> int:
+    """Fill `rows`, and `ids` with their series, with those of the batch that are TAKEN, in order; return how many there are.
+
+    Args as of `look`; times (Times). Changes `sources`: how far each has come.
+    """
+    count = begin = 0
+    for part in range(len(ends)):
+        last = _arrange(batch, begin, ends[part], sources, numbers[part], times, raw, found, rows, ids, count)
+        begin, count = ends[part], last
+    return count
+
+
+@compiled_bare
+def _arrange(
+    batch: Any,
+    begin: int,
+    end: int,
+    sources: Any,
+    number: int,
+    times: Any,
+    raw: Ints,
+    found: NDArray[np.uint8],
+    rows: Any,
+    ids: Ids,
+    count: int,
+) -> int:
+    series, time, value, offset = batch
+    while begin < end and found[begin] != TAKEN:
+        begin += 1
+    if begin == end:
+        return count
+    sources[number].fed = True
+    clock, lead = clock_of(sources, number, times), lead_of(sources, number, times)
+    newest, reached, claimed, sound = lead.newest, NOBODY, NOBODY, False
+    for i in range(begin, end):
         if found[i] != TAKEN:
             continue
         at, future, claim = clamped(time[i], clock)
@@ -97,13 +174,53 @@ def arrange(batch: Any, raw: Ints, found: NDArray[np.uint8], number: int, clock:
         row = rows[count]
         row.raw, row.at, row.source, row.offset = raw[i], at, number, offset[i]
         row.value = min(max(value[i], -LARGEST), LARGEST) if np.isfinite(value[i]) else value[i]
-        row.window, row.link = at // window_ms, watermark(newest, lead) // window_ms
+        row.window, row.link = at // times.window, watermark(newest, lead) // times.window
         row.arrival = FUTURE if future else REORDERED if at < newest else ON_TIME
+        ids[count] = series[i]
         count += 1
-    return Came(newest, reached, claimed, sound)
+    note(sources[number], Came(newest, reached, claimed, sound))
+    return count
 
 
-@compiled
+@compiled_bare
+def waited_for(source: Any) -> bool:
+    return bool(source.fed and not (source.idle or source.ahead or source.lagging))
+
+
+@compiled_bare
+def clock_of(sources: Any, number: int, times: Any) -> Any:
+    """Return what times of this source are held against."""
+    believable = NOBODY
+    if sources[number].ahead:
+        believable = times.tick
+        for i in range(len(sources)):
+            if waited_for(sources[i]):
+                believable = max(believable, sources[i].newest)
+    return Clock(times.now, times.future, believable)
+
+
+@compiled_bare
+def lead_of(sources: Any, number: int, times: Any) -> Any:
+    """Return how far this source, from which something has come, and the others are."""
+    source, others = sources[number], NOBODY
+    for i in range(len(sources)):
+        if i != number and waited_for(sources[i]):
+            mark = sources[i].newest - sources[i].buffer
+            others = mark if others == NOBODY else min(others, mark)
+    alone = source.sound < 0 or 0 < source.sound <= times.tick - times.idle
+    return Lead(source.newest, alone, source.buffer, others, source.fed and not (source.ahead or source.lagging))
+
+
+@compiled_bare
+def note(source: Any, came: Any) -> None:
+    """Take note of what has come of a source."""
+    source.newest, source.heard, source.idle = came.newest, 0, False
+    source.reached, source.claimed = max(source.reached, came.reached), max(source.claimed, came.claimed)
+    if came.sound:
+        source.sound = 0
+
+
+@compiled_bare
 def clamped(at: int, clock: Any) -> tuple[int, bool, int]:
     """Return the time at which a row counts, whether it is from the future, and the time that it claims."""
     future = 0 < clock.now < at - clock.future
@@ -113,13 +230,13 @@ def clamped(at: int, clock: Any) -> tuple[int, bool, int]:
     return claim, future, claim
 
 
-@compiled
+@compiled_bare
 def moved(newest: int, at: int, future: bool, alone: bool) -> int:
     """Return the newest event time of a source after a row."""
     return max(newest, at) if alone or not future else newest
 
 
-@compiled
+@compiled_bare
 def watermark(newest: int, lead: Any) -> int:
     """Return how far event time has come in the partition."""
     own = newest - lead.lag

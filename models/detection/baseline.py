@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from models.compiled import compiled
+from models.compiled import compiled_bare
 from models.detection.packed import Floats, Places
 
 MAD_TO_SIGMA = 1.4826
 MEAN_AD_TO_SIGMA = 1.2533
 
 
-@compiled
+@compiled_bare
 def push(ring: Floats, order: Places, place: int, value: float) -> None:
     """Put a value at a place of the ring, for the one that is there; keep the order.
 
@@ -36,7 +36,7 @@ def push(ring: Floats, order: Places, place: int, value: float) -> None:
     ring[place] = value
 
 
-@compiled
+@compiled_bare
 def median_and_scale(ring: Floats, order: Places, filled: int) -> tuple[float, float]:
     """Return the median and the scale of the first values of a ring.
 
@@ -51,7 +51,7 @@ def median_and_scale(ring: Floats, order: Places, filled: int) -> tuple[float, f
     )
 
 
-@compiled
+@compiled_bare
 def _median_distance(ring: Floats, order: Places, filled: int, center: float) -> float:
     """Return the median of the distances from the center: they grow from the middle of the order in both directions."""
     left, right = filled // 2 - 1, filled // 2
@@ -66,7 +66,7 @@ def _median_distance(ring: Floats, order: Places, filled: int, center: float) ->
     return newest if filled % 2 else (before + newest) / 2
 
 
-@compiled
+@compiled_bare
 def _mean_distance(values: Floats, center: float) -> float:
     total = other = 0.0  # two, for each addition waits for the one before it
     for i in range(0, len(values) - 1, 2):

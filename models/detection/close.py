@@ -23,7 +23,7 @@ from models.detection.window_kernel import ASLEEP, COURSE, DONE, FULL, HEALTH, N
 from schemas.base import Position
 from schemas.config.detect import DetectConfig
 from schemas.health_record import HealthRecord
-from schemas.samples import BatchSource
+from schemas.samples import Batches
 from schemas.signals import Anomaly, AnomalyReason, Phase
 
 FORCED_SHARE = 10  # of too many waiting rows the windows of the oldest part close at once
@@ -40,8 +40,11 @@ class Told:
     evicted: int = 0  # series
     evicted_sources: int = 0
     restarted_sources: int = 0
-    received: int = 0  # rows of the record, whatever becomes of them
-    source: str = ""  # topic that they come from
+    received: Counter[str] = field(default_factory=Counter)  # rows of the record, whatever becomes of them, by the topic they come from
+
+    def receive(self, found: Batches) -> None:
+        for source, begin, end in zip(found.sources, [0, *found.ends[:-1].tolist()], found.ends.tolist(), strict=True):
+            self.received[source.topic] += end - begin
 
 
 class Closer:
@@ -55,27 +58,28 @@ class Closer:
         self._window_ms = round(config.window_s * 1000)
         self._every_ms = round(min(config.health_s, config.health_watched_s) * 1000)
 
-    def run(self, rows: Any, ids: Any, allowed_ms: int, source: BatchSource) -> None:
-        """Handle rows, of `rows.ROW`, in their order; `ids` are their series, `allowed_ms` is how late one may be."""
-        state, offsets = self._state, rows["offset"]
+    def run(self, rows: Any, ids: Any) -> None:
+        """Handle rows, of `rows.ROW`, in their order; `ids` are their series."""
+        state = self._state
         if state.closed is None:
             state.closed = int(min(rows["link"][0], rows["window"][0]))
             state.told = self.boundary(state.closed * self._window_ms)
 
         def trigger(row: int) -> Position:
-            return Position(topic=source.topic, partition=source.partition, offset=int(offsets[row]))
+            topic, partition = state.sources.names()[rows["source"][row]]
+            return Position(topic=topic, partition=partition, offset=int(rows["offset"][row]))
 
-        self._advance(rows, ids, allowed_ms, trigger)
+        self._advance(rows, ids, trigger)
 
     def close(self, closed: int, source: Position) -> None:
         """Close all windows below this number; `source` is the record that decides it."""
         if self._state.closed is not None and closed > self._state.closed:
-            self._advance(NO_ROWS, NO_ROWS["raw"], 0, lambda _: source, closed)
+            self._advance(NO_ROWS, NO_ROWS["raw"], lambda _: source, closed)
 
     def go_on(self, closed: int, source: Position) -> None:
         """Close them, and know that the partition was fed until then, rows or none: what said nothing was silent."""
         if self._state.closed is not None and closed > self._state.closed:
-            self._advance(NO_ROWS, NO_ROWS["raw"], 0, lambda _: source, closed, fed=True)
+            self._advance(NO_ROWS, NO_ROWS["raw"], lambda _: source, closed, fed=True)
 
     def give_up(self, unit: int, source: Position) -> None:
         """Drop a unit that nothing explains away; what is open on it ends without a recovery."""
@@ -89,22 +93,19 @@ class Closer:
         """Return the newest moment of health up to this one."""
         return at // self._every_ms * self._every_ms
 
-    def _advance(
-        self, rows: Any, ids: Any, allowed_ms: int, trigger: Callable[[int], Position], target: int | None = None, *, fed: bool = False
-    ) -> None:
+    def _advance(self, rows: Any, ids: Any, trigger: Callable[[int], Position], target: int | None = None, *, fed: bool = False) -> None:
         """Let compiled code go on until it is through, and do in between what it comes back for."""
         state, registry = self._state, self._registry
-        way = registry.way._replace(allowed_ms=allowed_ms)
         courses, counts, version = self._course(), np.zeros(COUNTS, np.int64), registry.version
         waiting = state.waiting
         waiting.ready(state.closed or 0, len(rows))
-        known = Rows(rows, waiting.room, waiting.heads, waiting.shelf, waiting.order)
+        known = Rows(rows, waiting.room, waiting.heads, waiting.shelf, waiting.order, state.sources.table)
         if target is not None:
             begin_closing(courses[0], known, target)
             courses["fed"] = fed
         while True:
             going = np.array(sorted(registry.going), np.int64)
-            why, said = advance(registry.tables(), way, courses, known, going, counts)
+            why, said = advance(registry.tables(), registry.way, courses, known, going, counts)
             self._keep(courses)
             if why == DONE:
                 break
@@ -196,7 +197,9 @@ class Closer:
 
     def _report(self, until: int, source: Position) -> None:
         """Tell the health of every service that is due by this time; after a gap only the newest."""
-        boundary = self.boundary(until)
-        if boundary > self._state.told:
+        boundary, told = self.boundary(until), self._state.told
+        if boundary > told:
             self._state.told = boundary
-            self._told.signals += health(self._registry, self._state.directory, boundary, source)
+            every_ms = round(self._config.health_s * 1000)
+            everyone = boundary // every_ms * every_ms > told  # also where the moment for all lies within the gap
+            self._told.signals += health(self._registry, self._state.directory, boundary, source, everyone=everyone)

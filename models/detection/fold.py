@@ -11,16 +11,18 @@ from numpy.typing import NDArray
 
 from models.detection.admit_kernel import (
     DUPLICATE,
-    HIGHEST,
-    LATEST,
     NOT_FINITE,
+    RESTARTED,
     TAKEN,
     UNKNOWN,
     Came,
     arrange,
     clamped,
+    clock_of,
+    lead_of,
     look,
     moved,
+    note,
     watermark,
 )
 from models.detection.caps import Full, full_for
@@ -34,12 +36,10 @@ from models.detection.rows import ROW
 from models.detection.series.define import outdated, register
 from models.detection.series.dormant import key_of, rouse, sleeping, wake
 from models.detection.series.tables import NONE
-from models.detection.sources import Source
 from models.detection.state import DetectState
-from models.marks import begins_anew
 from schemas.base import Position
 from schemas.config.detect import DetectConfig
-from schemas.samples import STALE_BITS, BatchSource, Heartbeat, SampleBatch, SeriesDef
+from schemas.samples import STALE_BITS, Batches, Heartbeat, SampleBatch, SeriesDef
 
 
 class Detector:
@@ -73,19 +73,19 @@ class Detector:
             told.definitions[DefinitionFate.TAKEN if fits else DefinitionFate.BUCKET_ABOVE_CAP] += 1
         return told
 
-    def take(self, batch: SampleBatch, source: BatchSource, now: int) -> Told:
-        """Take the rows of one source partition; `now` is the record's own time, 0 where it has none."""
-        return self._take(self._live(), batch, source, now)
+    def take(self, found: Batches, now: int) -> Told:
+        """Take rows of one source partition or several; `now` is the record's own time, 0 where it has none."""
+        return self._take(self._live(), found, now)
 
-    def recall(self, batch: SampleBatch, source: BatchSource, now: int) -> Told:
+    def recall(self, found: Batches, now: int) -> Told:
         """Take rows that are marked as history, where nothing but history was taken; else they are only counted."""
         if is_live(self.state):
             told = self._begin()
-            told.received, told.source = len(batch.offset), source.topic
-            told.fates[RowFate.HISTORICAL] += len(batch.offset)
+            told.receive(found)
+            told.fates[RowFate.HISTORICAL] += len(found.rows.offset)
             return told
         self.state.history = True
-        return self._take(self._begin(), batch, source, now)
+        return self._take(self._begin(), found, now)
 
     def _live(self) -> Told:
         given_up = give_up_history(self.state, self.config)
@@ -93,48 +93,52 @@ class Detector:
         told.fates[RowFate.HISTORICAL] += given_up
         return told
 
-    def _take(self, told: Told, batch: SampleBatch, source: BatchSource, now: int) -> Told:
-        told.received, told.source = len(batch.offset), source.topic
-        number = self._number(source.topic, source.partition)
-        known = self.state.sources.all[number]
-        columns = batch.series, batch.time, np.ascontiguousarray(batch.value), batch.offset
-        raw, found = np.empty(len(batch.offset), np.int64), np.empty(len(batch.offset), np.uint8)
-        seen = look(columns, known.mark, self._anew(batch, known), *self._registry.known(), raw, found)
-        told.fates[RowFate.DUPLICATE] += int(seen[DUPLICATE])
-        if seen[DUPLICATE] == len(raw):
-            return told
-        known.mark, known.latest = int(seen[HIGHEST]), max(known.latest, int(seen[LATEST]))
-        if seen[UNKNOWN] and self._registry.asleep:
-            self._rouse(batch, raw, found)
-        for fate, kind in ((RowFate.UNKNOWN_SERIES, UNKNOWN), (RowFate.NOT_FINITE, NOT_FINITE)):
-            told.fates[fate] += int((found == kind).sum())
-        taken = found == TAKEN
-        if not (count := int(taken.sum())):
-            return told
-        known.fed, first = True, not known.fed
-        clock, rows = self.state.sources.clock(number, now), np.empty(count, ROW)
-        came = arrange(columns, raw, found, number, clock, self.state.sources.lead(number), self._window_ms, rows)
-        if self.state.history and first:
-            reopen(self.state, int(rows["at"][0]) - self.config.out_of_order_ms(source.topic), self._window_ms)
-        self.state.sources.came(number, came)
-        self._closer.run(rows, batch.series[taken], self.config.allowed_lateness_ms(source.topic), source)
+    def _take(self, told: Told, found: Batches, now: int) -> Told:
+        told.receive(found)
+        if self.state.history or self._crowded(found):
+            for one in found.apart():
+                self._take_of(told, one, now)
+        else:
+            self._take_of(told, found, now)
         return told
+
+    def _take_of(self, told: Told, found: Batches, now: int) -> None:
+        """Take rows whose sources have a place."""
+        batch, sources = found.rows, self.state.sources
+        numbers = np.array([self._number(one.topic, one.partition) for one in found.sources], np.int64)
+        columns = batch.series, batch.time, np.ascontiguousarray(batch.value), batch.offset
+        raw, kinds = np.empty(len(batch.offset), np.int64), np.empty(len(batch.offset), np.uint8)
+        counts = look(columns, found.ends, numbers, sources.table, *self._registry.known(), raw, kinds)
+        told.restarted_sources += int(counts[RESTARTED])
+        if counts[UNKNOWN] and self._registry.asleep:
+            self._rouse(batch, raw, kinds)
+            counts = np.bincount(kinds, minlength=len(counts))
+        for fate, kind in ((RowFate.DUPLICATE, DUPLICATE), (RowFate.UNKNOWN_SERIES, UNKNOWN), (RowFate.NOT_FINITE, NOT_FINITE)):
+            told.fates[fate] += int(counts[kind])
+        first = self.state.history and not sources.table["fed"][numbers[0]]
+        rows, ids = np.empty(len(raw), ROW), np.empty(len(raw), np.uint64)
+        count = arrange(columns, found.ends, numbers, sources.table, sources.times(now), raw, kinds, rows, ids)
+        if not count:
+            return
+        if first:
+            reopen(self.state, int(rows["at"][0]) - self.config.out_of_order_ms(found.sources[0].topic), self._window_ms)
+        self._closer.run(rows[:count], ids[:count])
 
     def hear(self, heartbeat: Heartbeat, now: int) -> Told:
         """Take note that a source partition goes on which has no rows here; `now` is the record's own time."""
         told = self._live()
         sources = self.state.sources
-        if (heartbeat.topic, heartbeat.partition) not in sources.numbers and len(sources.all) >= self.config.max_sources:
+        if (heartbeat.topic, heartbeat.partition) not in sources.numbers and len(sources.numbers) >= self.config.max_sources:
             return told
         number = self._number(heartbeat.topic, heartbeat.partition)
-        known = sources.all[number]
-        if heartbeat.offset <= known.mark:
+        table, times = sources.table, sources.times(now)
+        if heartbeat.offset <= table["mark"][number]:
             return told
-        known.mark = heartbeat.offset
-        lead = sources.lead(number)
-        at, future, claim = clamped(heartbeat.at, sources.clock(number, now))
+        table["mark"][number] = heartbeat.offset
+        lead = lead_of(table, number, times)
+        at, future, claim = clamped(heartbeat.at, clock_of(table, number, times))
         newest = moved(lead.newest, at, future, lead.alone)
-        sources.came(number, Came(newest, at, claim, not future))
+        note(table[number], Came(newest, at, claim, not future))
         trigger = Position(topic=heartbeat.topic, partition=heartbeat.partition, offset=heartbeat.offset)
         self._closer.go_on(watermark(newest, lead) // self._window_ms, trigger)
         return told
@@ -160,26 +164,24 @@ class Detector:
         self._closer = Closer(self.state, self.config, told)
         return told
 
+    def _crowded(self, found: Batches) -> bool:
+        """Tell whether a source must make room for one of these: then each is taken by itself, for it may be among them."""
+        sources = self.state.sources
+        new = sum((one.topic, one.partition) not in sources.numbers for one in found.sources)
+        return len(sources.numbers) + new > self.config.max_sources
+
     def _number(self, topic: str, partition: int) -> int:
         sources = self.state.sources
-        if (topic, partition) not in sources.numbers and len(sources.all) >= self.config.max_sources:
+        if (topic, partition) not in sources.numbers and len(sources.numbers) >= self.config.max_sources:
             sources.replace(topic, partition)
             self._told.evicted_sources += 1
         return sources.number(topic, partition)
 
-    def _anew(self, batch: SampleBatch, source: Source) -> int:
-        """Return the first row of a source that was deleted and made again: it counts from 0, and its mark begins again too."""
-        if (first := begins_anew(source.mark, source.latest, batch.offset, batch.time)) is None:
-            return len(batch.offset)
-        self._told.restarted_sources += 1
-        source.latest = 0
-        return first
-
-    def _rouse(self, batch: SampleBatch, raw: Ints, found: NDArray[np.uint8]) -> None:
+    def _rouse(self, batch: SampleBatch, raw: Ints, kinds: NDArray[np.uint8]) -> None:
         """Let rows of series that are asleep be taken, too: they wake them."""
-        asleep = (found == UNKNOWN) & sleeping(self._registry, batch.series, raw)
+        asleep = (kinds == UNKNOWN) & sleeping(self._registry, batch.series, raw)
         bits = np.ascontiguousarray(batch.value).view(np.uint64)
-        found[asleep] = np.where(np.isfinite(batch.value) | (bits == STALE_BITS), TAKEN, NOT_FINITE)[asleep]
+        kinds[asleep] = np.where(np.isfinite(batch.value) | (bits == STALE_BITS), TAKEN, NOT_FINITE)[asleep]
 
     def _no_place(self, found: SeriesDef, source: Position, crowded: set[Full]) -> Full | None:
         """Return the cap that a definition is above once what is silent has made room; `crowded` are those under which all is alive."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from models.compiled import compiled
+from models.compiled import compiled, compiled_bare
 from models.detection.judge_kernel import ORDINARY, badness, half_width
 from models.detection.packed import Bools, Floats, Ints
 from schemas.config.detect import MAX_POINTS
@@ -49,7 +49,7 @@ def choose(slots: Any, members: Ints, starts: Ints, told: Bools, lately: int, mo
     return rows[:found], counts
 
 
-@compiled
+@compiled_bare
 def _worse(slots: Any, row: int, other: int, lately: int) -> bool:
     """Tell whether a series stands before another one: anomalous, lately anomalous, further off; else the one of the lower number."""
     one, two = slots[row], slots[other]
@@ -79,7 +79,7 @@ def describe(slots: Any, rows: Ints, sigma: float) -> tuple[Floats, Ints]:
     return values, times
 
 
-@compiled
+@compiled_bare
 def short(value: float) -> float:
     """Round to DIGITS significant digits: an integer below 10^DIGITS over, or times, an exact power of ten gives the nearest number."""
     size = abs(value)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from models.compiled import compiled
+from models.compiled import compiled_bare
 from models.detection.series.tables import NEVER, NONE
 
 INTERVAL_WEIGHT = 0.1  # of the newest interval
@@ -15,13 +15,13 @@ OUTAGE_MS = 5_000  # a gap in everything that is longer than this, and than thre
 LONGEST_GAP_MS = 60_000  # as which a longer one counts towards the usual
 
 
-@compiled
+@compiled_bare
 def stands(last: int, end: int) -> bool:
     """Tell whether a window that ends then was passed already, and is open once more: no time passes for it."""
     return last != NEVER and end <= last
 
 
-@compiled
+@compiled_bare
 def advanced(now: int, last: int, usual: float, end: int, window_ms: int) -> tuple[int, int, float]:
     """Return the active clock, its last advance and the usual gap after a window or a heartbeat at `end`."""
     if stands(last, end):
@@ -31,11 +31,11 @@ def advanced(now: int, last: int, usual: float, end: int, window_ms: int) -> tup
     return now, end, usual + INTERVAL_WEIGHT * (min(gap, LONGEST_GAP_MS) - usual)
 
 
-@compiled
+@compiled_bare
 def hear(tables: Any, folded: Any, active: int, again: bool) -> None:
     """Note that the units of these raw series were heard, and learn their intervals; `again`: no time passes, nothing is learned."""
     for i in range(len(folded)):
-        unit = tables.units[tables.raws[folded[i].raw].unit]
+        unit = tables.units[folded[i].unit]
         if not again and unit.heard != active:
             gap = float(active - unit.heard)
             if unit.times == 0:
@@ -49,7 +49,7 @@ def hear(tables: Any, folded: Any, active: int, again: bool) -> None:
         unit.gone = False
 
 
-@compiled
+@compiled_bare
 def end_series(tables: Any, rows: Any) -> None:
     """Take a producer's word (NaN) that a series has ended: nobody misses it. Where the process went with it, `up` tells that."""
     for i in range(len(rows)):
@@ -58,7 +58,7 @@ def end_series(tables: Any, rows: Any) -> None:
             tables.units[raw.unit].gone = True
 
 
-@compiled
+@compiled_bare
 def any_silent(units: Any, used: int, active: int, going: bool, way: Any) -> bool:
     """Tell whether a unit may have fallen silent, may have an anomaly to end, or has been silent for so long that its past says nothing."""
     for row in range(used):

@@ -35,7 +35,7 @@ def give_up_history(state: DetectState, config: DetectConfig) -> int:
     for found in known.defs.values():
         register(state.registry, found, now=0)
     marks = [Source(mark=source.mark, latest=source.latest) for source in sources.all]
-    state.sources = Sources(config, dict(sources.numbers), marks, sources.tick)
+    state.sources = Sources.of(config, sources.names(), marks, sources.tick)
     state.clock, state.directory = ActiveClock(), Directory()
     state.closed, state.told, state.waiting, state.history = None, 0, Waiting(), False
     return waiting

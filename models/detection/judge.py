@@ -76,8 +76,8 @@ def slots_for(config: DetectConfig) -> Slots:
     return widened(Slots(), ring=config.history_points)
 
 
-def configure(slots: Slots, row: int, rule: KindRule, unit: str, direction: Direction, *, judged: bool) -> None:
-    """Set how one series is judged; its past stays."""
+def configure(slots: Slots, row: int | Ints, rule: KindRule, unit: str, direction: Direction, *, judged: bool) -> None:
+    """Set how one series, or each of several, is judged; its past stays."""
     slots.judged[row] = judged
     slots.opens[row] = judged and rule.opens
     slots.sign[row] = _SIGNS[direction]

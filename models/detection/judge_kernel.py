@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from models.compiled import compiled
+from models.compiled import compiled, compiled_bare
 from models.detection.baseline import median_and_scale, push
 from models.detection.packed import Floats, Ints
 from schemas.config.detect import MAX_POINTS
@@ -29,7 +29,7 @@ class Rule(NamedTuple):
     pace: int  # at which points enter a baseline that is full
 
 
-@compiled
+@compiled_bare
 def bits(number: int) -> int:
     """Count the ones."""
     count = 0
@@ -46,10 +46,19 @@ def judge(slots: Any, ring: Floats, order: Any, going: Ints, rows: Ints, at: Int
     Args: slots, ring and order, of the table; going, the rows with an open anomaly; rows (n,),
     at (n,) in ms, value (n,) finite; rule (Rule).
     """
+    opened, closed, harmed = np.empty(len(rows), np.int64), np.empty(len(rows), np.int64), np.empty(len(going), np.int64)
+    harmed = np.sort(harmed[: _harmed(slots, going, harmed)])
+    opens, closes = _judge(slots, ring, order, harmed, rows, at, value, rule, opened, closed)
+    return opened[:opens], closed[:closes]
+
+
+@compiled_bare
+def _judge(
+    slots: Any, ring: Floats, order: Any, harmed: Ints, rows: Ints, at: Ints, value: Floats, rule: Any, opened: Ints, closed: Ints
+) -> tuple[int, int]:
+    """Put the rows whose anomaly opened, and closed, into the arrays for them; return how many. `harmed`: instances in rising order."""
     for i in range(len(rows)):
         _note(slots[rows[i]], at[i], value[i], rule)
-    harmed = _harmed(slots, going)
-    opened, closed = np.empty(len(rows), np.int64), np.empty(len(rows), np.int64)
     opens = closes = 0
     for i in range(len(rows)):
         one = slots[rows[i]]
@@ -66,24 +75,24 @@ def judge(slots: Any, ring: Floats, order: Any, going: Ints, rows: Ints, at: Int
         if at[i] >= one.settled and (one.judged or not _among(harmed, one.inst)):
             _learn(one, ring[rows[i]], order[rows[i]], at[i], value[i], rule)
     _turn(slots, opened[:opens], closed[:closes])
-    return opened[:opens], closed[:closes]
+    return opens, closes
 
 
-@compiled
+@compiled_bare
 def half_width(one: Any, sigma: float) -> float:
     """Return half the width of a row's band."""
     floor = max(one.relative * abs(one.base), one.absolute)
     return float(max(sigma * one.scale, floor))
 
 
-@compiled
+@compiled_bare
 def badness(one: Any) -> float:
     """Return the newest z in the bad direction."""
     sign, z = one.sign, one.z
     return float(abs(z) if sign == 0 else z * sign)
 
 
-@compiled
+@compiled_bare
 def _note(one: Any, at: int, value: float, rule: Any) -> None:
     """Take note of a point: z, whether it is a hit, whether it is calm."""
     ready = one.seen >= rule.min_history
@@ -99,30 +108,36 @@ def _note(one: Any, at: int, value: float, rule: Any) -> None:
     one.seen += 1
 
 
-@compiled
-def _harmed(slots: Any, going: Ints) -> Ints:
-    """Return the instances on which an anomaly that is harm is open, in rising order."""
-    found, count = np.empty(len(going), np.int64), 0
+@compiled_bare
+def _harmed(slots: Any, going: Ints, found: Ints) -> int:
+    """Put the instances on which an anomaly that is harm is open into `found`; return how many there are."""
+    count = 0
     for row in going:
         if slots[row].opens and slots[row].state == SHIFTED:
             found[count] = slots[row].inst
             count += 1
-    return np.sort(found[:count])
+    return count
 
 
-@compiled
+@compiled_bare
 def _among(ordered: Ints, number: int) -> bool:
-    place = np.searchsorted(ordered, number)
-    return bool(place < len(ordered) and ordered[place] == number)
+    low, high = 0, len(ordered)
+    while low < high:
+        middle = (low + high) // 2
+        if ordered[middle] < number:
+            low = middle + 1
+        else:
+            high = middle
+    return bool(low < len(ordered) and ordered[low] == number)
 
 
-@compiled
+@compiled_bare
 def _witnessed(slots: Any, one: Any) -> int:
     """Return the newest hits that count fully: those of the witness's too, where there is one. Both get their points together."""
     return int(one.hits & (slots[one.witness].hits if one.witness >= 0 else -1) & one.enter_mask)
 
 
-@compiled
+@compiled_bare
 def _opens(slots: Any, one: Any) -> bool:
     if not (one.judged and one.state == ORDINARY and one.hits & 1):
         return False
@@ -130,13 +145,13 @@ def _opens(slots: Any, one: Any) -> bool:
     return bool(alone or bits(_witnessed(slots, one)) >= one.enter_m)
 
 
-@compiled
+@compiled_bare
 def _closes(one: Any) -> bool:
     calm = one.calms & 1 and bits(one.calms & one.leave_mask) >= one.leave_m
     return bool(one.state == SILENT or (one.state == SHIFTED and calm))
 
 
-@compiled
+@compiled_bare
 def _track_peak(one: Any) -> None:
     """Keep the largest z in the bad direction since the departure began."""
     going = (one.hits >> 1) & one.enter_mask != 0 or one.state == SHIFTED
@@ -146,7 +161,7 @@ def _track_peak(one: Any) -> None:
     one.peak = one.z if worse else before
 
 
-@compiled
+@compiled_bare
 def _learn(one: Any, ring: Floats, order: Any, at: int, value: float, rule: Any) -> None:
     """Let a point into the baseline: all until it is full, then at a pace; none while an anomaly is open, until its release.
 
@@ -170,7 +185,7 @@ def _learn(one: Any, ring: Floats, order: Any, at: int, value: float, rule: Any)
     one.base, one.scale = median_and_scale(ring, order, one.filled)
 
 
-@compiled
+@compiled_bare
 def _turn(slots: Any, opened: Ints, closed: Ints) -> None:
     for row in opened:
         slots[row].opened = _onset(slots, slots[row])
@@ -180,7 +195,7 @@ def _turn(slots: Any, opened: Ints, closed: Ints) -> None:
         slots[row].state = ORDINARY
 
 
-@compiled
+@compiled_bare
 def _onset(slots: Any, one: Any) -> int:
     """Return the time of the first of the hits that opened the anomaly."""
     fully = _witnessed(slots, one)

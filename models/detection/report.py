@@ -62,13 +62,15 @@ class Directory:
         return self
 
 
-def health(registry: Registry, directory: Directory, at: int, source: Position) -> list[HealthRecord]:
-    """Tell of every service that is due at this moment: those in trouble, or lately, more often and with more points."""
+def health(registry: Registry, directory: Directory, at: int, source: Position, *, everyone: bool) -> list[HealthRecord]:
+    """Tell of every service that is due at this moment: those in trouble, or lately, more often and with more points.
+
+    `everyone`: it is the moment for all of them.
+    """
     config, slots = registry.config, registry.slots
     lately = at - round(config.recent_s * 1000)
     troubled = slots.opens[: slots.used] & (slots.bad_at[: slots.used] >= lately)
     watched = {registry.metas[slot].service for slot in np.flatnonzero(troubled).tolist()}
-    everyone = at % round(config.health_s * 1000) == 0
     if not (everyone or watched):
         return []
     groups = directory.of(registry).groups

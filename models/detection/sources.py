@@ -16,14 +16,20 @@ When nobody is waited for, the watermark moves to the newest event time and no f
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
+import numpy as np
 
-from models.detection.admit_kernel import NOBODY, Came, Clock, Lead
+from models.detection.admit_kernel import Times
 from schemas.config.detect import DetectConfig
+
+_FIRST_ROOM = 16
 
 
 class Source(msgspec.Struct):
+    """A source as a snapshot has it."""
+
     mark: int = -1  # highest offset taken
     latest: int = 0  # newest event time of what was taken, as its rows have it; 0: not known
     newest: int = 0  # event time, of its watermark
@@ -36,9 +42,11 @@ class Source(msgspec.Struct):
     reached: int = 0  # newest event time at which any of its rows counts
     sound: int = -1  # the first tick after its newest row that was not from the future; 0: none has come since, -1: no such row
 
-    @property
-    def waited_for(self) -> bool:
-        return self.fed and not (self.idle or self.ahead or self.lagging)
+
+_KEPT = Source.__struct_fields__
+_FLAGS = ("fed", "idle", "ahead", "lagging")
+# A source as compiled code takes it: that, and what is configured of its topic, in ms: its out-of-order buffer, how late a row may be.
+SOURCE = np.dtype([(name, np.bool_ if name in _FLAGS else np.int64) for name in (*_KEPT, "buffer", "allowed")], align=True)
 
 
 @dataclass
@@ -47,108 +55,116 @@ class Sources:
 
     config: DetectConfig
     numbers: dict[tuple[str, int], int] = field(default_factory=dict)
-    all: list[Source] = field(default_factory=list)
     tick: int = 0  # newest
+    _room: Any = field(default_factory=lambda: np.zeros(_FIRST_ROOM, SOURCE), repr=False)
+
+    @classmethod
+    def of(cls, config: DetectConfig, names: list[tuple[str, int]], known: list[Source], tick: int) -> Sources:
+        """Return sources as a snapshot has them."""
+        sources = cls(config, tick=tick)
+        for name, source in zip(names, known, strict=True):
+            sources._put(sources.number(*name), name[0], source)
+        return sources
+
+    @property
+    def table(self) -> Any:
+        """The rows of SOURCE, until one is added."""
+        return self._room[: len(self.numbers)]
+
+    @property
+    def all(self) -> list[Source]:
+        """Copies."""
+        return [Source(**dict(zip(_KEPT, row, strict=True))) for row in self.table[list(_KEPT)].tolist()]
 
     def number(self, topic: str, partition: int) -> int:
         key = topic, partition
         if key not in self.numbers:
-            self.numbers[key] = len(self.all)
-            self.all.append(Source())
+            self.numbers[key] = len(self.numbers)
+            if len(self.numbers) > len(self._room):
+                self._room = np.concatenate([self._room, np.zeros(len(self._room), SOURCE)])
+            self._put(self.numbers[key], topic, Source())
         return self.numbers[key]
 
     def replace(self, topic: str, partition: int) -> None:
         """Give up one source for another, an idle one where there is one: what is repeated of it would count again."""
-        victim = min(range(len(self.all)), key=lambda number: (not self.all[number].idle, self.all[number].newest))
+        table = self.table
+        victim = min(range(len(table)), key=lambda number: (not table["idle"][number], table["newest"][number]))
         names = list(self.numbers)
         names[victim] = topic, partition
         self.numbers = dict(zip(names, range(len(names)), strict=True))
-        self.all[victim] = Source(reached=self.all[victim].reached)  # rows of it may wait still
+        self._put(victim, topic, Source(reached=int(table["reached"][victim])))  # rows of it may wait still
 
-    def name(self, number: int) -> tuple[str, int]:
-        return next(key for key, value in self.numbers.items() if value == number)
+    def names(self) -> list[tuple[str, int]]:
+        """Return the topic and partition of each number."""
+        return list(self.numbers)
 
-    def clock(self, number: int, now: int) -> Clock:
-        """Return what times of this source are held against in a record of this time."""
-        believable = self.believable if self.all[number].ahead else NOBODY
-        return Clock(now, round(self.config.future_s * 1000), believable)
+    def times(self, now: int) -> Times:
+        """Return what rows in a record of this time are held against."""
+        config = self.config
+        return Times(now, self.tick, round(config.idle_s * 1000), round(config.future_s * 1000), round(config.window_s * 1000))
 
-    def lead(self, number: int) -> Lead:
-        """Return how far this source, from which something has come, and the others are."""
-        source, buffers = self.all[number], self._buffers()
-        alone = source.sound < 0 or 0 < source.sound <= self.tick - round(self.config.idle_s * 1000)
-        others = [other.newest - buffers[i] for i, other in enumerate(self.all) if i != number and other.waited_for]
-        waited = source.fed and not (source.ahead or source.lagging)
-        return Lead(source.newest, alone, buffers[number], min(others, default=NOBODY), waited)
-
-    def came(self, number: int, came: Came) -> None:
-        """Take note of what has come of one source."""
-        source = self.all[number]
-        source.newest, source.heard, source.idle = came.newest, 0, False
-        source.reached, source.claimed = max(source.reached, came.reached), max(source.claimed, came.claimed)
-        if came.sound:
-            source.sound = 0
-
-    def _buffers(self) -> list[int]:
-        usual = self.config.out_of_order_ms("")
-        return [self.config.out_of_order_ms(topic) if topic in self.config.sources else usual for topic, _ in self.numbers]
+    def _put(self, number: int, topic: str, source: Source) -> None:
+        config = self.config
+        self._room[number] = (*msgspec.structs.astuple(source), config.out_of_order_ms(topic), config.allowed_lateness_ms(topic))
 
     @property
     def believable(self) -> int:
         """Event time of a source whose own clock is ahead: that of the newest other, or the tick."""
-        return max([self.tick, *(source.newest for source in self.all if source.waited_for)])
+        return max(self.tick, int(self.table["newest"][self._waited_for()].max(initial=0)))
+
+    def _waited_for(self) -> Any:
+        table = self.table
+        return table["fed"] & ~(table["idle"] | table["ahead"] | table["lagging"])
 
     def compare(self, tick: int) -> list[int]:
         """Compare the sources with a tick and with each other; return the numbers of those newly found ahead."""
         max_lag = round(self.config.max_lag_s * 1000)
-        self.tick = max(self.tick, tick)
-        active = [(number, source) for number, source in enumerate(self.all) if source.newest and not source.idle]
-        wrong = {number for number, source in active if _says(source) > tick + max_lag or (source.ahead and not source.claimed)}
+        self.tick, table = max(self.tick, tick), self.table
+        newest, claimed, ahead = table["newest"], table["claimed"], table["ahead"]
+        active = (newest != 0) & ~table["idle"]
+        says = np.where(claimed != 0, claimed, newest)
+        wrong = active & ((says > tick + max_lag) | (ahead & (claimed == 0)))
         new: list[int] = []
-        if len(wrong) < len(active):
-            new = [number for number, source in active if number in wrong and not source.ahead]
-            for number, source in active:
-                source.ahead = number in wrong
-        reference = min(tick, max((source.newest for _, source in active if not source.ahead), default=tick))
-        for source in self.all:
-            source.lagging = not source.idle and not source.ahead and 0 < source.newest < reference - max_lag
-            source.claimed = 0
-        for number in new:
-            self.all[number].newest = min(self.all[number].newest, self.believable)
-            self.all[number].reached = self.all[number].newest
+        if wrong.sum() < active.sum():
+            new = np.flatnonzero(wrong & ~ahead).tolist()
+            ahead[active] = wrong[active]
+        agreeing = newest[active & ~ahead]
+        reference = min(tick, int(agreeing.max()) if len(agreeing) else tick)
+        table["lagging"] = ~table["idle"] & ~ahead & (newest > 0) & (newest < reference - max_lag)
+        claimed[:] = 0
+        newest[new] = np.minimum(newest[new], self.believable)
+        table["reached"][new] = newest[new]
         return new
 
     def pass_time(self, tick: int) -> int | None:
         """Take a tick; return the watermark, None where there is none yet."""
-        self.tick = max(self.tick, tick)
-        idle_ms = round(self.config.idle_s * 1000)
-        known = [source for source in self.all if source.newest]
-        for source in known:
-            source.reached = max(source.reached, source.newest)
-            source.heard, source.sound = source.heard or self.tick, source.sound or self.tick
-            source.idle = source.idle or self.tick - source.heard >= idle_ms
+        self.tick, table = max(self.tick, tick), self.table
+        known, idle_ms = table["newest"] != 0, round(self.config.idle_s * 1000)
+        np.maximum(table["reached"], table["newest"], out=table["reached"], where=known)
+        for column in (table["heard"], table["sound"]):
+            column[known & (column == 0)] = self.tick
+        table["idle"] |= known & (self.tick - table["heard"] >= idle_ms)
         if (mark := self.mark()) is not None:
             return mark
-        return max(source.reached for source in known) + round(self.config.window_s * 1000) if known else None
+        return int(table["reached"][known].max()) + round(self.config.window_s * 1000) if known.any() else None
 
     def mark(self) -> int | None:
         """Return the least watermark of those that are waited for, else of those that are not idle, if there are any."""
-        marks = [(source, source.newest - buffer) for source, buffer in zip(self.all, self._buffers(), strict=True) if source.newest]
-        active = [mark for source, mark in marks if source.waited_for] or [mark for source, mark in marks if not source.idle]
-        return min(active, default=None)
+        table = self.table
+        marks, known = table["newest"] - table["buffer"], table["newest"] != 0
+        for chosen in (known & self._waited_for(), known & ~table["idle"]):
+            if chosen.any():
+                return int(marks[chosen].min())
+        return None
 
     @property
     def idle(self) -> int:
-        return sum(source.idle for source in self.all)
+        return int(self.table["idle"].sum())
 
     @property
     def lagging(self) -> int:
-        return sum(source.lagging for source in self.all)
+        return int(self.table["lagging"].sum())
 
     @property
     def ahead(self) -> int:
-        return sum(source.ahead for source in self.all)
-
-
-def _says(source: Source) -> int:
-    return source.claimed or source.newest
+        return int(self.table["ahead"].sum())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,7 @@ from models.detection.series.registry import Meta, Registry, empty, give_slot
 from models.detection.silence import ActiveClock
 from models.detection.sources import Source, Sources
 from schemas.config.detect import DetectConfig
+from schemas.kinds import Direction, Kind
 from schemas.samples import SeriesDef
 
 _TABLES = ("raws", "units", "hists", "insts", "slots")
@@ -76,7 +78,7 @@ def snapshot(state: DetectState) -> bytes:
             metas=registry.metas,
             names=registry.names,
             members=registry.members,
-            numbers=list(sources.numbers),
+            numbers=sources.names(),
             sources=sources.all,
             tick=sources.tick,
             clock=(clock.now, clock.last, clock.usual),
@@ -112,7 +114,7 @@ def restore(data: bytes | None, config: DetectConfig) -> DetectState:
     if data is None:
         return DetectState(registry, Sources(config))
     image = _DECODER.decode(unpack(data))
-    sources = Sources(config, dict(zip(image.numbers, range(len(image.numbers)), strict=True)), image.sources, image.tick)
+    sources = Sources.of(config, image.numbers, image.sources, image.tick)
     for members in image.dormant:
         sleep(registry, members)
     if image.shape != _shape(config) or image.format != _COLUMNS_FORMAT:
@@ -161,6 +163,9 @@ def _let_go_of_orphans(registry: Registry) -> None:
 
 def _reconfigure(registry: Registry) -> None:
     """Let the present configuration judge, whatever the one was that took the snapshot."""
+    alike: dict[tuple[Kind, str, Direction, bool], list[int]] = defaultdict(list)
+    judged = registry.slots.judged.tolist()
     for slot, meta in registry.metas.items():
-        judged = bool(registry.slots.judged[slot])
-        configure(registry.slots, slot, registry.config.kinds[meta.kind], meta.floor, meta.direction, judged=judged)
+        alike[meta.kind, meta.floor, meta.direction, judged[slot]].append(slot)
+    for (kind, floor, direction, is_judged), slots in alike.items():
+        configure(registry.slots, np.array(slots), registry.config.kinds[kind], floor, direction, judged=is_judged)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from models.compiled import compiled
+from models.compiled import compiled, compiled_bare
 from models.detection.packed import Ints
 from models.detection.series.tables import NONE
 
@@ -27,7 +27,7 @@ SHELF = np.dtype(
 )
 
 
-@compiled
+@compiled_bare
 def shelve_all(room: Any, heads: Ints, shelves: Any, base: int) -> None:
     """Put every row that has a raw series into the list of its window, and every other place among the free."""
     shelf = shelves[0]
@@ -42,7 +42,7 @@ def shelve_all(room: Any, heads: Ints, shelves: Any, base: int) -> None:
             shelf.count += 1
 
 
-@compiled
+@compiled_bare
 def put(room: Any, heads: Ints, shelf: Any, row: Any) -> int:
     """Let a row wait, whose window is open; return its place."""
     place = shelf.free
@@ -57,33 +57,51 @@ def put(room: Any, heads: Ints, shelf: Any, row: Any) -> int:
     return int(place)
 
 
-@compiled
+@compiled_bare
 def take_below(room: Any, heads: Ints, shelf: Any, target: int, places: Ints) -> int:
-    """Take the rows of the windows below this one off their lists, which closes them; return how many there are. Changes `places`."""
-    count, reach = 0, shelf.base + len(heads)
-    for window in range(shelf.base, min(target, reach)):
-        bucket = window % len(heads)
-        place = heads[bucket]
-        while place != NONE:
-            places[count] = place
-            count += 1
-            place = room[place].link
-        heads[bucket] = NONE
-    shelf.base = target
-    if shelf.nearest < target + len(heads):
-        place, shelf.far, shelf.nearest = shelf.far, NONE, NOWHERE
-        while place != NONE:
-            after = room[place].link
-            if room[place].window < target:
-                places[count] = place
-                count += 1
-            else:
-                _link(room, heads, shelf, place)
-            place = after
+    """Take the rows of the windows below this one off their lists, which closes them; return how many there are.
+
+    Changes `places`: to those of the earliest window first, and of one window in the order in which they came, mostly.
+    """
+    count = 0
+    while shelf.base < target:
+        reach = min(target, shelf.base + len(heads))
+        for window in range(shelf.base, reach):
+            count = _unhook(room, heads, window % len(heads), places, count)
+        shelf.base = reach if shelf.nearest < target else target
+        if shelf.nearest < shelf.base + len(heads):
+            _bring_near(room, heads, shelf)
+        elif shelf.base < target:
+            shelf.base = shelf.nearest  # nothing waits in between
+            _bring_near(room, heads, shelf)
     return count
 
 
-@compiled
+@compiled_bare
+def _unhook(room: Any, heads: Ints, bucket: int, places: Ints, first: int) -> int:
+    """Take a whole list, whose newest row stands first; return the place behind its last."""
+    last, place = first, heads[bucket]
+    while place != NONE:
+        places[last] = place
+        last += 1
+        place = room[place].link
+    heads[bucket] = NONE
+    for i in range((last - first) // 2):
+        places[first + i], places[last - 1 - i] = places[last - 1 - i], places[first + i]
+    return last
+
+
+@compiled_bare
+def _bring_near(room: Any, heads: Ints, shelf: Any) -> None:
+    """Put rows that were far ahead, and are within reach now, into the lists of their windows."""
+    place, shelf.far, shelf.nearest = shelf.far, NONE, NOWHERE
+    while place != NONE:
+        after = room[place].link
+        _link(room, heads, shelf, place)
+        place = after
+
+
+@compiled_bare
 def give_back(room: Any, shelf: Any, place: int) -> None:
     room[place].raw = NONE
     room[place].link = shelf.free
@@ -91,7 +109,7 @@ def give_back(room: Any, shelf: Any, place: int) -> None:
     shelf.count -= 1
 
 
-@compiled
+@compiled_bare
 def _link(room: Any, heads: Ints, shelf: Any, place: int) -> None:
     window = room[place].window
     if window < shelf.base + len(heads):
@@ -104,29 +122,65 @@ def _link(room: Any, heads: Ints, shelf: Any, place: int) -> None:
         shelf.nearest = min(shelf.nearest, window)
 
 
-@compiled
-def sort(rows: Any, places: Ints, count: int) -> None:
-    """Sort the first of these places by the window, raw series, time, source and offset of their rows: merge sort, bottom up."""
-    other, width = np.empty(count, np.int64), 1
-    while width < count:
-        for low in range(0, count, 2 * width):
-            middle, high = min(low + width, count), min(low + 2 * width, count)
-            left, right = low, middle
-            for at in range(low, high):
-                if left < middle and (right == high or not _before(rows[places[right]], rows[places[left]])):
-                    other[at] = places[left]
-                    left += 1
-                else:
-                    other[at] = places[right]
-                    right += 1
-        places[:count] = other
-        width *= 2
+@compiled_bare
+def end_of_window(rows: Any, places: Ints, first: int, last: int) -> int:
+    """Return where the rows of the window end whose first is at this place of `places`."""
+    end = first + 1
+    while end < last and rows[places[end]].window == rows[places[first]].window:
+        end += 1
+    return end
 
 
 @compiled
+def sort(rows: Any, places: Ints) -> None:
+    """Sort places, of rows of one window, by raw series, time, source and offset.
+
+    What one source brings is mostly in order: runs that are so already are merged, two and two. Keys are taken beside, for rows are far.
+    """
+    keys, other, others = np.empty(len(places), np.int64), np.empty(len(places), np.int64), np.empty(len(places), np.int64)
+    for i in range(len(places)):
+        keys[i] = rows[places[i]].raw
+    if _end_of_run(rows, places, keys, 0) < len(places):
+        while _merge_runs(rows, places, keys, other, others) > 1:
+            pass
+
+
+@compiled_bare
+def _merge_runs(rows: Any, places: Ints, keys: Ints, other: Ints, others: Ints) -> int:
+    """Merge each two neighbouring runs; return how many there are then. `keys` are the raw series of the rows."""
+    runs = at = 0
+    while at < len(places):
+        middle = _end_of_run(rows, places, keys, at)
+        high = _end_of_run(rows, places, keys, middle) if middle < len(places) else middle
+        left, right = at, middle
+        for i in range(at, high):
+            if left < middle and (right == high or not _earlier(rows, places, keys, right, left)):
+                other[i], others[i] = places[left], keys[left]
+                left += 1
+            else:
+                other[i], others[i] = places[right], keys[right]
+                right += 1
+        runs, at = runs + 1, high
+    for i in range(len(places)):
+        places[i], keys[i] = other[i], others[i]
+    return runs
+
+
+@compiled_bare
+def _end_of_run(rows: Any, places: Ints, keys: Ints, first: int) -> int:
+    end = first + 1
+    while end < len(places) and not _earlier(rows, places, keys, end, end - 1):
+        end += 1
+    return end
+
+
+@compiled_bare
+def _earlier(rows: Any, places: Ints, keys: Ints, one: int, other: int) -> bool:
+    return _before(rows[places[one]], rows[places[other]]) if keys[one] == keys[other] else keys[one] < keys[other]
+
+
+@compiled_bare
 def _before(one: Any, other: Any) -> bool:
-    if one.window != other.window:
-        return bool(one.window < other.window)
     if one.raw != other.raw:
         return bool(one.raw < other.raw)
     if one.at != other.at:

@@ -9,10 +9,9 @@ from schemas.config.detect import DetectConfig
 
 
 def way_of(config: DetectConfig) -> Way:
-    """Return the way of rows through their windows; how late a row may be is up to its source."""
+    """Return the way of rows through their windows."""
     return Way(
         window_ms=_ms(config.window_s),
-        allowed_ms=0,
         full=config.max_pending,
         continued_ms=_ms(config.continued_s),
         silence_ms=_ms(config.silence_s),

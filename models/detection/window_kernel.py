@@ -11,16 +11,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from models.compiled import compiled
+from models.compiled import compiled, compiled_bare
 from models.detection.fates import FUTURE, LATE
 from models.detection.hear_kernel import advanced, any_silent, end_series, hear, stands
 from models.detection.judge_kernel import SILENT, Rule, judge
 from models.detection.packed import Bools, Ints
 from models.detection.series.derive import derive
-from models.detection.series.increase import FOLDED, PASSED, fold_window
-from models.detection.series.points import Pooling, scratch_for
+from models.detection.series.increase import ENDED, FOLDED, PASSED, fold_window
+from models.detection.series.points import Pooling
 from models.detection.series.tables import NEVER, NONE
-from models.detection.waiting_kernel import give_back, put, sort, take_below
+from models.detection.waiting_kernel import end_of_window, give_back, put, sort, take_below
 
 # Why it came back: all is done; a row's series is forgotten, and must be made anew; too many rows wait; health is due before it goes
 # on; a window was judged, and there is something to say.
@@ -50,7 +50,6 @@ class Way(NamedTuple):
     """What is configured for all windows; times in ms."""
 
     window_ms: int
-    allowed_ms: int  # of this source: behind the closed windows a row that comes later is not used
     full: int  # rows that wait: at so many the oldest windows close
     continued_ms: int
     silence_ms: int
@@ -68,6 +67,7 @@ class Rows(NamedTuple):
     heads: Ints
     shelves: Any
     order: Ints
+    sources: Any  # of sources.SOURCE
 
 
 class Said(NamedTuple):
@@ -86,7 +86,7 @@ def advance(tables: Any, way: Any, courses: Any, rows: Any, going: Ints, counts:
     Args: tables (points.Tables); way (Way); courses (1,) of COURSE; rows (Rows), with room for all that come; going, the slots with an
     open anomaly; counts (increase.COUNTS,), what became of rows.
     """
-    course, scratch = courses[0], scratch_for(tables)
+    course = courses[0]
     while True:
         if course.target != NOT_CLOSING:
             while course.due < course.dues:
@@ -94,7 +94,7 @@ def advance(tables: Any, way: Any, courses: Any, rows: Any, going: Ints, counts:
                 if begins >= course.health_at:
                     course.until = begins
                     return HEALTH, _nothing()
-                said = _judge_window(tables, way, course, rows, going, counts, scratch)
+                said = _judge_window(tables, way, course, rows, going, counts)
                 if said.quiet or len(said.opened) or len(said.closed) or _continues(tables.slots, going, course.until, way):
                     return JUDGED, said
             if course.fed:
@@ -120,10 +120,9 @@ def advance(tables: Any, way: Any, courses: Any, rows: Any, going: Ints, counts:
 
 @compiled
 def begin_closing(course: Any, rows: Any, target: int) -> None:
-    """Let the windows below this one close, with their rows in the order in which they are judged."""
+    """Let the windows below this one close."""
     course.target = course.closed = target
     course.due, course.dues = 0, take_below(rows.room, rows.heads, rows.shelves[0], target, rows.order)
-    sort(rows.room, rows.order, course.dues)
 
 
 @compiled
@@ -132,11 +131,11 @@ def _nothing() -> Any:
     return Said(none, none, np.empty(0, np.bool_), False)
 
 
-@compiled
+@compiled_bare
 def _wait(raws: Any, way: Any, course: Any, rows: Any, row: Any, counts: Ints) -> None:
     """Put a row into its window; one so late that is news of its series goes into the oldest open one, another is dropped."""
     late = row.window < course.closed
-    if late and (row.at <= raws[row.raw].last_t or row.at < course.closed * way.window_ms - way.allowed_ms):
+    if late and (row.at <= raws[row.raw].last_t or row.at < course.closed * way.window_ms - rows.sources[row.source].allowed):
         counts[PASSED] += 1
         return
     if late:
@@ -147,20 +146,23 @@ def _wait(raws: Any, way: Any, course: Any, rows: Any, row: Any, counts: Ints) -
 
 
 @compiled
-def _judge_window(tables: Any, way: Any, course: Any, rows: Any, going: Ints, counts: Ints, scratch: Any) -> Any:
+def _judge_window(tables: Any, way: Any, course: Any, rows: Any, going: Ints, counts: Ints) -> Any:
     """Judge the rows of the next window that is due."""
     judged = _rows_of_window(course, rows)
     end = (judged[0].window + 1) * way.window_ms
     course.until = end
     folded = np.empty(len(judged), FOLDED)
+    ended = counts[ENDED]
     news = fold_window(judged, 0, len(judged), tables.raws, folded, counts)
+    ended = counts[ENDED] - ended
     if not news:
-        end_series(tables, judged)
+        if ended:
+            end_series(tables, judged)
         return _nothing()
     folded = folded[:news]
     again = stands(course.clock_last, end)
     course.clock, course.clock_last, course.clock_usual = advanced(course.clock, course.clock_last, course.clock_usual, end, way.window_ms)
-    points = derive(tables, folded, end, course.clock, way.pooling, scratch)
+    points = derive(tables, folded, end, course.clock, way.pooling)
     count = points.filled[0]
     slots = points.slot[:count]
     silent = tables.slots["state"][slots] == SILENT if len(going) else np.zeros(0, np.bool_)
@@ -172,23 +174,22 @@ def _judge_window(tables: Any, way: Any, course: Any, rows: Any, going: Ints, co
             place += 1
         was_silent[i] = silent[place]
     hear(tables, folded, course.clock, again)
-    end_series(tables, judged)
+    if ended:
+        end_series(tables, judged)
     quiet = any_silent(tables.units, tables.used_units, course.clock, len(going) > 0, way)
     return Said(opened, closed, was_silent, quiet)
 
 
 @compiled
 def _rows_of_window(course: Any, rows: Any) -> Any:
-    """Take the rows of the next window that is due from where they waited."""
-    first, last = course.due, course.due
-    window = rows.room[rows.order[first]].window
-    while last < course.dues and rows.room[rows.order[last]].window == window:
-        last += 1
-    course.due = last
+    """Take the rows of the next window that is due from where they waited, in the order in which they are judged."""
+    first, last = course.due, end_of_window(rows.room, rows.order, course.due, course.dues)
+    sort(rows.room, rows.order[first:last])
     judged = np.empty(last - first, rows.room.dtype)
     for i in range(first, last):
         judged[i - first] = rows.room[rows.order[i]]
         give_back(rows.room, rows.shelves[0], rows.order[i])
+    course.due = last
     return judged
 
 
@@ -206,7 +207,7 @@ def _pass_time(tables: Any, way: Any, course: Any, going: Ints) -> Any:
     return Said(nothing.opened, nothing.closed, nothing.was_silent, quiet)
 
 
-@compiled
+@compiled_bare
 def _continues(slots: Any, going: Ints, at: int, way: Any) -> bool:
     """Tell whether it is time to say that an anomaly goes on; one that is silent is anomalous now."""
     found = False

@@ -14,7 +14,7 @@ from streams.harness.redelivery import skipped
 from streams.normalise.cache import SeriesCache
 from streams.normalise.fates import Rejected
 from streams.normalise.formats.catalogue import CANDIDATES, OTLP, REMOTE_WRITE
-from streams.normalise.formats.choice import Candidate, Choice
+from streams.normalise.formats.choice import Choice, Look
 from streams.normalise.formats.choice import Read as OfFormat
 from streams.normalise.formats.cloudevents import is_event
 from streams.normalise.formats.port import Format
@@ -32,7 +32,7 @@ FORMATS = {one.format.name: one for one in CANDIDATES if one.format.name in {OTL
 @dataclass(slots=True)
 class Batched:
     rows: list[Rows] = field(default_factory=list)
-    left: list[int] = field(default_factory=list)  # records that are to be read one by one
+    left: dict[int, Look | None] = field(default_factory=dict)  # records that are to be read one by one, and what they look like
     beside: list[tuple[int, int, OfFormat]] = field(default_factory=list)  # record, number of its first sample, what is not in rows yet
 
 
@@ -50,15 +50,16 @@ class ByBatch:
         bodies: dict[tuple[str, str], tuple[list[int], list[bytes]]] = {}  # by format and source
         for index in chosen:
             try:
-                body = self._body(raw, index)
+                look = self._look(raw, index)
+                candidate = look.only if look is not None else None
+                if candidate is None or candidate.format.name not in FORMATS:
+                    batched.left[index] = look
+                    continue
+                content = candidate.reframe(raw.values[index] or b"", raw.headers_of(index))
             except Rejected as refused:
                 found.refusals.add(index, refused.rejection)
                 found.formats[index] = UNKNOWN
                 continue
-            if body is None:
-                batched.left.append(index)
-                continue
-            candidate, content = body
             found.formats[index] = candidate.format.name
             records, contents = bodies.setdefault((candidate.format.name, raw.source(index)), ([], []))
             records.append(index)
@@ -68,18 +69,16 @@ class ByBatch:
             self._cache.source = source
             batch = self._columns_of(candidate.format, source).read(self._prefix(candidate.format, source), records, contents)
             batched.rows.append(_valued(_timed(batch.rows, raw, found) if name == OTLP else batch.rows, found))
-            batched.left += batch.left
+            batched.left.update(dict.fromkeys(batch.left))
             batched.beside += [(index, first, OfFormat(candidate, items)) for index, first, items in batch.beside]
-        batched.left.sort()
         return batched
 
-    def _body(self, raw: Raw, index: int) -> tuple[Candidate, bytes] | None:
-        """Return a record's format and its content without a frame; None where it is to be read by itself."""
+    def _look(self, raw: Raw, index: int) -> Look | None:
+        """Return what a plain record may be; None where it is none, or is replayed."""
         value, headers = raw.values[index], raw.headers_of(index)
         if value is None or is_event(headers) or skipped(headers):
             return None
-        only = self._choice.only(raw.topic, value, headers)
-        return (only, only.reframe(value, headers)) if only is not None and only.format.name in FORMATS else None
+        return self._choice.look(raw.topic, value, headers)
 
     def _columns_of(self, format_: Format, source: str) -> RemoteWriteColumns | OtlpColumns:
         known = format_.name, source

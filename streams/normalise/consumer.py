@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -19,6 +19,7 @@ from schemas.topics import ALERTS, DLQ, SAMPLES, SERIES, SIGNALS
 from streams.harness.errors import Fatal, Retryable
 from streams.harness.kafka import CHECK_WITHIN_S, HEARTBEAT_MS, SESSION_TIMEOUT_MS, KafkaSettings, check, explain
 from streams.harness.readiness import Readiness
+from streams.harness.stage import Output
 from streams.normalise import metrics
 from streams.normalise.acks import Flight, producer, send, wait
 from streams.normalise.backfill import Stretch, stretches
@@ -30,6 +31,7 @@ from streams.normalise.sources import Sources
 
 GROUP = "airra-{lane}"
 BATCH_RECORDS = 10_000
+GATHERED_ROWS = 200_000  # of records of batching agents: then they are sent
 BATCH_WAIT_S = 0.03  # at a low rate this is the delay that a sample suffers here, at a high one the batch fills sooner
 COMMIT_EVERY_S = 1.0  # what a crash repeats is dropped downstream: a commit a batch would only cost
 LOOK_EVERY_S = 5.0  # for a raw topic that is missing, or a broker that is away
@@ -115,8 +117,16 @@ class Normaliser:
                 looked = now
 
     def _take(self, messages: Sequence[Message]) -> Flight:
-        """Decode what was read, partition by partition, and send what comes of it."""
+        """Decode what was read, and send what comes of it."""
         flight = Flight({})
+        for outputs in self._decoded(messages, flight):
+            send(self._producer, outputs, flight)
+        self._following.update(flight.positions)
+        return flight
+
+    def _decoded(self, messages: Sequence[Message], flight: Flight) -> Iterator[Iterable[Output]]:
+        """Decode partition by partition; yield what is to be sent, of the live stream of all partitions together."""
+        live = Taken()
         for source, group in self._grouped(messages).items():
             found = read(group)
             metrics.RECEIVED.labels(source[0]).inc(len(group))
@@ -125,14 +135,19 @@ class Normaliser:
             for stretch in (stretch for piece in found.pieces() for stretch in stretches(piece)):
                 metrics.BATCH_RECORDS.observe(len(stretch.found.offsets))
                 try:
-                    outputs = stretch.marked(self._taken(source, stretch).outputs)
+                    taken = self._taken(source, stretch)
                 except Retryable as away:
                     flight.positions[source] = stretch.found.offsets[0]
                     self._hold(source, stretch.found.offsets[0], away)
                     break
-                send(self._producer, outputs, flight)
-        self._following.update(flight.positions)
-        return flight
+                if stretch.historical or live.held >= GATHERED_ROWS:
+                    yield live.outputs
+                    live = Taken()
+                if stretch.historical:
+                    yield stretch.marked(taken.outputs)
+                else:
+                    live.add(taken)
+        yield live.outputs
 
     def _tell_lag(self) -> None:
         for topic, waiting in lags(self._consumer, self._sources.present, self._following).items():

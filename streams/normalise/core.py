@@ -20,7 +20,7 @@ from streams.normalise.changes import decode_change
 from streams.normalise.fates import Reason, Rejected, Rejection, SampleFate
 from streams.normalise.formats.catalogue import ADAPTER, choice_of
 from streams.normalise.formats.choice import Choice
-from streams.normalise.outputs import Heartbeats, UnknownMetrics, alert_outputs, change_output, sample_outputs
+from streams.normalise.outputs import Heartbeats, Part, UnknownMetrics, alert_outputs, announcements, change_output, parts, together
 from streams.normalise.prometheus_kafka_adapter import Decoder
 from streams.normalise.raw import Found, Raw
 from streams.normalise.reader import Reader
@@ -35,7 +35,9 @@ STAGE = "normalise"
 class Taken:
     """accepted + unmapped + empty + refused = the records taken."""
 
-    outputs: list[Output] = field(default_factory=list)
+    definitions: list[Output] = field(default_factory=list)  # to be appended before the rows
+    rows: list[Part] = field(default_factory=list)
+    others: list[Output] = field(default_factory=list)  # to be appended after them
     accepted: int = 0
     unmapped: int = 0
     empty: int = 0
@@ -48,7 +50,22 @@ class Taken:
         letter = dead_letter(record, STAGE, Poison(rejection.reason, rejection.detail))
         if forwarded:
             letter = replace(letter, headers=(*letter.headers, (FORWARDED, forwarded.encode())))
-        self.outputs.append(letter)
+        self.others.append(letter)
+
+    def add(self, other: Taken) -> None:
+        """Take over what is to be appended of another, which comes after it."""
+        self.definitions += other.definitions
+        self.rows += other.rows
+        self.others += other.others
+
+    @property
+    def held(self) -> int:
+        return sum(len(batch.offset) for _, _, batch in self.rows)
+
+    @property
+    def outputs(self) -> list[Output]:
+        """All records of what was taken, in the order in which they are to be appended."""
+        return [*self.definitions, *together(self.rows), *self.others]
 
 
 class Core:
@@ -90,10 +107,11 @@ class Core:
         decoded = settle(found.rows, offsets, stamps, found.refusals, self.cache, reach, found.before)
         taken = Taken()
         self._count(taken, found, decoded, len(values))
-        taken.outputs.extend(sample_outputs(*source, decoded, self.cache, reach.now))
+        taken.definitions.extend(announcements(decoded, self.cache, reach.now))
+        taken.rows.extend(parts(*source, decoded, self.cache))
         if reach == Reach(reach.now):  # history tells nobody what goes on now
-            taken.outputs.extend(self._heartbeats.outputs(*source, decoded, self.cache))
-        taken.outputs.extend(self.unknown.outputs(decoded.unknown))
+            taken.others.extend(self._heartbeats.outputs(*source, decoded, self.cache))
+        taken.others.extend(self.unknown.outputs(decoded.unknown))
         for refused in decoded.refused:
             taken.refuse(record_at(refused.record), refused.rejection, refused.forwarded)
         return taken
@@ -129,7 +147,7 @@ class Core:
         taken = Taken()
         for record in records:
             webhook = decode_webhook(record, self.resolver, reach)
-            taken.outputs.extend(alert_outputs(webhook.events, self._alerts_partitions))
+            taken.others.extend(alert_outputs(webhook.events, self._alerts_partitions))
             if webhook.rejection is None:
                 taken.accepted += 1
             else:
@@ -140,7 +158,7 @@ class Core:
         taken = Taken()
         for record in records:
             try:
-                taken.outputs.append(change_output(decode_change(record, reach)))
+                taken.others.append(change_output(decode_change(record, reach)))
                 taken.accepted += 1
             except Rejected as refused:
                 taken.refuse(record, refused.rejection)

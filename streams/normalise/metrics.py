@@ -52,7 +52,7 @@ def count(form: str, topic: str, taken: Taken) -> None:
     UNMAPPED.inc(taken.unmapped)
     for reason, times in Counted(taken.refused).items():
         DEAD_LETTERS.labels(form, reason).inc(times)
-    by_topic = Counted(output.topic for output in taken.outputs)
+    by_topic = Counted(output.topic for output in (*taken.definitions, *taken.others))
     SERIES.inc(by_topic[SERIES_TOPIC.name])
     ALERT_EVENTS.inc(by_topic[ALERTS.name])
     CHANGES.inc(by_topic[SIGNALS.name])

@@ -7,6 +7,7 @@ about 2 bytes a series and second; a sample a second costs 33.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -21,10 +22,9 @@ from schemas.samples import (
     Heartbeat,
     SampleBatch,
     SeriesDef,
-    encode_batch,
+    encode_batches,
     encode_heartbeat,
     encode_series,
-    encode_source,
 )
 from schemas.signals import Change
 from schemas.topics import ALERTS, SAMPLES, SERIES, SIGNALS
@@ -38,6 +38,7 @@ from streams.normalise.rows import Decoded
 SERIES_RECORD_BYTES = 262_144  # definitions in one record, well below the topic's limit however long the labels
 AGAIN_MS = 300_000  # within so long a definition is told again, at the earliest after half of it, spread by id
 BATCH_ROWS = MAX_ITEMS  # of 33 bytes: below the topic's limit, and no record has more
+BATCH_SOURCES = 1_000  # of some 80 bytes in a header: below it, too
 HEARTBEAT_MS = 2_000  # of event time without a row for a partition, after which it hears that the source goes on
 UNKNOWN_METRICS = 5_000  # metric names that no rule names and the doctor is told of, in this process's life
 
@@ -47,26 +48,52 @@ _SERIES_HEADERS: Headers = ((TYPE_HEADER, b"series"), SCHEMA)
 _HEARTBEAT_HEADERS: Headers = ((TYPE_HEADER, b"heartbeat"), SCHEMA)
 
 
-def sample_outputs(topic: str, partition: int, decoded: Decoded, cache: SeriesCache, now: int) -> Iterator[Output]:
-    """Yield the records of one decoded batch; marks what it announces, so every record must be acknowledged or the process end.
+Part = tuple[int, BatchSource, SampleBatch]  # rows of one source, and the partition that they go to
+
+
+def announcements(decoded: Decoded, cache: SeriesCache, now: int) -> Iterator[Output]:
+    """Yield the definitions that are due; marks what it announces, so every record must be acknowledged or the process end.
 
     `now` is this host's clock in ms: the clocks in the records may jump.
     """
-    destinations = cache.partition[decoded.slots]
-    batch = decoded.batch
-    dues = decoded.slots[~cache.announced[decoded.slots] | (cache.again[decoded.slots] <= now)]
+    dues = np.unique(decoded.slots[~cache.announced[decoded.slots] | (cache.again[decoded.slots] <= now)])
+    destinations = cache.partition[dues]
+    for destination in np.unique(destinations).tolist():
+        due = dues[destinations == destination]
+        yield from (_definition(int(cache.ids[slot]), cache.told(slot)) for slot in due[~cache.announced[due]].tolist())
+        yield from _announce(map(cache.told, due.tolist()), destination)
+        cache.announced[due] = True
+        cache.again[due] = now + AGAIN_MS // 2 + (cache.ids[due] % np.uint64(AGAIN_MS // 2)).astype(np.int64)
+
+
+def parts(topic: str, partition: int, decoded: Decoded, cache: SeriesCache) -> Iterator[Part]:
+    """Cut the rows of one decoded batch by the partition that they go to."""
+    destinations, batch = cache.partition[decoded.slots], decoded.batch
     for destination in np.flatnonzero(np.bincount(destinations)).tolist():
-        everything = np.flatnonzero(destinations == destination)
-        if len(dues) and len(due := np.unique(dues[cache.partition[dues] == destination])):
-            yield from (_definition(int(cache.ids[slot]), cache.told(slot)) for slot in due[~cache.announced[due]].tolist())
-            yield from _announce(map(cache.told, due.tolist()), destination)
-            cache.announced[due] = True
-            cache.again[due] = now + AGAIN_MS // 2 + (cache.ids[due] % np.uint64(AGAIN_MS // 2)).astype(np.int64)
-        for rows in _by_record(everything, batch.offset):
+        for rows in _by_record(np.flatnonzero(destinations == destination), batch.offset):
             part = SampleBatch(batch.series[rows], batch.time[rows], batch.value[rows], batch.offset[rows])
-            source = BatchSource(topic, partition, int(part.offset[0]), int(part.offset[-1]))
-            headers = ((TYPE_HEADER, b"samples"), (BATCH_HEADER, encode_source(source)), SCHEMA)
-            yield Output(SAMPLES.name, None, encode_batch(part), headers, destination)
+            yield destination, BatchSource(topic, partition, int(part.offset[0]), int(part.offset[-1])), part
+
+
+def together(found: Iterable[Part]) -> Iterator[Output]:
+    """Yield records that hold these parts, of several sources each where they are small: what a record costs its reader is much."""
+    open_: dict[int, list[tuple[BatchSource, SampleBatch]]] = {}  # by destination
+    rows: Counter[int] = Counter()
+    for destination, source, batch in found:
+        held = open_.setdefault(destination, [])
+        if held and (rows[destination] + len(batch.offset) > BATCH_ROWS or len(held) >= BATCH_SOURCES):
+            yield _record(held, destination)
+            rows[destination] = 0
+            held.clear()
+        held.append((source, batch))
+        rows[destination] += len(batch.offset)
+    for destination, held in open_.items():
+        yield _record(held, destination)
+
+
+def _record(held: list[tuple[BatchSource, SampleBatch]], destination: int) -> Output:
+    value, header = encode_batches(held)
+    return Output(SAMPLES.name, None, value, ((TYPE_HEADER, b"samples"), (BATCH_HEADER, header), SCHEMA), destination)
 
 
 def _by_record(rows: NDArray[np.int64], offsets: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from streams.normalise.by_batch import ByBatch
 from streams.normalise.cache import SeriesCache
 from streams.normalise.fates import Reason, Rejected, Rejection
 from streams.normalise.formats.catalogue import ADAPTER
-from streams.normalise.formats.choice import FORMAT_HEADER, Choice
+from streams.normalise.formats.choice import FORMAT_HEADER, Choice, Look
 from streams.normalise.formats.choice import Read as OfFormat
 from streams.normalise.formats.confluent import HEADER as SCHEMA_ID
 from streams.normalise.formats.port import Described, Format
@@ -56,12 +57,12 @@ class Reader:
         batched = self._by_batch.read(raw, others, found)
         for index, first, read in batched.beside:
             self._samples(raw, read, index, first, columns, found)
-        for index in batched.left:
-            self._record(raw, index, columns, found)
+        for index, look in sorted(batched.left.items(), key=itemgetter(0)):
+            self._record(raw, index, look, columns, found)
         found.rows = together([*parts, *batched.rows, columns.rows()])
         return found
 
-    def _record(self, raw: Raw, index: int, columns: _Columns, found: Found) -> None:
+    def _record(self, raw: Raw, index: int, look: Look | None, columns: _Columns, found: Found) -> None:
         """Read one record by itself."""
         of = raw.headers_of(index)
         before = skipped(of) if of else frozenset()
@@ -69,7 +70,7 @@ class Reader:
             found.before[index] = before
         found.formats[index] = UNKNOWN
         try:
-            reads = self._choice.read(raw.topic, _value(raw.values[index]), of)
+            reads = self._choice.read(raw.topic, _value(raw.values[index]), of, look)
         except Rejected as refused:
             found.refusals.add(index, refused.rejection)
             return
@@ -155,7 +156,7 @@ def _apart(raw: Raw) -> tuple[Sequence[int], Sequence[int]]:
     """Return the records whose headers say nothing of their format, and those whose do or that are replayed."""
     if raw.headers is None:
         return range(len(raw.values)), ()
-    telling = [_tells(of) for of in raw.headers]
+    telling = [bool(of) and _tells(of) for of in raw.headers]
     return [index for index, tells in enumerate(telling) if not tells], [index for index, tells in enumerate(telling) if tells]
 
 

@@ -18,7 +18,7 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 from cli.diagnose import diagnose
 from schemas.config.metrics import MetricsMapping
-from schemas.samples import BATCH_HEADER, decode_batch, decode_series, decode_source
+from schemas.samples import BATCH_HEADER, decode_batch, decode_batches, decode_series
 from schemas.topics import ALERTS, CATALOGUE, DLQ, RAW_ALERTS, RAW_CHANGES, RAW_METRICS, SAMPLES, SERIES, SIGNALS
 from streams.harness.errors import Fatal
 from streams.harness.fold import BACKFILL_HEADER
@@ -79,9 +79,9 @@ class Reader:
         """Return (topic, partition, offset of the raw record, value, destination) of every row, repeats included."""
         found = []
         for message in self.of(SAMPLES.name, "samples"):
-            batch, source = decode_batch(message.value()), decode_source(dict(message.headers())[BATCH_HEADER])
-            for offset, value in zip(batch.offset.tolist(), batch.value.tolist(), strict=True):
-                found.append((source.topic, source.partition, offset, value, message.partition()))
+            for source, batch in decode_batches(message.value(), dict(message.headers())[BATCH_HEADER]).parts():
+                for offset, value in zip(batch.offset.tolist(), batch.value.tolist(), strict=True):
+                    found.append((source.topic, source.partition, offset, value, message.partition()))
         return found
 
 

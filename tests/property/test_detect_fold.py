@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import hypothesis.strategies as st
+import pytest
 from hypothesis import HealthCheck, given, settings
 
+from models.detection.state import snapshot
+from schemas.config.detect import DetectConfig
 from schemas.kinds import Direction, Kind
-from schemas.samples import SeriesDef
+from schemas.samples import BATCH_HEADER, TYPE_HEADER, BatchSource, SampleBatch, SeriesDef, decode_batches
 from schemas.signals import Anomaly, Health
 from schemas.topics import SAMPLES
 from streams.detect import stage
-from tests.unit.detect_feed import CONFIG, T0, Log, counter, histogram, outputs, read, series
+from tests.unit.detect_feed import CONFIG, T0, Log, counter, fold, histogram, outputs, read, series
 
 QUICK = CONFIG.model_copy(update={"min_history": 5, "history_points": 10, "history_s": 20.0, "forget_s": 8.0, "max_lag_s": 5.0})
 QUICK_SETTINGS = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -86,9 +91,9 @@ def by_source(items: list[Item]) -> list[Item]:
     return found
 
 
-def told(log: Log) -> list[Anomaly | Health]:
+def told(log: Log, config: DetectConfig = QUICK) -> list[Anomaly | Health]:
     """Say what detect says, but for where a tick stands in its log: that does depend on the number of batches before it."""
-    found = read(outputs(log.records, QUICK))
+    found = read(outputs(log.records, config))
     return [one.model_copy(update={"source": None}) if one.source.topic == SAMPLES.name else one for one in found]
 
 
@@ -99,6 +104,35 @@ def test_however_batches_are_cut_the_outputs_are_the_same_record_for_record(item
     whole = told(log_of(items, []))
     assert told(log_of(items, cuts)) == whole
     assert told(log_of(items, list(range(500)))) == whole
+
+
+def joined(log: Log, cuts: list[int]) -> Log:
+    """Bring batches that follow each other into one record, but where a cut says so: of both sources, or of one twice."""
+    found, held = Log(), list[tuple[BatchSource, SampleBatch]]()
+    for i, record in enumerate([*log.records, None]):
+        is_batch = record is not None and record.header(TYPE_HEADER) == b"samples"
+        if held and (not is_batch or i in cuts):
+            found.several(held, T0)
+            held = []
+        if record is not None and is_batch:
+            held += decode_batches(record.value, record.header(BATCH_HEADER)).parts()
+        elif record is not None:
+            found.records.append(replace(record, offset=len(found.records)))
+    return found
+
+
+@pytest.mark.parametrize("most", [2, 1])
+@QUICK_SETTINGS
+@given(histories(), st.lists(st.integers(0, 400), max_size=20), st.lists(st.integers(0, 400), max_size=20))
+def test_batches_of_several_sources_in_one_record_are_as_one_after_the_other(
+    most: int, items: list[Item], cuts: list[int], apart: list[int]
+) -> None:
+    """Also where the two sources have one place, so that each takes the other's."""
+    config = QUICK.model_copy(update={"max_sources": most})
+    log = log_of(items, cuts)
+    together = joined(log, apart)
+    assert told(together, config) == told(log, config)
+    assert snapshot(fold(together, config)) == snapshot(fold(log, config))
 
 
 @QUICK_SETTINGS

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from models.detection.rows import Waiting
+from models.detection.sources import Sources
 from models.detection.state import DetectState, restore, snapshot
 from schemas.kinds import Direction, Kind
 from schemas.samples import SeriesDef
@@ -98,7 +99,10 @@ def test_shuffling_within_the_buffer_changes_no_detection_and_no_state(day: list
     (first, state), (second, other) = detected(plain), detected(shuffled)
     assert second == first
     for one in (state, other):
-        one.waiting, one.sources.numbers, one.sources.all = Waiting(), {}, []  # what waits, and the order in which it came, may differ
+        one.waiting, one.sources = (
+            Waiting(),
+            Sources.of(one.sources.config, [], [], one.sources.tick),
+        )  # what waits, and the order in which it came, may differ
     assert snapshot(other) == snapshot(state)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import yaml
 
-from models.detection.admit_kernel import Came, moved, watermark
+from models.detection.admit_kernel import Came, lead_of, moved, note, watermark
 from models.detection.close import Told
 from models.detection.fold import Detector
 from models.detection.sources import Sources
@@ -22,10 +22,9 @@ from schemas.samples import (
     Heartbeat,
     SampleBatch,
     SeriesDef,
-    encode_batch,
+    encode_batches,
     encode_heartbeat,
     encode_series,
-    encode_source,
     headers,
     series_id,
 )
@@ -100,8 +99,12 @@ class Log:
             np.array([row[3] for row in rows], np.int64),
         )
         source = BatchSource("metrics", partition, rows[0][3], rows[-1][3])
-        now = max(row[1] for row in rows) if now is None else now
-        return self._append(encode_batch(columns), (*headers("samples"), (BATCH_HEADER, encode_source(source))), now)
+        return self.several([(source, columns)], max(row[1] for row in rows) if now is None else now)
+
+    def several(self, parts: Sequence[tuple[BatchSource, SampleBatch]], now: int) -> Log:
+        """Append one record with batches of these sources."""
+        value, header = encode_batches(parts)
+        return self._append(value, (*headers("samples"), (BATCH_HEADER, header)), now)
 
     def heartbeat(self, at: int, partition: int = 0, now: int | None = None) -> Log:
         """Append the word that a source partition has come so far, with a record that has no row here."""
@@ -168,11 +171,11 @@ def each_second(seconds: int, one: Callable[[int], Iterable[tuple[SeriesDef, flo
 
 def come(sources: Sources, number: int, times: Iterable[int]) -> list[int]:
     """Let rows of these times come from one source; return the watermark after each."""
-    sources.all[number].fed = True
+    sources.table["fed"][number] = True
     marks = []
     for at in times:
-        lead = sources.lead(number)
+        lead = lead_of(sources.table, number, sources.times(0))
         came = Came(moved(lead.newest, at, False, lead.alone), at, at, sound=True)
-        sources.came(number, came)
+        note(sources.table[number], came)
         marks.append(watermark(came.newest, lead))
     return marks

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
+import pytest
+
 from schemas.kinds import Kind
 from schemas.signals import Health
 from tests.unit.detect_cart import MB, MEMORY, POOL, seconds
@@ -22,6 +26,17 @@ def test_health_comes_every_ten_seconds_and_every_five_of_a_service_in_trouble()
     assert all(len(one.series[0].points) == 10 for one in last)
     assert {one.kind: one.anomalous for one in last} == {Kind.MEMORY: 0, Kind.POOL: 1}
     assert len({one.id for one in health}) == len(health)
+
+
+@pytest.mark.parametrize("every", [10, 15, 60])
+@pytest.mark.parametrize("phase", [2, 7])
+def test_health_of_the_calm_comes_whatever_the_second_at_which_everything_is_scraped(every: int, phase: int) -> None:
+    """Given one scrape of everything that always falls between a moment of the watched and the next of all, then all are told of."""
+    calm = series("shop", Kind.POOL, unit="ratio")
+    log = each_second(600, lambda i: [(calm, 0.1)] if i % every == phase else [], calm)
+    at = [seconds(one.at) for one in signals(log) if isinstance(one, Health)]
+    assert len(at) >= 600 // max(every, 10) - 2
+    assert all(later - earlier <= every + 10 for earlier, later in pairwise(at))
 
 
 def test_a_reading_of_the_worst_eight_keeps_what_was_anomalous_lately() -> None:

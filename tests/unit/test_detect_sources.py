@@ -207,7 +207,7 @@ def test_the_names_of_sources_follow_their_numbers() -> None:
     for partition in range(3):
         sources.number("metrics", partition)
     sources.replace("other", 9)
-    assert sources.name(0) == ("other", 9)
+    assert sources.names()[0] == ("other", 9)
     assert sources.number("metrics", 2) == 2
 
 

@@ -6,7 +6,8 @@ import hypothesis.strategies as st
 import numpy as np
 from hypothesis import given
 
-from models.marks import Mark, Standing, begins_anew, judge
+from models.detection.admit_kernel import begins_anew
+from models.marks import Mark, Standing, judge
 
 T0 = 1_795_489_200_000
 
@@ -60,5 +61,6 @@ def test_of_a_batch_the_same_record_begins_the_log_anew_as_one_by_one(rows: list
             expected = index
             break
     offsets, times = (np.array(column, np.int64) for column in zip(*rows, strict=True))
-    assert begins_anew(place, T0 + newest, offsets, T0 + times) == expected
-    assert begins_anew(place, 0, offsets, T0 + times) is None
+    found = begins_anew(place, T0 + newest, offsets, T0 + times, 0, len(rows))
+    assert (None if found == len(rows) else found) == expected
+    assert begins_anew(place, 0, offsets, T0 + times, 0, len(rows)) == len(rows)

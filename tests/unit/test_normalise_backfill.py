@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from confluent_kafka import TIMESTAMP_CREATE_TIME
 
 from schemas.config.metrics import MetricsMapping
-from schemas.samples import BATCH_HEADER, decode_source
+from schemas.samples import BATCH_HEADER, decode_sources
 from schemas.topics import DLQ, SAMPLES
 from streams.harness.fold import BACKFILL_HEADER
 from streams.harness.kafka import KafkaSettings
@@ -72,8 +72,7 @@ def is_marked(output: Output) -> bool:
 
 def batches(outputs: list[Output]) -> list[tuple[int, int, bool]]:
     found = [output for output in outputs if output.topic == SAMPLES.name and dict(output.headers).get(BATCH_HEADER)]
-    sources = [decode_source(dict(output.headers)[BATCH_HEADER]) for output in found]
-    return [(source.first, source.last, is_marked(output)) for source, output in zip(sources, found, strict=True)]
+    return [(source.first, source.last, is_marked(one)) for one in found for source in decode_sources(dict(one.headers)[BATCH_HEADER])]
 
 
 def test_a_batch_never_mixes_history_and_the_live_stream() -> None:

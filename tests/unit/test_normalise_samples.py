@@ -11,7 +11,7 @@ import yaml
 
 from schemas.config.metrics import MetricsMapping
 from schemas.kinds import Direction, Kind, MetricType
-from schemas.samples import BATCH_HEADER, SeriesDef, decode_batch, decode_series, decode_source, series_id
+from schemas.samples import BATCH_HEADER, SeriesDef, decode_batch, decode_series, decode_sources, series_id
 from streams.harness.stage import Output, Record
 from streams.normalise.core import Core, Taken
 from streams.normalise.fates import Reason
@@ -89,7 +89,7 @@ def test_golden_bytes_become_one_row_and_one_definition(raw: bytes) -> None:
     (output,) = batches(taken)
     batch = decode_batch(output.value)
     assert (batch.series.tolist(), batch.time.tolist(), batch.value.tolist(), batch.offset.tolist()) == ([one], [NOW], [0.5], [100])
-    source = decode_source(dict(output.headers)[BATCH_HEADER])
+    (source,) = decode_sources(dict(output.headers)[BATCH_HEADER])
     assert (source.topic, source.partition, source.first, source.last) == ("metrics", 2, 100, 100)
     assert taken.accepted == 1
 

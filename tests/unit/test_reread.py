@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
 from cli.config import load
 from cli.demo.command import ROOT
-from models.detection.fold import Detector
+from models.detection import fold as detecting
+from models.detection.admit_kernel import look
 from schemas.config.detect import DetectConfig
 from schemas.samples import BATCH_HEADER, BatchSource, SampleBatch, decode_batch, encode_batch, encode_series, encode_source, headers
 from schemas.topics import SAMPLES
@@ -54,7 +56,12 @@ def test_a_detect_that_takes_repeats_again_is_found_out(monkeypatch: pytest.Monk
     newest = [*WITH_REPEATS, *log((380, 400))[1:]]
     once = folded(STAGE, without_repeats(newest))
     assert folded(STAGE, newest) == once
-    monkeypatch.setattr(Detector, "_anew", lambda *_: 0)
+
+    def forgetful(batch: Any, ends: Any, numbers: Any, sources: Any, *rest: Any) -> Any:
+        sources["mark"] = -1
+        return look(batch, ends, numbers, sources, *rest)
+
+    monkeypatch.setattr(detecting, "look", forgetful)
     assert folded(STAGE, newest) != once
 
 

@@ -19,7 +19,9 @@ class Census:
         self.series[found.source] += 1
         for name, value in found.labels.items():
             if name != BOUND:
-                self.values.setdefault((found.source, name), Counter())[value] += 1
+                if (values := self.values.get((found.source, name))) is None:
+                    values = self.values[found.source, name] = Counter()
+                values[value] += 1
 
     def leave(self, found: SeriesDef) -> None:
         self.series[found.source] -= 1

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from models.compiled import compiled
+from models.compiled import compiled, compiled_bare
 from models.detection.packed import Ints
 from models.detection.series.histograms import gather_histograms
 from models.detection.series.points import MOST_POINTS, Points, point, pooled
@@ -15,57 +15,57 @@ from models.detection.series.tables import COUNTER, GAUGE, NEVER, NONE
 
 
 @compiled
-def derive(tables: Any, folded: Any, end: int, active: int, rule: Any, scratch: Any) -> Any:
+def derive(tables: Any, folded: Any, end: int, active: int, rule: Any) -> Any:
     """Return the points of one window that ends at `end`; `active` is the active clock. Changes histograms and instances.
 
-    Args: tables (Tables), folded (n,) of increase.FOLDED, rule (Pooling), scratch (Scratch).
+    Args: tables (Tables), folded (n,) of increase.FOLDED, rule (Pooling).
     """
+    scratch = tables.scratch
     most = MOST_POINTS * len(folded)
     points = Points(np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.float64), np.zeros(1, np.int64))
-    touched = _touch(tables, folded, active, scratch)
+    found = np.empty(len(folded), np.int64)
+    touched = np.sort(found[: _touch(tables, folded, active, scratch, found)])
     _values(tables, folded, points)
     _rates(tables, folded, points)
-    gather_histograms(tables, folded, points, rule, scratch)
+    gather_histograms(tables, folded, points, rule, scratch, found)
     note_restarts(tables, folded, active, touched, scratch)
     _ratios(tables, touched, end, points, rule)
     count_restarts(tables, touched, end, points, rule)
     for inst in touched:
-        scratch.touched[inst] = False
+        scratch.insts[inst].touched = False
     return points
 
 
-@compiled
-def _touch(tables: Any, folded: Any, active: int, scratch: Any) -> Ints:
-    """Return the instances that had news, each once."""
-    found, count = np.empty(len(folded), np.int64), 0
+@compiled_bare
+def _touch(tables: Any, folded: Any, active: int, scratch: Any, found: Ints) -> int:
+    """Put the instances that had news into `found`, each once; return how many there are."""
+    count = 0
     for i in range(len(folded)):
-        inst = tables.units[tables.raws[folded[i].raw].unit].inst
-        if not scratch.touched[inst]:
-            scratch.touched[inst] = True
+        inst = tables.units[folded[i].unit].inst
+        if not scratch.insts[inst].touched:
+            scratch.insts[inst].touched = True
             tables.insts[inst].heard = active
             found[count] = inst
             count += 1
-    return np.sort(found[:count])
+    return count
 
 
-@compiled
+@compiled_bare
 def _values(tables: Any, folded: Any, points: Any) -> None:
     for i in range(len(folded)):
         one = folded[i]
-        raw = tables.raws[one.raw]
-        if raw.type == GAUGE:
-            unit = tables.units[raw.unit]
+        if one.type == GAUGE:
+            unit = tables.units[one.unit]
             point(points, unit.primary, one.at, one.lowest if unit.up else one.mean)
 
 
-@compiled
+@compiled_bare
 def _rates(tables: Any, folded: Any, points: Any) -> None:
     """Give the rates of counters, and count requests and errors."""
     for i in range(len(folded)):
         one = folded[i]
-        raw = tables.raws[one.raw]
-        if raw.type == COUNTER and one.known:
-            unit = tables.units[raw.unit]
+        if one.type == COUNTER and one.known:
+            unit = tables.units[one.unit]
             if not unit.restarts:
                 point(points, unit.primary, one.at, one.increase / (max(one.span, 1) / 1000))
             inst = tables.insts[unit.inst]
@@ -77,7 +77,7 @@ def _rates(tables: Any, folded: Any, points: Any) -> None:
                     inst.request_n += one.increase
 
 
-@compiled
+@compiled_bare
 def _ratios(tables: Any, touched: Ints, end: int, points: Any, rule: Any) -> None:
     for row in touched:
         inst = tables.insts[row]

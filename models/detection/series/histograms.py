@@ -6,65 +6,68 @@ from typing import Any
 
 import numpy as np
 
-from models.compiled import compiled
+from models.compiled import compiled_bare
 from models.detection.packed import Ints
 from models.detection.series.points import point, pooled
 from models.detection.series.quantile import quantile
 from models.detection.series.tables import BUCKET, NEVER, NONE
 
 
-@compiled
-def gather_histograms(tables: Any, folded: Any, points: Any, rule: Any, scratch: Any) -> None:
-    """Gather bucket increases; give quantiles where enough observations were gathered, and the rate of each."""
-    tops = _gather(tables, folded, scratch)
-    ready, done = np.zeros(len(tops), np.bool_), np.zeros(len(tops), np.bool_)
-    for i in range(len(tops)):
-        one, unit = folded[tops[i]], tables.units[tables.raws[folded[tops[i]].raw].unit]
-        hist = tables.hists[unit.hist]
-        waited = one.at - hist.since >= rule.longest
-        ready[i] = pooled(tables.counts[unit.hist, hist.buckets - 1], rule.quantile_count, waited)
-        done[i] = ready[i] or waited
+@compiled_bare
+def gather_histograms(tables: Any, folded: Any, points: Any, rule: Any, scratch: Any, tops: Ints) -> None:
+    """Gather bucket increases; give quantiles where enough observations were gathered, and the rate of each. Changes `tops` (n,)."""
+    tops = tops[: _gather(tables, folded, scratch, tops)]
     for q in (0.95, 0.5):
-        for i in range(len(tops)):
-            if ready[i]:
-                unit = tables.units[tables.raws[folded[tops[i]].raw].unit]
-                value = quantile(q, tables.bounds[unit.hist], tables.counts[unit.hist], tables.hists[unit.hist].buckets)
-                point(points, unit.primary if q == 0.95 else unit.median, folded[tops[i]].at, value)
-    for i in range(len(tops)):
-        if done[i]:
-            unit = tables.units[tables.raws[folded[tops[i]].raw].unit]
+        for top in tops:
+            unit = tables.units[folded[top].unit]
+            hist = tables.hists[unit.hist]
+            if _ready(tables, folded[top], unit, hist, rule):
+                value = quantile(q, tables.bounds[unit.hist], tables.counts[unit.hist], hist.buckets)
+                point(points, unit.primary if q == 0.95 else unit.median, folded[top].at, value)
+    for top in tops:
+        unit = tables.units[folded[top].unit]
+        hist = tables.hists[unit.hist]
+        if _waited(folded[top], hist, rule) or _ready(tables, folded[top], unit, hist, rule):
             if unit.tail != NONE and rule.tail_count > 0:
-                _tail(tables, unit, folded[tops[i]].at, points, rule)
+                _tail(tables, unit, folded[top].at, points, rule)
             tables.counts[unit.hist, :] = 0.0
-            tables.hists[unit.hist].since = NEVER
-    for i in range(len(tops)):
-        one = folded[tops[i]]
+            hist.since = NEVER
+    for top in tops:
+        one = folded[top]
         if one.known:
-            unit = tables.units[tables.raws[one.raw].unit]
-            gain = _gain(one, scratch.began[tables.raws[one.raw].unit])
-            point(points, unit.rate, one.at, gain / (max(one.span, 1) / 1000))
-    for i in range(len(folded)):
-        scratch.began[tables.raws[folded[i].raw].unit] = False
+            point(points, tables.units[one.unit].rate, one.at, _gain(one, scratch.began[one.unit]) / (max(one.span, 1) / 1000))
+    if len(tops):
+        for i in range(len(folded)):
+            scratch.began[folded[i].unit] = False
 
 
-@compiled
-def _gather(tables: Any, folded: Any, scratch: Any) -> Ints:
-    """Add bucket increases to their histograms; return the places of those of the highest bounds, which count all observations."""
-    tops, count = np.empty(len(folded), np.int64), 0
+@compiled_bare
+def _waited(one: Any, hist: Any, rule: Any) -> bool:
+    return bool(one.at - hist.since >= rule.longest)
+
+
+@compiled_bare
+def _ready(tables: Any, one: Any, unit: Any, hist: Any, rule: Any) -> bool:
+    """Tell whether enough observations were gathered."""
+    return pooled(tables.counts[unit.hist, hist.buckets - 1], rule.quantile_count, _waited(one, hist, rule))
+
+
+@compiled_bare
+def _gather(tables: Any, folded: Any, scratch: Any, tops: Ints) -> int:
+    """Add bucket increases to their histograms; put the places of those of the highest bounds, which count all, into `tops`."""
+    count = 0
     for i in range(len(folded)):
-        raw = tables.raws[folded[i].raw]
-        if raw.type == BUCKET and folded[i].reset:
-            scratch.began[raw.unit] = True
+        if folded[i].type == BUCKET and folded[i].reset:
+            scratch.began[folded[i].unit] = True
     for i in range(len(folded)):
         one = folded[i]
-        raw = tables.raws[one.raw]
-        if raw.type != BUCKET:
+        if one.type != BUCKET:
             continue
-        unit = tables.units[raw.unit]
+        bucket, unit = tables.raws[one.raw].bucket, tables.units[one.unit]
         hist = tables.hists[unit.hist]
-        gain = _gain(one, scratch.began[raw.unit])
-        tables.counts[unit.hist, raw.bucket] += gain
-        if raw.bucket == hist.buckets - 1:
+        gain = _gain(one, scratch.began[one.unit])
+        tables.counts[unit.hist, bucket] += gain
+        if bucket == hist.buckets - 1:
             tops[count] = i
             count += 1
             if hist.since == NEVER:
@@ -72,10 +75,10 @@ def _gather(tables: Any, folded: Any, scratch: Any) -> Ints:
             inst = tables.insts[unit.inst]
             if one.known and unit.requests and not inst.counted:
                 inst.request_n += gain
-    return tops[:count]
+    return count
 
 
-@compiled
+@compiled_bare
 def _gain(one: Any, began: bool) -> float:
     """Return what a bucket counted. One that fell says that all of its histogram began anew: each then counts what it holds."""
     if not one.known:
@@ -83,7 +86,7 @@ def _gain(one: Any, began: bool) -> float:
     return float(one.value if began and not one.reset else one.increase)
 
 
-@compiled
+@compiled_bare
 def _tail(tables: Any, unit: Any, at: int, points: Any, rule: Any) -> None:
     """Gather what a histogram had behind its p95; give the p99 where that is enough."""
     hist, tail = tables.hists[unit.hist], tables.tail[unit.hist]
@@ -94,7 +97,7 @@ def _tail(tables: Any, unit: Any, at: int, points: Any, rule: Any) -> None:
     waited = at - hist.tail_since >= rule.longest * rule.tail_count / rule.quantile_count
     enough = pooled(float(tail[hist.buckets - 1]), rule.tail_count, waited)
     if enough:
-        point(points, unit.tail, at, quantile(0.99, tables.bounds[unit.hist], tail.astype(np.float64), hist.buckets))
+        point(points, unit.tail, at, quantile(0.99, tables.bounds[unit.hist], tail, hist.buckets))
     if enough or waited:
         tail[:] = 0.0
         hist.tail_since = NEVER

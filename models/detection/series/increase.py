@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from models.compiled import compiled
+from models.compiled import compiled_bare
 from models.detection.packed import Ints
 from models.detection.series.tables import GAUGE, NEVER
 
@@ -14,6 +14,8 @@ from models.detection.series.tables import GAUGE, NEVER
 FOLDED = np.dtype(
     [
         ("raw", np.int64),
+        ("unit", np.int64),  # its unit,
+        ("type", np.int64),  # and what it is
         ("at", np.int64),  # of the newest sample
         ("value", np.float64),  # newest
         ("mean", np.float64),
@@ -34,7 +36,7 @@ COUNTS = 7
 _HALF = 0.5
 
 
-@compiled
+@compiled_bare
 def fold_window(rows: Any, first: int, last: int, raws: Any, folded: Any, counts: Ints) -> int:
     """Fold the rows of one window, sorted by raw series, time, source and offset; return how many raw series had news.
 
@@ -51,11 +53,12 @@ def fold_window(rows: Any, first: int, last: int, raws: Any, folded: Any, counts
     return found
 
 
-@compiled
+@compiled_bare
 def _fold_series(rows: Any, first: int, last: int, raw: Any, one: Any, counts: Ints) -> bool:
     """Fold the rows of one raw series into `one`; tell whether there was news."""
     until, value, known = raw.last_t, raw.last_v, raw.last_t != NEVER
     total, lowest, increase, fresh = 0.0, np.inf, 0.0, 0
+    one.unit, one.type = raw.unit, raw.type
     one.raw, one.known, one.had, one.reset, one.falls = rows[first].raw, known, known and value > 0, False, 0
     for i in range(first, last):
         row = rows[i]
@@ -85,7 +88,7 @@ def _fold_series(rows: Any, first: int, last: int, raw: Any, one: Any, counts: I
     return True
 
 
-@compiled
+@compiled_bare
 def _again(rows: Any, i: int, last: int) -> bool:
     """Tell whether a later row is a value of the same time."""
     later = i + 1

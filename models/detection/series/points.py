@@ -6,11 +6,35 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from models.compiled import compiled
+from models.compiled import compiled_bare
 from models.detection.packed import Bools, Floats, Ints
 
 LEAST_POOLED = 0.5  # of the wanted observations, once they were gathered for long enough
 MOST_POINTS = 6  # of one raw series in one window: the three quantiles and the rate of a histogram, its instance's ratio and restarts
+
+
+# Of an instance, in one window.
+MARKS = np.dtype(
+    [
+        ("touched", np.bool_),
+        ("had", np.int64),  # counters that had counted something,
+        ("restarted", np.int64),  # those of them that began anew,
+        ("restarted_at", np.int64),  # and when the first did
+    ],
+    align=True,
+)
+
+
+class Scratch(NamedTuple):
+    """Marks that one window leaves as it finds them."""
+
+    began: Bools  # by unit: its histogram began anew
+    insts: Any  # of MARKS
+
+
+def scratch_for(units: int, insts: int) -> Scratch:
+    """Return marks for tables of so many rows."""
+    return Scratch(np.zeros(units, np.bool_), np.zeros(insts, MARKS))
 
 
 class Tables(NamedTuple):
@@ -27,6 +51,7 @@ class Tables(NamedTuple):
     ring: Floats
     order: Any
     used_units: int
+    scratch: Scratch
 
 
 class Pooling(NamedTuple):
@@ -51,36 +76,14 @@ class Points(NamedTuple):
     filled: Ints
 
 
-class Scratch(NamedTuple):
-    """Marks that one window leaves as it finds them."""
-
-    began: Bools  # by unit: its histogram began anew
-    touched: Bools  # by instance
-    had: Ints  # by instance: counters that had counted something,
-    restarted: Ints  # those of them that began anew,
-    restarted_at: Ints  # and when the first did
-
-
-@compiled
-def scratch_for(tables: Any) -> Any:
-    insts = len(tables.insts)
-    return Scratch(
-        np.zeros(len(tables.units), np.bool_),
-        np.zeros(insts, np.bool_),
-        np.zeros(insts, np.int64),
-        np.zeros(insts, np.int64),
-        np.zeros(insts, np.int64),
-    )
-
-
-@compiled
+@compiled_bare
 def point(points: Any, slot: int, at: int, value: float) -> None:
     count = points.filled[0]
     points.slot[count], points.at[count], points.value[count] = slot, at, value
     points.filled[0] = count + 1
 
 
-@compiled
+@compiled_bare
 def pooled(count: float, wanted: int, waited: bool) -> bool:
     """Tell whether enough was gathered: all that is wanted, or half of it after the longest wait; each is judged by itself."""
     return bool(count >= wanted or (waited and count >= max(1.0, LEAST_POOLED * wanted)))

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from models.compiled import compiled
+from models.compiled import compiled_bare
 from models.detection.packed import Floats
 from schemas.samples import LARGEST
 
 
-@compiled
+@compiled_bare
 def quantile(q: float, bounds: Floats, counts: Floats, buckets: int) -> float:
     """Interpolate linearly inside the bucket that the rank falls into.
 
-    Args: q in (0, 1); bounds (width,), upper bounds in rising order, +inf from the last bucket on; counts (width,), cumulative
-    observations up to each bound; buckets, how many there are. There must be observations and a bucket of +inf.
+    Args: q in (0, 1); bounds (width,), upper bounds in rising order, +inf from the last bucket on; counts (width,), of either kind of
+    float, cumulative observations up to each bound; buckets, how many there are. There must be observations and a bucket of +inf.
     The first bucket begins at 0 where its bound is positive; a rank in the +inf bucket gives the highest finite bound. Finite bounds
     beyond ±LARGEST count as that.
     Source: promql/quantile.go, bucketQuantile.
@@ -25,7 +25,7 @@ def quantile(q: float, bounds: Floats, counts: Floats, buckets: int) -> float:
     for i in range(buckets):
         total = max(total, counts[i])
     rank = q * total
-    found, below, reached = 0, 0.0, counts[0]
+    found, below, reached = 0, 0.0, float(counts[0])
     while found < last and reached < rank:
         found += 1
         below = reached
@@ -41,6 +41,6 @@ def quantile(q: float, bounds: Floats, counts: Floats, buckets: int) -> float:
     return float(lower + (upper - lower) * ((rank - below) / inside))
 
 
-@compiled
+@compiled_bare
 def _bound(bound: float) -> float:
     return float(min(max(bound, -LARGEST), LARGEST))

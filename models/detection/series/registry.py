@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from models.detection.judge import Slots, configure, slots_for
 from models.detection.packed import Ints, widened
 from models.detection.series.census import Census
-from models.detection.series.points import Tables
+from models.detection.series.points import Tables, scratch_for
 from models.detection.series.tables import NONE, Hists, Insts, Raws, Units
 from models.detection.way import way_of
 from schemas.config.detect import DetectConfig
@@ -20,7 +20,7 @@ from schemas.kinds import Direction, Kind
 from schemas.samples import SeriesDef
 
 
-class Meta(msgspec.Struct, frozen=True):
+class Meta(msgspec.Struct, frozen=True, gc=False):
     """What a derived series is called."""
 
     series: str  # 16 hex digits: of a raw series its id; otherwise a hash of what it is derived from and the statistic
@@ -60,6 +60,7 @@ class Registry:
 
     def __post_init__(self) -> None:
         self.way = way_of(self.config)
+        self._scratch = scratch_for(0, 0)
 
     @property
     def series(self) -> int:
@@ -94,9 +95,12 @@ class Registry:
     def tables(self) -> Tables:
         """Return the tables as compiled code takes them, until a row is added to one."""
         hists, slots = self.hists, self.slots
+        rows = len(self.units.rows), len(self.insts.rows)
+        if (len(self._scratch.began), len(self._scratch.insts)) != rows:
+            self._scratch = scratch_for(*rows)
         return Tables(
             self.raws.rows, self.units.rows, hists.rows, hists.bounds, hists.counts, hists.tail,
-            self.insts.rows, slots.rows, slots.ring, slots.order, self.units.used,
+            self.insts.rows, slots.rows, slots.ring, slots.order, self.units.used, self._scratch,
         )  # fmt: skip
 
     def changed(self) -> None:

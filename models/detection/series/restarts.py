@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from models.compiled import compiled
+from models.compiled import compiled_bare
 from models.detection.packed import Ints
 from models.detection.series.points import point
 from models.detection.series.tables import BUCKET, COUNTER, EVENTS, NONE
@@ -12,26 +12,26 @@ from models.detection.series.tables import BUCKET, COUNTER, EVENTS, NONE
 MOST = 0.5  # of an instance's counters that begin anew together: the process did, not one counter's owner
 
 
-@compiled
+@compiled_bare
 def note_restarts(tables: Any, folded: Any, active: int, touched: Ints, scratch: Any) -> None:
     """Note instances whose counters began anew together, whose `up` fell, or that something else counted a restart of."""
     for i in range(len(folded)):
         one = folded[i]
-        raw = tables.raws[one.raw]
-        if one.known and one.had and raw.type in (COUNTER, BUCKET):
-            inst = tables.units[raw.unit].inst
-            scratch.had[inst] += 1
+        if one.known and one.had and one.type in (COUNTER, BUCKET):
+            inst = tables.units[one.unit].inst
+            marks = scratch.insts[inst]
+            marks.had += 1
             if one.reset:
-                first = scratch.restarted[inst] == 0
-                scratch.restarted_at[inst] = one.at if first else min(scratch.restarted_at[inst], one.at)
-                scratch.restarted[inst] += 1
+                marks.restarted_at = one.at if marks.restarted == 0 else min(marks.restarted_at, one.at)
+                marks.restarted += 1
     for inst in touched:
-        if scratch.restarted[inst] > 0 and scratch.restarted[inst] >= MOST * scratch.had[inst]:
-            _begin_anew(tables, inst, scratch.restarted_at[inst], active)
-        scratch.had[inst] = scratch.restarted[inst] = 0
+        marks = scratch.insts[inst]
+        if marks.restarted > 0 and marks.restarted >= MOST * marks.had:
+            _begin_anew(tables, inst, marks.restarted_at, active)
+        marks.had = marks.restarted = 0
     for i in range(len(folded)):
         one = folded[i]
-        unit = tables.units[tables.raws[one.raw].unit]
+        unit = tables.units[one.unit]
         if unit.restarts and one.known and one.increase > 0 and not one.reset:
             _note(tables.insts[unit.inst].resets, one.at, one.increase)
         if unit.up:
@@ -39,7 +39,7 @@ def note_restarts(tables: Any, folded: Any, active: int, touched: Ints, scratch:
             _note(tables.insts[unit.inst].falls, one.at, one.falls)
 
 
-@compiled
+@compiled_bare
 def _begin_anew(tables: Any, inst: int, at: int, active: int) -> None:
     """Note that the process of an instance began anew: until it has settled nothing of it is judged or learned."""
     _note(tables.insts[inst].resets, at, 1)
@@ -51,15 +51,16 @@ def _begin_anew(tables: Any, inst: int, at: int, active: int) -> None:
             slot.settled = at + slot.settle
 
 
-@compiled
+@compiled_bare
 def _note(events: Ints, at: int, times: float) -> None:
     """Put a moment behind the others, so often, the newest last."""
     for _ in range(min(EVENTS, int(times))):
-        events[:-1] = events[1:].copy()
-        events[-1] = at
+        for i in range(EVENTS - 1):
+            events[i] = events[i + 1]
+        events[EVENTS - 1] = at
 
 
-@compiled
+@compiled_bare
 def count_restarts(tables: Any, touched: Ints, end: int, points: Any, rule: Any) -> None:
     """Count restarts in the window; quick falls in succession count as a whole loop."""
     for row in touched:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 import msgspec
 
@@ -64,6 +65,18 @@ class Read:
         return self.candidate.format
 
 
+class Look(NamedTuple):
+    """What a plain record may be."""
+
+    among: Sequence[Candidate]  # that were looked at
+    likely: Sequence[Candidate]  # of them, in their order
+
+    @property
+    def only(self) -> Candidate | None:
+        """The one format that it can be of; None where reading has to decide."""
+        return self.likely[0] if len(self.likely) == 1 else None
+
+
 @dataclass(slots=True)
 class Choice:
     """Reads any record. What it remembers saves tests and changes no outcome."""
@@ -72,13 +85,14 @@ class Choice:
     topics: Mapping[str, Candidate]  # as the configuration names them
     _last: dict[str, Candidate] = field(default_factory=dict)  # that may be SURE again; one a topic that is subscribed
 
-    def read(self, topic: str, value: bytes, headers: Headers) -> list[Read | Rejection]:
+    def read(self, topic: str, value: bytes, headers: Headers, look: Look | None = None) -> list[Read | Rejection]:
         """Return one Read for a plain record, one or a Rejection for each event of a CloudEvents record.
 
-        Raises Rejected where nothing of the record can be read; Retryable only where a format does.
+        `look` is what `look` gave for it, where it was asked. Raises Rejected where nothing of the record can be read; Retryable only
+        where a format does.
         """
-        if not is_event(headers):
-            return [self._plain(topic, value, headers, text_of(headers, "content-type") or "")]
+        if look is not None or not is_event(headers):
+            return [_first(look or self.look(topic, value, headers), value, headers)]
         inners = unwrap(value, headers)
         if len(inners) == 1 and isinstance(inners[0], Inner):
             return [self._event(topic, inners[0], headers)]
@@ -91,7 +105,7 @@ class Choice:
         return found
 
     def _event(self, topic: str, inner: Inner, headers: Headers) -> Read:
-        read = self._plain(topic, inner.value, headers, inner.content_type)
+        read = _first(self.look(topic, inner.value, headers, inner.content_type), inner.value, headers)
         if inner.time is None:
             return read
         return Read(read.candidate, [_timed(one, inner.time) for one in read.found])
@@ -108,36 +122,25 @@ class Choice:
                 return one
         raise Rejected(Reason.UNKNOWN_FORMAT, f"{FORMAT_HEADER} {name[:SHOWN_CHARS]!r} is no format")
 
-    def only(self, topic: str, value: bytes, headers: Headers) -> Candidate | None:
-        """Return the one format that a plain record can be of; None where reading has to decide."""
+    def look(self, topic: str, value: bytes, headers: Headers, content_type: str | None = None) -> Look:
+        """Return of which formats a plain record may be, without reading it; `content_type` in place of the headers' own."""
         if (told := self.told(topic, headers)) is not None:
-            return told
-        named = self._named(text_of(headers, "content-type") or "")
-        likely = named if len(named) == 1 else _likely(named or self.candidates, value)
-        return likely[0] if len(likely) == 1 else None
+            return Look((told,), (told,))
+        named = self._named((text_of(headers, "content-type") or "") if content_type is None else content_type)
+        if named:
+            return Look(named, named if len(named) == 1 else _likely(named, value))
+        last = self._last.get(topic)
+        if last is not None and last.likeness(value) is Likeness.SURE:
+            return Look(self.candidates, (last,))
+        likely = _likely(self.candidates, value)
+        if len(likely) == 1:
+            self._last[topic] = likely[0]
+        return Look(self.candidates, likely)
 
     def _named(self, content_type: str) -> list[Candidate]:
         """Return the candidates that a content-type names."""
         media = media_of(content_type)
         return [one for one in self.candidates if media in one.media_types] if media else []
-
-    def _plain(self, topic: str, value: bytes, headers: Headers, content_type: str) -> Read:
-        told = self.told(topic, headers)
-        if told is not None:
-            return _read(told, value, headers)
-        named = self._named(content_type)
-        if len(named) == 1:
-            return _read(named[0], value, headers)
-        return _first(named, _likely(named, value), value, headers) if named else self._recall(topic, value, headers)
-
-    def _recall(self, topic: str, value: bytes, headers: Headers) -> Read:
-        last = self._last.get(topic)
-        if last is not None and last.likeness(value) is Likeness.SURE:
-            return _read(last, value, headers)
-        likely = _likely(self.candidates, value)
-        if len(likely) == 1:
-            self._last[topic] = likely[0]
-        return _first(self.candidates, likely, value, headers)
 
 
 def _likely(candidates: Sequence[Candidate], value: bytes) -> list[Candidate]:
@@ -152,12 +155,12 @@ def _likely(candidates: Sequence[Candidate], value: bytes) -> list[Candidate]:
     return likely
 
 
-def _first(candidates: Sequence[Candidate], likely: Sequence[Candidate], value: bytes, headers: Headers) -> Read:
+def _first(look: Look, value: bytes, headers: Headers) -> Read:
     """Read by the first of the likely that can; raise Rejected with the reasons of all."""
-    if len(likely) == 1:  # nobody else's reason would say more
-        return _read(likely[0], value, headers)
+    if look.only is not None:  # nobody else's reason would say more
+        return _read(look.only, value, headers)
     refused: list[tuple[str, Rejection]] = []
-    for one in likely:
+    for one in look.likely:
         try:
             read = _read(one, value, headers)
         except Rejected as error:
@@ -166,7 +169,7 @@ def _first(candidates: Sequence[Candidate], likely: Sequence[Candidate], value: 
         if not read.found or any(isinstance(each, Sample) for each in read.found):
             return read
         refused += [(one.format.name, each) for each in read.found[:1] if isinstance(each, Rejection)]
-    raise _none(candidates, refused, value)
+    raise _none(look.among, refused, value)
 
 
 def _read(candidate: Candidate, value: bytes, headers: Headers) -> Read:

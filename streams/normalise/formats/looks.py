@@ -10,7 +10,7 @@ from collections.abc import Callable
 from streams.normalise.fates import Rejected
 from streams.normalise.formats.choice import Likeness
 from streams.normalise.formats.confluent import is_frame
-from streams.normalise.formats.remote_write import unpack
+from streams.normalise.formats.remote_write import begins_packed, begins_with_tag, unpack
 from streams.normalise.formats.wire import LEN, fields, tag
 
 Looks = Callable[[bytes], Likeness]
@@ -53,7 +53,7 @@ def frame(value: bytes) -> Likeness:
 
 def otlp(value: bytes) -> Likeness:
     """Look for a resource's metrics, within them a scope's, within them one with a name."""
-    return Likeness.PERHAPS if _leads(value, 0, len(value), (_ONE, _TWO, _TWO, _ONE)) else Likeness.NO
+    return Likeness.PERHAPS if begins_with_tag(value) and _leads(value, 0, len(value), (_ONE, _TWO, _TWO, _ONE)) else Likeness.NO
 
 
 def remote_write(value: bytes) -> Likeness:
@@ -72,7 +72,7 @@ def is_plain_remote_write(value: bytes) -> bool:
 
 
 def _is_remote_write(body: bytes) -> bool:
-    return _leads(body, 0, len(body), (_ONE, _ONE, _ONE))
+    return begins_with_tag(body) and _leads(body, 0, len(body), (_ONE, _ONE, _ONE))
 
 
 def _is_remote_write_2(body: bytes) -> bool:
@@ -82,6 +82,8 @@ def _is_remote_write_2(body: bytes) -> bool:
 def _maybe_packed(value: bytes, is_one: Callable[[bytes], bool]) -> Likeness:
     if is_one(value):
         return Likeness.PERHAPS
+    if not begins_packed(value):  # soon said of all text, and to raise is dear
+        return Likeness.NO
     try:
         return Likeness.PERHAPS if is_one(unpack(value)) else Likeness.NO
     except Rejected:

@@ -14,10 +14,14 @@ from streams.normalise.formats.harvest import MAX_ITEMS, MAX_KEY_BYTES, Harvest
 from streams.normalise.formats.native_histogram import read as read_histogram
 from streams.normalise.formats.port import Described, Sample
 from streams.normalise.formats.remote_write_keys import GAUGE_HISTOGRAM, HISTOGRAM, describe, put_label, put_part, put_type, put_unit
-from streams.normalise.formats.wire import BROKEN, I64, LEN, VARINT, double, fields, signed, tag, varints
+from streams.normalise.formats.wire import BROKEN, I32, I64, LEN, VARINT, double, fields, signed, tag, varints
 
 MAX_BYTES = 32 * 1024 * 1024  # Prometheus sends well below 1 MB uncompressed; its own receiver takes 32 MiB
 MOST_PER_BYTE = 22  # snappy's densest element is a copy of 64 bytes in three
+
+LONGEST_LENGTH = 5  # bytes of a message's length
+SHORT = 59  # a literal of more than 60 bytes has its length in one to four bytes that follow
+_WIRE_TYPES = (VARINT, I64, LEN, I32)
 
 _TIMESERIES = tag(1, LEN)
 _LABELS, _SAMPLES, _HISTOGRAMS = tag(1, LEN), tag(2, LEN), tag(4, LEN)
@@ -37,6 +41,22 @@ def unpack(body: bytes) -> bytes:
         return bytes(cramjam.snappy.decompress_raw(body))
     except cramjam.DecompressionError as error:
         raise Rejected(BROKEN, f"not in snappy's block format: {error}") from error
+
+
+def begins_packed(value: bytes) -> bool:
+    """Tell whether a body may be a message in snappy's block format: its length, then, as they stand, bytes that begin with a tag."""
+    at = 0
+    while at < LONGEST_LENGTH and value[at : at + 1] >= b"\x80":
+        at += 1
+    first = value[at + 1 : at + 6]  # the element's own tag, up to four bytes of its length, and what it brings
+    if not first or first[0] & 0b11:  # nothing came before that could be copied
+        return False
+    return begins_with_tag(first[1 + max(0, (first[0] >> 2) - SHORT) :])
+
+
+def begins_with_tag(body: bytes) -> bool:
+    """Tell whether bytes may be a message of protobuf: no JSON is, and that is soon said."""
+    return body[:1] != b"" and (body[0] & 0b111) in _WIRE_TYPES
 
 
 class RemoteWrite:

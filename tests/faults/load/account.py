@@ -17,7 +17,7 @@ import numpy as np
 from confluent_kafka import Consumer
 from numpy.typing import NDArray
 
-from schemas.samples import BATCH_HEADER, TYPE_HEADER, decode_batch, decode_source
+from schemas.samples import BATCH_HEADER, TYPE_HEADER, decode_batches
 from schemas.topics import RAW_METRICS, SAMPLES, SIGNALS
 from streams.harness.app import changelog_of
 from streams.harness.snapshots import Snapshot, decode
@@ -106,8 +106,8 @@ def account(bootstrap: str, stage: Stage[Any]) -> Account:
     for record in samples_log(bootstrap):
         fold.take(record)
         if record.header(TYPE_HEADER) == b"samples":
-            source = decode_source(record.header(BATCH_HEADER))
-            rows.take(record.partition, source.partition, decode_batch(record.value).offset)
+            for source, batch in decode_batches(record.value, record.header(BATCH_HEADER)).parts():
+                rows.take(record.partition, source.partition, batch.offset)
     missing, strange = compared(fold.signals, fold.due, _signals(bootstrap))
     failed = [*fold.differing(), *([f"{missing} signals of the replay are not on their log"] if missing else [])]
     if set(fold.saved) != set(_sizes(bootstrap, SAMPLES.name)):

@@ -160,6 +160,7 @@ OF_ONE_THING: dict[str, str] = {
     "streams/normalise/changes.py: MAX_CHANGE_BYTES": "one record",
     "streams/normalise/consumer.py: BATCH_RECORDS": "what is asked for at once; nothing is held from one batch to the next",
     "streams/normalise/consumer.py: ERRORS": "words for an explanation; the newest say enough",
+    "streams/normalise/outputs.py: BATCH_SOURCES": "one record",
     "streams/normalise/prometheus_kafka_adapter.py: MAX_SAMPLE_BYTES": "one record",
     "streams/sink/dead.py: _TEXT_LIMIT": "one text",
 }

@@ -107,16 +107,20 @@ class DayBench:
             raise RuntimeError("the history was not acknowledged")
         return sent
 
-    def drained(self) -> bool:
+    def drained(self, *, live: bool) -> bool:
         """Wait until normalise has taken the history in, and detect what came of it: beside a live stream that may be no signal at all."""
-        return self._read_on(GROUP.format(lane="normalise"), topics.RAW_METRICS) and self._read_on(group_of("detect"), topics.SAMPLES)
+        groups = ((GROUP.format(lane="normalise"), topics.RAW_METRICS), (group_of("detect"), topics.SAMPLES))
+        return all(self._read_on(group, topic, live=live) for group, topic in groups)
 
-    def _read_on(self, group: str, topic: topics.TopicSpec) -> bool:
-        """Wait until a group has committed what stands on a topic now, while life goes on."""
+    def _read_on(self, group: str, topic: topics.TopicSpec, *, live: bool) -> bool:
+        """Wait until a group has committed what stands on a topic now, while life goes on, or before it begins."""
         logs, deadline = LiveLogs(self.stack.kafka), time.monotonic() + READ_WITHIN_S
         ends = {(topic.name, number): bounds.following for number, bounds in logs.bounds(topic.name).items() if bounds.following}
         while time.monotonic() < deadline:
-            self.live(1)
+            if live:
+                self.live(1)
+            else:
+                time.sleep(0.5)
             taken = logs.taken(group, [topic.name])
             if all(taken.get(place, 0) >= end for place, end in ends.items()):
                 return True
@@ -150,7 +154,7 @@ def backfilled(ground: Ground, done: frozenset[str]) -> Iterator[Finding]:
             if beside:
                 bench.live(BEFORE_S)
             sent = bench.backfill()
-            drained = bench.drained()
+            drained = bench.drained(live=beside)
             bench.live(AFTER_S)
             yield _awake(bench, _judged(bench, name, sent, drained=drained, beside=beside))
 

@@ -19,7 +19,7 @@ from cli.demo.command import ROOT
 from cli.demo.stack import Stack
 from schemas import topics
 from schemas.config.detect import DetectConfig
-from schemas.samples import BATCH_HEADER, decode_batch, decode_source
+from schemas.samples import BATCH_HEADER, decode_batches
 from schemas.settings import Settings
 from streams import dedup, detect
 from streams.harness.fold import fold, restore
@@ -177,10 +177,10 @@ def _rows(samples: list[Record]) -> Iterator[tuple[int, int, object]]:
     """Yield partition and offset of the raw record of every row, and what the row says."""
     for record in samples:
         if record.header("airra.type") == b"samples":
-            source, batch = decode_source(record.header(BATCH_HEADER)), decode_batch(record.value)
-            said = zip(batch.series.tolist(), batch.time.tolist(), batch.value.tolist(), strict=True)
-            for offset, row in zip(batch.offset.tolist(), said, strict=True):
-                yield source.partition, offset, row
+            for source, batch in decode_batches(record.value, record.header(BATCH_HEADER)).parts():
+                said = zip(batch.series.tolist(), batch.time.tolist(), batch.value.tolist(), strict=True)
+                for offset, row in zip(batch.offset.tolist(), said, strict=True):
+                    yield source.partition, offset, row
 
 
 def repeated_rows(samples: list[Record]) -> tuple[int, int]:

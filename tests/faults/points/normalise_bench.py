@@ -16,7 +16,7 @@ from confluent_kafka import Producer
 
 from cli.processes import role_command, role_env
 from schemas import topics
-from schemas.samples import BATCH_HEADER, decode_batch, decode_source
+from schemas.samples import BATCH_HEADER, decode_batches
 from streams.harness.kafka import KafkaSettings
 from streams.harness.topics import create_topics
 from tests.faults.ledger import read_all
@@ -133,9 +133,9 @@ class NormaliseBench:
         for record in read_all(self._bootstrap, topics.SAMPLES.name):
             if record.header("airra.type") != b"samples":
                 continue
-            batch, source = decode_batch(record.value), decode_source(record.header(BATCH_HEADER))
-            for offset, value in zip(batch.offset.tolist(), batch.value.tolist(), strict=True):
-                found.setdefault((source.partition, offset), set()).add((value, record.partition))
+            for source, batch in decode_batches(record.value, record.header(BATCH_HEADER)).parts():
+                for offset, value in zip(batch.offset.tolist(), batch.value.tolist(), strict=True):
+                    found.setdefault((source.partition, offset), set()).add((value, record.partition))
         return found
 
     def _events(self) -> dict[tuple[str, int, int], set[str]]:

@@ -14,7 +14,7 @@ import numpy as np
 from confluent_kafka import Consumer, Message, TopicPartition
 from numpy.typing import NDArray
 
-from schemas.samples import BATCH_HEADER, decode_batch, decode_source
+from schemas.samples import BATCH_HEADER, decode_batches
 from schemas.topics import ALERTS, DLQ, SAMPLES, SIGNALS
 from tests.faults.ledger import ends
 from tests.faults.poison.kinds import GOOD, RAW
@@ -75,8 +75,8 @@ def outcome(bootstrap: str) -> Outcome:
     for message in messages(bootstrap, SAMPLES.name):
         headers = dict(message.headers() or ())
         if headers.get("airra.type") == b"samples":
-            source = decode_source(headers[BATCH_HEADER])
-            np.add.at(found.rows[source.topic, source.partition], decode_batch(message.value()).offset, 1)
+            for source, batch in decode_batches(message.value(), headers[BATCH_HEADER]).parts():
+                np.add.at(found.rows[source.topic, source.partition], batch.offset, 1)
             _clock(found, message)
     for topic in (ALERTS.name, SIGNALS.name):
         for message in messages(bootstrap, topic):

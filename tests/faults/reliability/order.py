@@ -12,7 +12,7 @@ from typing import Any
 from cli.conserve.folded import Told, told
 from cli.conserve.logs import Logs, Place
 from schemas import topics
-from schemas.samples import BATCH_HEADER, TYPE_HEADER, decode_batch, decode_source
+from schemas.samples import BATCH_HEADER, TYPE_HEADER, decode_batches
 from streams.harness.fold import fold, restore
 from streams.harness.stage import Record, Stage
 
@@ -103,8 +103,8 @@ def unordered_sources(logs: Logs) -> list[str]:
 def _sources(record: Record) -> Iterator[tuple[Source, list[int]]]:
     match record.header(TYPE_HEADER):
         case b"samples":
-            source = decode_source(record.header(BATCH_HEADER))
-            yield (source.topic, source.partition), decode_batch(record.value).offset.tolist()
+            for source, batch in decode_batches(record.value, record.header(BATCH_HEADER)).parts():
+                yield (source.topic, source.partition), batch.offset.tolist()
         case b"alert_event" | b"change":
             at = json.loads(record.value)["source"]
             yield (at["topic"], at["partition"]), [at["offset"]]

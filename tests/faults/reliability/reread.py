@@ -19,8 +19,9 @@ from cli.config import load
 from cli.demo.command import ROOT
 from cli.demo.stack import Stack
 from cli.processes import role_command, role_env
+from schemas.base import SCHEMA
 from schemas.config.detect import DetectConfig
-from schemas.samples import BATCH_HEADER, TYPE_HEADER, SampleBatch, decode_batch, decode_source, encode_batch
+from schemas.samples import BATCH_HEADER, TYPE_HEADER, SampleBatch, decode_batch, decode_batches, encode_batches, headers
 from schemas.settings import Settings
 from schemas.topics import SAMPLES, SIGNALS
 from streams import detect
@@ -127,14 +128,18 @@ def without_repeats(samples: Iterable[Record]) -> Iterator[Record]:
         if record.header(TYPE_HEADER) != b"samples":
             yield record
             continue
-        source, batch = decode_source(record.header(BATCH_HEADER)), decode_batch(record.value)
-        places = [(source.topic, source.partition, offset) for offset in batch.offset.tolist()]
-        new = [place not in seen for place in places]
-        seen.update(places)
-        if all(new):
+        found, kept = decode_batches(record.value, record.header(BATCH_HEADER)), []
+        for source, batch in found.parts():
+            places = [(source.topic, source.partition, offset) for offset in batch.offset.tolist()]
+            new = [place not in seen for place in places]
+            seen.update(places)
+            if any(new):
+                kept.append((source, SampleBatch(batch.series[new], batch.time[new], batch.value[new], batch.offset[new])))
+        if sum(len(batch.offset) for _, batch in kept) == len(found.rows.offset):
             yield record
-        elif any(new):
-            yield replace(record, value=encode_batch(SampleBatch(batch.series[new], batch.time[new], batch.value[new], batch.offset[new])))
+        elif kept:
+            value, header = encode_batches(kept)
+            yield replace(record, value=value, headers=(*headers("samples"), (BATCH_HEADER, header), SCHEMA))
 
 
 CASES = (
