@@ -14,7 +14,7 @@ from schemas import topics
 from schemas.actions import FinishStatus
 from streams.harness.kafka import KafkaSettings
 from streams.harness.readiness import Readiness
-from streams.harness.stage import Output
+from streams.harness.stage import Output, Record
 from tests.faults.load import control_logs
 from tests.faults.load.control_logs import Stamped
 from tests.faults.reliability.control import GROUPS, INTENTS, STAGES, folded, performed, shared
@@ -55,6 +55,17 @@ def test_a_control_worker_is_in_these_groups(monkeypatch: pytest.MonkeyPatch) ->
     assert [one.name for one in (*parts.stages, *parts.effectors)] == list(GROUPS)
     assert [make().name for make in control_logs.stages().values()] == list(STAGES)
     assert set(BENCHES) == set(INTENTS)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_each_stage_has_something_to_say_of_the_log_that_it_is_measured_with(name: str) -> None:
+    logs = {topics.SIGNALS.name: control_logs.signals(1000), topics.INCIDENTS.name: control_logs.incidents(200), **control_logs.acted(200)}
+    stage = control_logs.stages()[name]()
+    state, said = stage.restore(None), 0
+    for offset, one in enumerate(logs[stage.topic]):
+        record = Record(stage.topic, 0, offset, one.at, one.output.key, one.output.value, one.output.headers)
+        said += len(stage.apply(state, record, one.at))
+    assert said > 0
 
 
 def test_a_dead_letter_is_no_record_folded_and_no_output() -> None:

@@ -23,11 +23,12 @@ from streams.harness.emit import emit
 from streams.harness.stage import Output, Stage
 from tests.acting_world import T0, World, command, proposal
 from tests.unit.incident_world import SERVICES, anomaly, health, incident, reading, suspect, topology
+from tests.unit.verify_world import finished, started
 
 KINDS = (Kind.REQUESTS, Kind.ERRORS, Kind.LATENCY, Kind.CPU, Kind.MEMORY)
 EVERY_MS = 10_000  # health, evidence
 FAULT_S, RECOVERY_S = 60, 600  # one fault in so many seconds
-VERSIONS = 12  # records of an incident
+VERSIONS, ACTED_AT = 12, 11  # records of an incident, and the one after which it is acted upon: its proposal is there
 LIVE_PER_WORLD = 200  # incidents of one pass through the acting world; it keeps its logs in lists
 
 
@@ -59,7 +60,7 @@ def signals(count: int) -> Iterator[Stamped]:
 
 
 def incidents(count: int) -> Iterator[Stamped]:
-    """Yield so many records and the ticks between: one incident after the other, each opened, updated with its evidence table, resolved."""
+    """Yield so many records and the ticks between: one incident after the other, each opened, acted upon, updated, resolved."""
     for number in range(count):
         key, version = f"inc-{number // VERSIONS:06d}", number % VERSIONS + 1
         phase = IncidentPhase.OPENED if version == 1 else IncidentPhase.RESOLVED if version == VERSIONS else IncidentPhase.UPDATED
@@ -67,6 +68,10 @@ def incidents(count: int) -> Iterator[Stamped]:
         told = emit(topics.INCIDENTS, key, incident(suspect(found), key=key, version=version, phase=phase))
         at = T0 + number * 1000
         yield Stamped(at, told)
+        if version == ACTED_AT:
+            of = {"action": f"act-{key}", "proposal": f"prp-{key}", "incident": key}
+            yield Stamped(at, emit(topics.INCIDENTS, key, started(at=at, **of)))
+            yield Stamped(at, emit(topics.INCIDENTS, key, finished(at=at, **of, id=f"fin-{key}")))
         yield Stamped(at, emit(topics.INCIDENTS, "tick", Tick(at=at)))
 
 
