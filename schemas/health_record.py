@@ -39,7 +39,7 @@ class HealthRecord(msgspec.Struct, frozen=True, gc=False):
     at: int
     id: str
     kind: Kind
-    series: list[EvidenceRecord]
+    series: list[EvidenceRecord] | msgspec.Raw  # or their JSON
     series_count: int
     service: str
     source: PositionRecord

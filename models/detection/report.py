@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from itertools import islice
 
 import msgspec
 import numpy as np
 
+from models.detection.evidence import Texts
+from models.detection.evidence_kernel import NOT_PLAIN
 from models.detection.health_kernel import BASE, HIGH, LOW, PEAK, POINTS, VALUE, Z, choose, describe
 from models.detection.judge import SILENT
 from models.detection.packed import Ints
@@ -23,7 +24,7 @@ def anomaly(registry: Registry, slot: int, phase: Phase, reason: AnomalyReason, 
     """Tell of one series; `at` is the end of the window that decided."""
     opened_at = int(registry.slots.opened[slot])
     name = derive_id("anm", registry.metas[slot].series, opened_at)
-    (described,) = _evidence(registry, np.array([slot]), [registry.config.points])
+    (described,) = _evidence(registry, np.array([slot]), np.array([registry.config.points]))
     described = msgspec.structs.replace(described, peak_z=round(float(registry.slots.peak[slot]), 3))
     return Anomaly(
         id=derive_id("sig", name, phase.value, at),
@@ -48,6 +49,7 @@ class Directory:
         self._version = -1
         self.groups: list[tuple[str, Kind]] = []
         self.starts = self.members = np.zeros(0, np.int64)  # the slots of group g at starts[g] … starts[g + 1], in order
+        self.texts = Texts()
 
     def of(self, registry: Registry) -> Directory:
         """Return itself, as the registry is now."""
@@ -58,6 +60,7 @@ class Directory:
             self.groups = sorted(slots)
             self.starts = np.cumsum([0, *(len(slots[group]) for group in self.groups)])
             self.members = np.array([slot for group in self.groups for slot in sorted(slots[group])], np.int64)
+            self.texts.renew(registry.metas)
             self._version = registry.version
         return self
 
@@ -76,17 +79,27 @@ def health(registry: Registry, directory: Directory, at: int, source: Position, 
     groups = directory.of(registry).groups
     told = np.array([everyone or service in watched for service, _ in groups], np.bool_)
     rows, counts = choose(slots.rows, directory.members, directory.starts, told, lately, config.health_series)
-    points = [config.points if service in watched else config.points_calm for service, _ in groups]
-    described = iter(_evidence(registry, rows, np.repeat(points, counts[:, 0]).tolist()))
+    points = np.repeat([config.points if service in watched else config.points_calm for service, _ in groups], counts[:, 0])
+    values, times = describe(slots.rows, rows, config.sigma)
+    text, ends = directory.texts.written(values, times, rows, np.minimum(points, slots.seen[rows]))
     place, found = PositionRecord(source.offset, source.partition, source.topic), []
+    begin = first = 0
     for (service, kind), (size, count, anomalous) in zip(groups, counts.tolist(), strict=True):
-        if count:
-            name = derive_id("hea", service, kind.value, at)
-            found.append(HealthRecord(anomalous, at, name, kind, list(islice(described, size)), count, service, place))
+        if not count:
+            continue
+        own = ends[first : first + size]
+        if NOT_PLAIN in own:
+            series: list[EvidenceRecord] | msgspec.Raw = _evidence(registry, rows[first : first + size], points[first : first + size])
+            end = max(begin, *own)
+        else:
+            end = own[-1]
+            series = msgspec.Raw(b"[" + text[begin : end - 1] + b"]")
+        found.append(HealthRecord(anomalous, at, derive_id("hea", service, kind.value, at), kind, series, count, service, place))
+        first, begin = first + size, end
     return found
 
 
-def _evidence(registry: Registry, rows: Ints, points: list[int]) -> list[EvidenceRecord]:
+def _evidence(registry: Registry, rows: Ints, points: Ints) -> list[EvidenceRecord]:
     """Describe derived series as they are now, each with so many of its newest points."""
     slots, metas = registry.slots, registry.metas
     values, times = describe(slots.rows, rows, registry.config.sigma)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from models.detection.health_kernel import DIGITS, choose, short
+from models.detection.evidence import Texts
+from models.detection.evidence_kernel import LEAST, MOST, NOT_PLAIN, put_number
+from models.detection.health_kernel import BASE, COLUMNS, DIGITS, HIGH, LOW, PEAK, POINTS, VALUE, Z, choose, short
 from models.detection.judge import ORDINARY, SHIFTED, Slots
+from models.detection.series.registry import Meta
 from schemas.base import LAST_MS, canonical
+from schemas.config.detect import MAX_POINTS
 from schemas.health_record import EvidenceRecord, HealthRecord, PositionRecord
 from schemas.kinds import Direction, Kind
 from schemas.signals import SIGNALS, Health, SeriesEvidence
@@ -52,6 +57,59 @@ def test_what_detect_writes_is_what_readers_read(record: HealthRecord) -> None:
 def test_its_bytes_are_canonical(record: HealthRecord) -> None:
     written = emit(TOPIC, "cart", record).value
     assert written == canonical(SIGNALS.validate_json(written))
+
+
+WILD = st.one_of(NUMBERS, st.sampled_from([0.0, -0.0, 1e-3, 9.99e-4, 1e15, 999_999_999.5, 1e9, 123_456_789_000.0, 5e-324]))
+SHORT = st.one_of(
+    st.just(0.0),
+    st.builds(
+        lambda digits, power, sign: sign * digits / 10.0**power, st.integers(1, 10**9 - 1), st.integers(0, 3), st.sampled_from([1, -1])
+    ),
+)
+METAS = st.builds(
+    Meta, series=TEXTS, service=TEXTS, instance=TEXTS, metric=TEXTS, kind=st.sampled_from(Kind), unit=TEXTS, direction=st.sampled_from(Direction)
+)  # fmt: skip
+
+
+def evidence_of(meta: Meta, values: list[float], times: list[int], kept: int) -> EvidenceRecord:
+    points = list(zip(times, values[POINTS:], strict=True))[MAX_POINTS - kept :]
+    return EvidenceRecord(
+        values[BASE], meta.direction, values[HIGH], meta.instance, meta.kind, values[LOW], meta.metric, values[PEAK], points,
+        meta.series, meta.service, meta.unit, values[VALUE], values[Z],
+    )  # fmt: skip
+
+
+@settings(deadline=None)
+@given(st.data(), st.dictionaries(st.integers(0, 9), METAS, max_size=5), st.booleans())
+def test_evidence_written_by_compiled_code_is_what_the_encoder_writes(data: st.DataObject, metas: dict[int, Meta], wild: bool) -> None:
+    def drawn(of: st.SearchStrategy[Any], width: int) -> Any:
+        return data.draw(st.lists(st.lists(of, min_size=width, max_size=width), min_size=len(metas), max_size=len(metas)))
+
+    values, times = drawn(WILD if wild else SHORT, COLUMNS), drawn(TIMES, MAX_POINTS)
+    kept = data.draw(st.lists(st.integers(0, MAX_POINTS), min_size=len(metas), max_size=len(metas)))
+    texts, slots = Texts(), np.array(list(metas), np.int64)
+    texts.renew(data.draw(st.dictionaries(st.integers(0, 9), METAS, max_size=3)))
+    texts.renew(metas)
+    text, ends = texts.written(
+        np.array(values).reshape(-1, COLUMNS), np.array(times, np.int64).reshape(-1, MAX_POINTS), slots, np.array(kept, np.int64)
+    )
+    begin = 0
+    for number, (meta, end) in enumerate(zip(metas.values(), ends, strict=True)):
+        if end == NOT_PLAIN:
+            assert wild or "\\x00" in repr(meta), "what is in short is printed"
+            continue
+        expected = evidence_of(meta, values[number], times[number], kept[number])
+        assert text[begin:end] == msgspec.json.encode(expected) + b","
+        begin = end
+    assert begin == len(text)
+
+
+@given(st.floats(1e-3, 1e15), st.sampled_from([1, -1]))
+def test_every_value_in_short_that_needs_no_exponent_is_printed(size: float, sign: int) -> None:
+    out, value = np.zeros(64, np.uint8), sign * short(size)
+    if LEAST <= abs(value) < MOST:
+        end = put_number(out, 0, value)
+        assert out[:end].tobytes() == msgspec.json.encode(value)
 
 
 @pytest.mark.parametrize(("form", "model"), [(HealthRecord, Health), (EvidenceRecord, SeriesEvidence)])

@@ -1,0 +1,122 @@
+"""The evidence of health as JSON, in compiled code: to the byte what the encoder of EvidenceRecord writes.
+
+In a backlog health is most of what detect writes, and of that the evidence. What is text of a series stands ready, in pieces between its
+numbers (evidence.py); numbers in short have so few digits that to print them is to print an integer with a point in it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.compiled import compiled_bare
+from models.detection.health_kernel import BASE, DIGITS, HIGH, LOW, PEAK, POINTS, VALUE, Z
+from models.detection.packed import Floats, Ints
+from schemas.config.detect import MAX_POINTS
+
+Text = NDArray[np.uint8]
+
+PIECES = 8  # of text that a series has: one before each of its six numbers, the points among them, and the end
+NOT_PLAIN = -1
+LEAST, MOST = 1e-3, 1e15  # between them the encoder writes no exponent
+LONGEST_NUMBER, LONGEST_POINT = 24, 24 + 24  # characters
+_TENS = 10 ** np.arange(16)
+_POWERS = 10.0 ** np.arange(16)  # exact
+_FIRST = np.array([BASE, HIGH, LOW, PEAK])  # numbers before the points, in the order of their names
+_COMMA, _POINT, _MINUS, _ZERO, _OPEN, _CLOSE = b",.-0[]"
+
+
+@compiled_bare
+def write(values: Floats, times: Ints, rows: Ints, kept: Ints, text: Text, starts: Ints, out: Text, ends: Ints) -> int:
+    """Write the evidence of these series one after the other, each with a comma behind it; return the number of bytes.
+
+    Args: values (n, COLUMNS) and times (n, MAX_POINTS) as health_kernel.describe gives them; rows (n,), the slot of each; kept (n,), how
+    many of its newest points are told; text, all pieces, those of slot s from starts[s, 0] to starts[s, PIECES], NOT_PLAIN where it has
+    none; out, with room for all.
+    Changes ends (n,): where each ends; NOT_PLAIN where a number is one that is not printed here, and then nothing of it is written.
+    """
+    at = 0
+    for i in range(len(rows)):
+        own = starts[rows[i]]
+        end = _write(values[i], times[i], kept[i], text, own, out, at) if own[0] != NOT_PLAIN else NOT_PLAIN
+        ends[i] = end
+        if end != NOT_PLAIN:
+            at = end
+    return at
+
+
+@compiled_bare
+def _write(value: Floats, times: Ints, kept: int, text: Text, starts: Ints, out: Text, at: int) -> int:
+    for piece in range(4):
+        at = _put_text(out, at, text, starts[piece], starts[piece + 1])
+        at = put_number(out, at, value[_FIRST[piece]])
+        if at == NOT_PLAIN:
+            return NOT_PLAIN
+    at = _put_text(out, at, text, starts[4], starts[5])
+    for k in range(MAX_POINTS - kept, MAX_POINTS):
+        out[at] = _OPEN
+        at = put_integer(out, at + 1, times[k])
+        out[at] = _COMMA
+        at = put_number(out, at + 1, value[POINTS + k])
+        if at == NOT_PLAIN:
+            return NOT_PLAIN
+        out[at], out[at + 1] = _CLOSE, _COMMA
+        at += 2
+    at = _put_text(out, at - (kept > 0), text, starts[5], starts[6])
+    at = put_number(out, at, value[VALUE])
+    if at == NOT_PLAIN:
+        return NOT_PLAIN
+    at = put_number(out, _put_text(out, at, text, starts[6], starts[7]), value[Z])
+    if at == NOT_PLAIN:
+        return NOT_PLAIN
+    at = _put_text(out, at, text, starts[7], starts[8])
+    out[at] = _COMMA
+    return at + 1
+
+
+@compiled_bare
+def _put_text(out: Text, at: int, text: Text, start: int, end: int) -> int:
+    for i in range(start, end):
+        out[at + i - start] = text[i]
+    return at + end - start
+
+
+@compiled_bare
+def put_number(out: Text, at: int, value: float) -> int:
+    """Write a number of at most DIGITS significant digits as a float of JSON; return the place behind it, or NOT_PLAIN."""
+    size = abs(value)
+    if size == 0.0 and not np.signbit(value):
+        out[at], out[at + 1], out[at + 2] = _ZERO, _POINT, _ZERO
+        return at + 3
+    if not LEAST <= size < MOST:
+        return NOT_PLAIN
+    shift = DIGITS - 1 - int(np.floor(np.log10(size)))
+    digits = int(np.rint(size * _POWERS[shift] if shift >= 0 else size / _POWERS[-shift]))
+    if size != (digits / _POWERS[shift] if shift >= 0 else digits * _POWERS[-shift]):
+        return NOT_PLAIN
+    if shift < 0:
+        digits, shift = digits * _TENS[-shift], 0
+    while shift > 0 and digits % 10 == 0:
+        digits, shift = digits // 10, shift - 1
+    if value < 0:
+        out[at] = _MINUS
+        at += 1
+    at = put_integer(out, at, digits // _TENS[shift])
+    out[at] = _POINT
+    fraction = digits % _TENS[shift]
+    for place in range(max(shift, 1) - 1, -1, -1):
+        out[at + 1 + place] = _ZERO + fraction % 10
+        fraction //= 10
+    return at + 1 + max(shift, 1)
+
+
+@compiled_bare
+def put_integer(out: Text, at: int, number: int) -> int:
+    """Write an integer that is not negative; return the place behind it."""
+    width = 1
+    while width < len(_TENS) and number >= _TENS[width]:
+        width += 1
+    for place in range(width - 1, -1, -1):
+        out[at + place] = _ZERO + number % 10
+        number //= 10
+    return at + width
