@@ -6,13 +6,14 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from bench import cost, latency, memory, recovery, sizing, throughput
+from bench import cost, formats, latency, memory, recovery, sizing, throughput
 from bench.bed import PEERS
 from bench.figures import LEDGER, ROOT, Figure, Goal, kept, newest
 
 PAGE = ROOT / "docs" / "performance.md"
 GOALS: dict[str, Sequence[Goal]] = {
     "throughput": throughput.GOALS,
+    "formats": formats.GOALS,
     "latency": latency.GOALS,
     "memory": memory.GOALS,
     "recovery": recovery.GOALS,
@@ -29,6 +30,7 @@ ABOUT = {
     "throughput": "A message is one sample as prometheus-kafka-adapter writes it, with four labels. The peers do a z-score with state per "
     "series on the same messages, with at-least-once durability: Quix Streams with RocksDB and a changelog topic, Bytewax with a recovery "
     "store, Faust with a changelogged table. normalise works from the raw messages, detect from the batches that normalise made.",
+    "formats": "normalise alone, one process, over a backlog of records that hold a sample of each series.",
     "latency": "From the stamp of the raw record whose arrival decided to the stamp of the anomaly on its log.",
     "memory": "Resident memory with many series less that with few, over the number of series, after as many samples.",
     "recovery": "From SIGKILL of detect until the watermark of its slowest partition is where it stands otherwise.",

@@ -44,6 +44,21 @@ def throughput(
 
 
 @bench.command()
+def formats(
+    samples: Annotated[int, typer.Option(help="The backlog that is worked off, many in a record.", min=100_000)] = 10_000_000,
+    series: Series = 1000,
+    keep: Keep = False,
+    json_to: JsonTo = None,
+) -> None:
+    """Measure samples a second through normalise in remote_write 1.0 and in OTLP, which hold many in a record.
+
+    Example:  airra bench formats --samples 2000000
+    """
+    module = _module("formats")
+    _measure(module, module.Plan(samples=samples, series=series, say=_say(json_to)), json_to, keep=keep)
+
+
+@bench.command()
 def latency(
     per_second: Annotated[int, typer.Option(help="Samples a second.", min=1000)] = 50_000,
     series: Series = 1000,

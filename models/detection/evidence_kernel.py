@@ -6,6 +6,8 @@ numbers (evidence.py); numbers in short have so few digits that to print them is
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,23 +24,24 @@ LEAST, MOST = 1e-3, 1e15  # between them the encoder writes no exponent
 LONGEST_NUMBER, LONGEST_POINT = 24, 24 + 24  # characters
 _TENS = 10 ** np.arange(16)
 _POWERS = 10.0 ** np.arange(16)  # exact
-_FIRST = np.array([BASE, HIGH, LOW, PEAK])  # numbers before the points, in the order of their names
+_NUMBERS = np.array([BASE, HIGH, LOW, PEAK, NOT_PLAIN, VALUE, Z])  # in the order of their names, which is that of the pieces
+_OF_POINTS = 4
 _COMMA, _POINT, _MINUS, _ZERO, _OPEN, _CLOSE = b",.-0[]"
 
 
 @compiled_bare
-def write(values: Floats, times: Ints, rows: Ints, kept: Ints, text: Text, starts: Ints, out: Text, ends: Ints) -> int:
+def write(values: Floats, times: Ints, rows: Ints, kept: Ints, text: Text, begins: Ints, sizes: Any, out: Text, ends: Ints) -> int:
     """Write the evidence of these series one after the other, each with a comma behind it; return the number of bytes.
 
     Args: values (n, COLUMNS) and times (n, MAX_POINTS) as health_kernel.describe gives them; rows (n,), the slot of each; kept (n,), how
-    many of its newest points are told; text, all pieces, those of slot s from starts[s, 0] to starts[s, PIECES], NOT_PLAIN where it has
-    none; out, with room for all.
+    many of its newest points are told; text, all pieces, those of slot s from begins[s] on, NOT_PLAIN where it has none, and sizes[s]
+    (PIECES,) long; out, with room for all.
     Changes ends (n,): where each ends; NOT_PLAIN where a number is one that is not printed here, and then nothing of it is written.
     """
     at = 0
     for i in range(len(rows)):
-        own = starts[rows[i]]
-        end = _write(values[i], times[i], kept[i], text, own, out, at) if own[0] != NOT_PLAIN else NOT_PLAIN
+        begin, own = begins[rows[i]], sizes[rows[i]]
+        end = _write(values[i], times[i], kept[i], text, begin, own, out, at) if begin != NOT_PLAIN else NOT_PLAIN
         ends[i] = end
         if end != NOT_PLAIN:
             at = end
@@ -46,13 +49,24 @@ def write(values: Floats, times: Ints, rows: Ints, kept: Ints, text: Text, start
 
 
 @compiled_bare
-def _write(value: Floats, times: Ints, kept: int, text: Text, starts: Ints, out: Text, at: int) -> int:
-    for piece in range(4):
-        at = _put_text(out, at, text, starts[piece], starts[piece + 1])
-        at = put_number(out, at, value[_FIRST[piece]])
+def _write(value: Floats, times: Ints, kept: int, text: Text, begin: int, sizes: Any, out: Text, at: int) -> int:
+    for piece in range(PIECES):
+        size = sizes[piece]
+        for i in range(size):
+            out[at + i] = text[begin + i]
+        begin, at = begin + size, at + size
+        if piece == _OF_POINTS:
+            at = _put_points(value, times, kept, out, at)
+        elif piece < len(_NUMBERS):
+            at = put_number(out, at, value[_NUMBERS[piece]])
         if at == NOT_PLAIN:
             return NOT_PLAIN
-    at = _put_text(out, at, text, starts[4], starts[5])
+    out[at] = _COMMA
+    return at + 1
+
+
+@compiled_bare
+def _put_points(value: Floats, times: Ints, kept: int, out: Text, at: int) -> int:
     for k in range(MAX_POINTS - kept, MAX_POINTS):
         out[at] = _OPEN
         at = put_integer(out, at + 1, times[k])
@@ -62,23 +76,7 @@ def _write(value: Floats, times: Ints, kept: int, text: Text, starts: Ints, out:
             return NOT_PLAIN
         out[at], out[at + 1] = _CLOSE, _COMMA
         at += 2
-    at = _put_text(out, at - (kept > 0), text, starts[5], starts[6])
-    at = put_number(out, at, value[VALUE])
-    if at == NOT_PLAIN:
-        return NOT_PLAIN
-    at = put_number(out, _put_text(out, at, text, starts[6], starts[7]), value[Z])
-    if at == NOT_PLAIN:
-        return NOT_PLAIN
-    at = _put_text(out, at, text, starts[7], starts[8])
-    out[at] = _COMMA
-    return at + 1
-
-
-@compiled_bare
-def _put_text(out: Text, at: int, text: Text, start: int, end: int) -> int:
-    for i in range(start, end):
-        out[at + i - start] = text[i]
-    return at + end - start
+    return at - (kept > 0)
 
 
 @compiled_bare
