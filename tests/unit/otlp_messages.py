@@ -9,7 +9,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList
-from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 CUMULATIVE, DELTA = 2, 1
@@ -40,7 +40,7 @@ def point(value: float | None = 1.0, labels: Mapping[str, Any] | None = None, **
 
 
 def gauge(name: str, *points: NumberDataPoint, unit: str = "") -> Metric:
-    return Metric(name=name, unit=unit, gauge={"data_points": points})
+    return Metric(name=name, unit=unit, gauge=Gauge(data_points=points))
 
 
 def resource(*metrics: Metric, labels: Mapping[str, Any] | None = None, scope: Mapping[str, Any] | None = None) -> ResourceMetrics:

@@ -12,7 +12,9 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 _DOUBLE, _INT64, _UINT64, _STRING, _MESSAGE, _UINT32, _SINT32, _SINT64 = 1, 3, 4, 9, 11, 13, 17, 18
 
-_HISTOGRAM = [
+Field = tuple[str, int, int | str, str]  # name, number, type, rule
+
+_HISTOGRAM: list[Field] = [
     ("count_int", 1, _UINT64, "oneof"),
     ("count_float", 2, _DOUBLE, "oneof"),
     ("sum", 3, _DOUBLE, ""),
@@ -30,10 +32,10 @@ _HISTOGRAM = [
     ("timestamp", 15, _INT64, ""),
     ("custom_values", 16, _DOUBLE, "repeated"),
 ]
-_SPAN = [("offset", 1, _SINT32, ""), ("length", 2, _UINT32, "")]
-_SAMPLE = [("value", 1, _DOUBLE, ""), ("timestamp", 2, _INT64, "")]
+_SPAN: list[Field] = [("offset", 1, _SINT32, ""), ("length", 2, _UINT32, "")]
+_SAMPLE: list[Field] = [("value", 1, _DOUBLE, ""), ("timestamp", 2, _INT64, "")]
 
-_ONE: dict[str, list[tuple[str, int, int | str, str]]] = {
+_ONE: dict[str, list[Field]] = {
     "Sample": _SAMPLE,
     "Label": [("name", 1, _STRING, ""), ("value", 2, _STRING, "")],
     "Exemplar": [("labels", 1, "Label", "repeated"), ("value", 2, _DOUBLE, ""), ("timestamp", 3, _INT64, "")],
@@ -53,7 +55,7 @@ _ONE: dict[str, list[tuple[str, int, int | str, str]]] = {
     ],
     "WriteRequest": [("timeseries", 1, "TimeSeries", "repeated"), ("metadata", 3, "MetricMetadata", "repeated")],
 }
-_TWO: dict[str, list[tuple[str, int, int | str, str]]] = {
+_TWO: dict[str, list[Field]] = {
     "Sample": [*_SAMPLE, ("start_timestamp", 3, _INT64, "")],
     "Exemplar": [("labels_refs", 1, _UINT32, "repeated"), ("value", 2, _DOUBLE, ""), ("timestamp", 3, _INT64, "")],
     "BucketSpan": _SPAN,
@@ -70,12 +72,12 @@ _TWO: dict[str, list[tuple[str, int, int | str, str]]] = {
 }
 
 
-def _build(package: str, messages: dict[str, list[tuple[str, int, int | str, str]]]) -> dict[str, Any]:
+def _build(package: str, messages: dict[str, list[Field]]) -> dict[str, Any]:
     file = descriptor_pb2.FileDescriptorProto(name=f"{package}.proto", package=package, syntax="proto3")
     for name, fields in messages.items():
         message = file.message_type.add(name=name)
         for label, number, kind, rule in fields:
-            field = message.field.add(name=label, number=number, label=3 if rule == "repeated" else 1)
+            field: Any = message.field.add(name=label, number=number, label=3 if rule == "repeated" else 1)
             if isinstance(kind, str):
                 field.type, field.type_name = _MESSAGE, f".{package}.{kind}"
             else:
@@ -105,11 +107,11 @@ def series(labels: dict[str, str], *samples: tuple[int, float], histograms: tupl
 
 
 def request(*found: Any) -> bytes:
-    return V1["WriteRequest"](timeseries=found).SerializeToString()
+    return bytes(V1["WriteRequest"](timeseries=found).SerializeToString())
 
 
 def request_2(symbols: list[str], *found: Any) -> bytes:
-    return V2["Request"](symbols=symbols, timeseries=found).SerializeToString()
+    return bytes(V2["Request"](symbols=symbols, timeseries=found).SerializeToString())
 
 
 def pack(body: bytes) -> bytes:

@@ -68,6 +68,7 @@ def test_numbers_have_three_digits_or_all_before_the_point() -> None:
 def test_every_bench_that_has_goals_names_what_it_measures() -> None:
     assert {name: bool(goals) for name, goals in GOALS.items()} == {
         "throughput": True,
+        "formats": True,
         "latency": True,
         "memory": True,
         "recovery": True,

@@ -11,14 +11,15 @@ from streams.normalise.fates import Rejected
 from streams.normalise.formats.choice import Likeness
 from streams.normalise.formats.confluent import is_frame
 from streams.normalise.formats.remote_write import begins_packed, begins_with_tag, unpack
-from streams.normalise.formats.wire import LEN, fields, tag
+from streams.normalise.formats.wire import LEN, VARINT, fields, tag
 
 Looks = Callable[[bytes], Likeness]
 
 SPACE = b" \t\r\n"
 HEAD_BYTES = 4096  # of a line protocol's first line
 FIELDS = 3  # of a message that are looked at: agents write the common parts first
-_ONE, _TWO, _FOUR = tag(1, LEN), tag(2, LEN), tag(4, LEN)
+_ONE, _TWO, _THREE, _FOUR = tag(1, LEN), tag(2, LEN), tag(3, LEN), tag(4, LEN)
+_OF_METADATA = {tag(1, VARINT), _TWO, _FOUR, tag(5, LEN)}  # type, name, help, unit
 
 
 def words(begin: bytes, *wanted: bytes) -> Looks:
@@ -53,11 +54,11 @@ def frame(value: bytes) -> Likeness:
 
 def otlp(value: bytes) -> Likeness:
     """Look for a resource's metrics, within them a scope's, within them one with a name."""
-    return Likeness.PERHAPS if begins_with_tag(value) and _leads(value, 0, len(value), (_ONE, _TWO, _TWO, _ONE)) else Likeness.NO
+    return Likeness.PERHAPS if begins_with_tag(value) and _leads(value, 0, len(value), (_ONE, _TWO, _TWO, _ONE), _utf8) else Likeness.NO
 
 
 def remote_write(value: bytes) -> Likeness:
-    """Look for a series with a label that has a name, as it is or packed."""
+    """Look for a series with a label that has a name, or for nothing but metadata, as it is or packed."""
     return _maybe_packed(value, _is_remote_write)
 
 
@@ -72,7 +73,23 @@ def is_plain_remote_write(value: bytes) -> bool:
 
 
 def _is_remote_write(body: bytes) -> bool:
-    return begins_with_tag(body) and _leads(body, 0, len(body), (_ONE, _ONE, _ONE))
+    return begins_with_tag(body) and (_leads(body, 0, len(body), (_ONE, _ONE, _ONE), _label_name) or _is_metadata(body))
+
+
+def _is_metadata(body: bytes) -> bool:
+    """Tell types and help texts, which Prometheus sends in requests of their own. All is looked at, for nothing of it is read."""
+    if body[:1] != bytes([_THREE]):
+        return False
+    try:
+        return all(field == _THREE and _is_of_a_metric(body, begin, end) for field, _, begin, end, _ in fields(body))
+    except Rejected:
+        return False
+
+
+def _is_of_a_metric(body: bytes, start: int, end: int) -> bool:
+    found = {field: body[begin:stop] for field, _, begin, stop, _ in fields(body, start, end)}
+    name = found.get(_TWO, b"")
+    return found.keys() <= _OF_METADATA and name != b"" and _utf8(name)
 
 
 def _is_remote_write_2(body: bytes) -> bool:
@@ -90,10 +107,10 @@ def _maybe_packed(value: bytes, is_one: Callable[[bytes], bool]) -> Likeness:
         return Likeness.NO
 
 
-def _leads(value: bytes, start: int, end: int, tags: tuple[int, ...]) -> bool:
-    """Tell whether the first few fields lead down this way to something that is UTF-8 and not empty."""
+def _leads(value: bytes, start: int, end: int, tags: tuple[int, ...], is_wanted: Callable[[bytes], bool]) -> bool:
+    """Tell whether the first few fields lead down this way to something that is wanted and not empty."""
     if not tags:
-        return start < end and _utf8(value[start:end])
+        return start < end and is_wanted(value[start:end])
     try:
         found = [
             (begin, stop)
@@ -102,7 +119,7 @@ def _leads(value: bytes, start: int, end: int, tags: tuple[int, ...]) -> bool:
         ]
     except Rejected:
         return False
-    return any(_leads(value, begin, stop, tags[1:]) for begin, stop in found)
+    return any(_leads(value, begin, stop, tags[1:], is_wanted) for begin, stop in found)
 
 
 def _sound(value: bytes) -> bool:
@@ -110,6 +127,11 @@ def _sound(value: bytes) -> bool:
         return all(True for _ in fields(value))
     except Rejected:
         return False
+
+
+def _label_name(text: bytes) -> bool:
+    """Tell a label's name from an attribute of OTLP's resource, which stands at its place and begins with a newline: the tag of its key."""
+    return text[:1] != b"\n" and _utf8(text)
 
 
 def _utf8(text: bytes) -> bool:

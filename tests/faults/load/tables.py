@@ -143,6 +143,7 @@ OF_ONE_THING: dict[str, str] = {
     f"{CORRELATE}: max_hops": "a distance",
     f"{CORRELATE}: max_points": "points of one reading in one record",
     f"{CORRELATE}: max_readings": "readings of one record",
+    "models/detection/evidence_kernel.py: PIECES": "of one text",
     "models/detection/judge_kernel.py: MAX_Z": "a number",
     f"{DETECT}: MAX_POINTS": "a ring of the newest of one series",
     "models/ranking/rank.py: MAX_HYPOTHESES": "hypotheses of one proposal",

@@ -1,0 +1,1 @@
+"""How each producer is started, and what it is asked afterwards."""
