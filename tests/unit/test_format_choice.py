@@ -6,9 +6,12 @@ from collections.abc import Iterable
 
 import pytest
 
+from schemas.config.formats import FormatsMapping
 from streams.normalise.fates import Reason, Rejected, Rejection
+from streams.normalise.formats.catalogue import choice_of
 from streams.normalise.formats.choice import REASONS_CHARS, Candidate, Choice, Likeness, Read
 from streams.normalise.formats.port import Described, Sample
+from tests.unit import otlp_messages, prometheus_messages
 
 
 class Letters:
@@ -208,3 +211,14 @@ def test_a_format_may_need_headers_of_its_own() -> None:
     form = Letters("one", b"x")
     told = Candidate(form, form.likeness, reframe=lambda value, headers: dict(headers)["prefix"] + value)
     assert by(Choice([], {"t": told}).read("t", b"a", (("prefix", b"x"),))) == ["one"]
+
+
+@pytest.mark.parametrize("length", range(30, 128))
+def test_protobuf_whose_length_is_a_printable_byte_is_no_line_protocol(length: int) -> None:
+    """It begins with the byte of a line's end, and text in it may hold a space and an equals sign."""
+    export = otlp_messages.export(
+        otlp_messages.resource(otlp_messages.gauge("a = b", otlp_messages.point(1.0)), labels={"service.name": "s" * length})
+    )
+    request = prometheus_messages.request(prometheus_messages.series({"__name__": "up", "x = y": "s" * length}, (1, 1.0)))
+    choice = choice_of(FormatsMapping())
+    assert [choice.look("t", record, ()).only.format.name for record in (export, request)] == ["otlp", "remote-write"]

@@ -40,7 +40,9 @@ def any_of(*looks: Looks) -> Looks:
 
 
 def line(value: bytes) -> Likeness:
-    """Look for printable text with a field, or a comment."""
+    """Look for printable text with a field, or a comment; a message of protobuf begins as an empty line does."""
+    if value[:1] == b"\n" and (otlp(value) is Likeness.PERHAPS or _is_remote_write(value)):
+        return Likeness.NO
     head = value[:HEAD_BYTES].lstrip(SPACE)
     first = head[:1]
     if not first or first < b"!" or first in b'{["<\x7f':
