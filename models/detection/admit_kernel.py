@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from models.compiled import compiled, compiled_bare
 from models.detection.fates import FUTURE, ON_TIME, REORDERED
+from models.detection.ordered_kernel import place_of
 from models.detection.packed import Ints
 from models.detection.series.tables import NONE
 from schemas.samples import LARGEST, STALE_BITS
@@ -89,7 +90,7 @@ def _look(batch: Any, begin: int, end: int, source: Any, ids: Ids, rows: Ints, r
             found[i] = DUPLICATE
         else:
             highest, latest = max(highest, offset[i]), max(latest, time[i])
-            place = _place(ids, series[i])
+            place = place_of(ids, series[i])
             if place == NONE:
                 found[i] = UNKNOWN
             else:
@@ -111,19 +112,6 @@ def begins_anew(mark: int, latest: int, offset: Ints, time: Ints, begin: int, en
         if latest > 0 and offset[i] <= mark and time[i] > latest:
             return i
     return end
-
-
-@compiled_bare
-def _place(ids: Ids, one: Any) -> int:
-    """Return the place of an id among those in rising order, NONE where it is not there."""
-    low, high = 0, len(ids)
-    while low < high:
-        middle = (low + high) // 2
-        if ids[middle] < one:
-            low = middle + 1
-        else:
-            high = middle
-    return low if low < len(ids) and ids[low] == one else NONE
 
 
 @compiled_bare

@@ -11,7 +11,9 @@ import numpy as np
 
 from models.compiled import compiled, compiled_bare
 from models.detection.baseline import median_and_scale, push
+from models.detection.ordered_kernel import place_of
 from models.detection.packed import Floats, Ints
+from models.detection.series.tables import NONE
 from schemas.config.detect import MAX_POINTS
 
 ORDINARY, SHIFTED, SILENT = 0, 1, 2
@@ -72,7 +74,7 @@ def _judge(
         if opens_now or one.state != ORDINARY:
             one.bad_at = at[i]
         _track_peak(one)
-        if at[i] >= one.settled and (one.judged or not _among(harmed, one.inst)):
+        if at[i] >= one.settled and (one.judged or place_of(harmed, one.inst) == NONE):
             _learn(one, ring[rows[i]], order[rows[i]], at[i], value[i], rule)
     _turn(slots, opened[:opens], closed[:closes])
     return opens, closes
@@ -117,18 +119,6 @@ def _harmed(slots: Any, going: Ints, found: Ints) -> int:
             found[count] = slots[row].inst
             count += 1
     return count
-
-
-@compiled_bare
-def _among(ordered: Ints, number: int) -> bool:
-    low, high = 0, len(ordered)
-    while low < high:
-        middle = (low + high) // 2
-        if ordered[middle] < number:
-            low = middle + 1
-        else:
-            high = middle
-    return bool(low < len(ordered) and ordered[low] == number)
 
 
 @compiled_bare
