@@ -22,6 +22,7 @@ class Victim:
         self._command = command
         self._env = {**env, "PYTHONPATH": f"{HOOK}{os.pathsep}{ROOT}"}
         self._log = log
+        self._begun = 0  # where the log of this life begins
         self._process: subprocess.Popen[bytes] | None = None
         log.parent.mkdir(parents=True, exist_ok=True)
 
@@ -29,6 +30,7 @@ class Victim:
         """Start anew, with a strike's environment, and with settings of this life alone."""
         self.kill()
         with self._log.open("ab") as log:
+            self._begun = log.tell()
             self._process = spawn(self._command, {**self._env, **(more or {}), **(environment or {})}, stderr=log, stdout=log, cwd=ROOT)
 
     @property
@@ -46,6 +48,13 @@ class Victim:
             stat = Path(f"/proc/{self._process.pid}/stat").read_text()  # type: ignore[union-attr]
             return stat.rsplit(")", 1)[1].split()[0] == "T"
         return False
+
+    @property
+    def log(self) -> str:
+        """What it has said in this life."""
+        with self._log.open("rb") as log:
+            log.seek(self._begun)
+            return log.read().decode(errors="replace")
 
     @property
     def struck(self) -> bool:
