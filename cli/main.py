@@ -8,6 +8,8 @@ import typer
 from confluent_kafka import KafkaException
 
 from cli.arming import act
+from cli.backtest.command import backtest
+from cli.backtest.detect import detect
 from cli.bench import bench
 from cli.config import ConfigError
 from cli.demo.command import demo
@@ -39,14 +41,16 @@ app.command()(api)
 app.command()(top)
 app.command()(doctor)
 app.command()(sql)
+app.command()(detect)
 app.add_typer(topics, name="topics")
 app.add_typer(dlq, name="dlq")
 app.add_typer(ingest, name="ingest")
 app.add_typer(bench, name="bench")
+app.add_typer(backtest, name="backtest")
 app.add_typer(act, name="act")
 app.add_typer(approvals, name="approvals")
 app.add_typer(incident, name="incident")
-for group in (app, topics, dlq, ingest, bench, act, approvals, incident):
+for group in (app, topics, dlq, ingest, bench, backtest, act, approvals, incident):
     for command in group.registered_commands:
         command.epilog = EXIT_CODES
 

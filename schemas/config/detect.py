@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 
 from schemas.base import Strict
+from schemas.config.score import ScoreConfig
 from schemas.kinds import Kind
 
 MAX_POINTS = 16  # of history bits and kept points: M of N windows cannot look back further
@@ -102,6 +103,7 @@ class DetectConfig(Strict):
     max_sources: int = Field(4_096, ge=1)  # a partition: source partitions; idle ones make room
     max_buckets: int = Field(64, ge=2, le=512)  # of one histogram
     max_pending: int = Field(1_000_000, ge=1000)  # rows that wait for their window to close
+    score: ScoreConfig = Field(default_factory=ScoreConfig)
     kinds: dict[Kind, KindRule]
 
     def out_of_order_ms(self, topic: str) -> int:

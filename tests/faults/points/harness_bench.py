@@ -164,7 +164,8 @@ class HarnessBench:
             time.sleep(0.5)
         workers = (self.victim, self._second)
         # The group still counts one that was killed as a member: what they have opened is what they say themselves.
-        until(lambda: sum(opened(worker.log) for worker in workers) == PARTITIONS, SETTLED_WITHIN_S, "both workers have opened partitions")
+        both = lambda: [opened(worker.log) for worker in workers]  # noqa: E731
+        until(lambda: all(both()) and sum(both()) == PARTITIONS, SETTLED_WITHIN_S, "both workers have opened partitions")
         ended = [self._ended(worker) for worker in workers]
         lost, wrong, _ = self._compared()
         states, _ = expected(self._broker.bootstrap, self._name, self._source, self._target)
