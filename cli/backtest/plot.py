@@ -1,0 +1,57 @@
+"""Draw a series, what was expected of it, its score and its alarms."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from cli.backtest.judge import Judged
+from models.surprise.past import AGAIN, MISSING, OPENED
+from streams.harness.errors import Fatal
+
+_BAND, _LINE, _SCORE, _ALARM = "#c7d9ee", "#1f4e79", "#6b4c9a", "#d1495b"
+
+
+def draw(found: Judged, path: Path) -> None:
+    """Write a picture; its format is what the name of the file says. Matplotlib takes a second to load, so only here."""
+    import matplotlib as mpl  # noqa: PLC0415
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt  # noqa: PLC0415
+
+    rows = found.taken
+    readings, value = found.readings[rows], found.series.value[rows]
+    at = [datetime.fromtimestamp(ms / 1000, UTC) for ms in found.series.at[rows].tolist()]
+    figure, (upper, lower) = plt.subplots(2, 1, sharex=True, figsize=(12, 6), height_ratios=[3, 1])
+    upper.fill_between(
+        at,
+        readings["expected"] - readings["width"],
+        readings["expected"] + readings["width"],
+        where=np.arange(len(rows)) >= found.rule.warm_up,
+        color=_BAND,
+        linewidth=0,
+        label="expected",
+    )
+    upper.plot(at, value, color=_LINE, linewidth=0.7, label="value")
+    upper.fill_between(
+        at, 0, 1, where=readings["alarmed"], transform=upper.get_xaxis_transform(), color=_ALARM, alpha=0.25, linewidth=0, label="in alarm"
+    )
+    for place, row in enumerate(np.flatnonzero(np.isin(readings["event"], (OPENED, AGAIN, MISSING))).tolist()):
+        upper.axvline(at[row], color=_ALARM, linewidth=0.8, label=None if place else "alarm")
+    reach = np.quantile(value, [0.001, 0.999]) if len(value) else (0.0, 1.0)
+    room = 0.5 * (reach[1] - reach[0]) or 1.0
+    upper.set(title=found.series.name, ylim=(min(value.min(), reach[0] - room), max(value.max(), reach[1] + room)) if len(value) else None)
+    upper.legend(loc="upper left", fontsize=8)
+    lower.plot(at, readings["score"], color=_SCORE, linewidth=0.7)
+    lower.axhline(0.5, color=_ALARM, linewidth=0.8, linestyle="--")
+    lower.set(ylim=(0, 1), ylabel="score")
+    figure.autofmt_xdate()
+    figure.tight_layout()
+    try:
+        figure.savefig(path, dpi=120)
+    except (OSError, ValueError) as error:
+        raise Fatal(f"--plot {path}: {error}") from error
+    finally:
+        plt.close(figure)

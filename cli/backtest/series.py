@@ -1,0 +1,96 @@
+"""Read a series from a CSV of `timestamp,value`, and write what was said of it."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cli.config import ConfigError
+from streams.harness.errors import Fatal
+
+COLUMNS = ("timestamp", "value")
+_MOST_PLAIN = 1e11  # a number below it counts seconds, one above it milliseconds
+
+
+@dataclass(frozen=True)
+class Series:
+    name: str
+    stamps: list[str]  # as they stand in the file
+    at: NDArray[np.int64]  # ms
+    value: NDArray[np.float64]
+    kept: NDArray[np.bool_]  # rows that the detector takes: finite, and later than the one before
+
+
+def read_series(path: Path) -> Series:
+    """Read a file. A row without a finite value, or no later than the one before, is kept as a row and not judged."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.reader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+    if not rows or [name.strip().lower() for name in rows[0][:2]] != list(COLUMNS):
+        raise ConfigError(f"{path}: the first line is {','.join(COLUMNS)}, and here it is {','.join(rows[0]) if rows else 'missing'}")
+    stamps, at, value = [], [], []
+    for number, row in enumerate(rows[1:], 2):
+        if not row:
+            continue
+        if len(row) < len(COLUMNS):
+            raise ConfigError(f"{path}, line {number}: a timestamp and a value, and here it is {','.join(row)!r}")
+        stamps.append(row[0])
+        at.append(_time(row[0], path, number))
+        value.append(_number(row[1], path, number))
+    times, values = np.array(at, np.int64), np.array(value)
+    newest = np.concatenate([np.full(min(1, len(times)), np.iinfo(np.int64).min), np.maximum.accumulate(times)[:-1]])
+    return Series(path.stem, stamps, times, values, np.isfinite(values) & (times > newest))
+
+
+def time_of(text: str) -> int | None:
+    """Return a time in ms; None where it is none. Without a zone it is UTC."""
+    text = text.strip()
+    try:
+        plain = float(text)
+    except ValueError:
+        pass
+    else:
+        return round(plain if abs(plain) >= _MOST_PLAIN else plain * 1000) if np.isfinite(plain) else None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return round((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _time(text: str, path: Path, number: int) -> int:
+    found = time_of(text)
+    if found is None:
+        raise ConfigError(f"{path}, line {number}: {text!r} is no time: ISO 8601, or seconds or milliseconds since 1970")
+    return found
+
+
+def _number(text: str, path: Path, number: int) -> float:
+    text = text.strip()
+    if not text:
+        return np.nan
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ConfigError(f"{path}, line {number}: {text!r} is no number") from error
+
+
+def write_scores(path: Path, series: Series, readings: Any) -> None:
+    """Write a row for each of the file's, in its order: what the detector does not take has the score 0."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow((*COLUMNS, "anomaly_score", "is_anomaly"))
+            rows = zip(series.stamps, series.value.tolist(), readings["score"].tolist(), readings["alarmed"].tolist(), strict=True)
+            writer.writerows((stamp, repr(value), f"{score:.6f}", int(alarmed)) for stamp, value, score, alarmed in rows)
+    except OSError as error:
+        raise Fatal(f"{path}: {error.strerror or error}") from error

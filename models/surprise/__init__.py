@@ -1,0 +1,1 @@
+"""How improbable a point is under its series' own past: seasons, innovations, their tails, habituation, alarms."""

@@ -1,0 +1,78 @@
+"""What is kept of a series' past: one record of fixed size, whatever its length; and what is said of each of its points."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+BINS = 64  # of a histogram of standardised residuals
+CHANNELS = 6
+INNOVATION, RESIDUAL, LEVEL, SHIFT, VARIATION, BURST = range(CHANNELS)
+NO_SEASON, HOUR, DAY, WEEK = range(4)
+SEASONS = 4
+HOUR_SLOTS, DAY_SLOTS, WEEK_SLOTS = 12, 24, 168
+ORDINARY, ALARMED = 0, 1
+NOTHING, OPENED, AGAIN, RECOVERED, NEW_NORMAL, MISSING = range(6)  # what a point brings about
+
+PAST = np.dtype(
+    [
+        ("seen", np.int64),  # points
+        ("at", np.int64),  # ms, of the newest
+        ("value", np.float64),
+        ("interval", np.float64),  # ms between two points, usually
+        ("gap", np.float64),  # the longest of late, ms
+        ("largest", np.float64),  # magnitude: a flat series takes its scale from it
+        # the seasons that compete to foretell: of each the profile, the level above it, how far off it was lately, squared
+        ("hour", np.float32, HOUR_SLOTS),
+        ("day", np.float32, DAY_SLOTS),
+        ("week", np.float32, WEEK_SLOTS),
+        ("level", np.float64, SEASONS),
+        ("error", np.float64, SEASONS),
+        ("judged", np.int64, SEASONS),
+        ("season", np.int64),  # the best of them
+        # what one residual says of the next
+        ("residual", np.float64),
+        ("together", np.float64),
+        ("alone", np.float64),
+        ("step", np.float64),  # between two points, usually
+        ("recent", np.float64),  # surprise, lately
+        # a channel: center and scale, and how often each standardised residual was seen
+        ("heard", np.int64, CHANNELS),
+        ("center", np.float64, CHANNELS),
+        ("scale", np.float64, CHANNELS),
+        ("weight", np.float64, CHANNELS),  # of the histogram
+        ("histogram", np.float32, (CHANNELS, BINS)),
+        # the alarm
+        ("habit", np.float64),  # the surprise that is expected after what was
+        ("state", np.int64),
+        ("opened", np.int64),  # ms
+        ("calm", np.int64),  # points
+        ("before", np.float64, SEASONS),  # the levels as it opened
+        ("width", np.float64),  # the scale of residuals, as it opened
+    ],
+    align=True,
+)
+
+READING = np.dtype(
+    [
+        ("surprise", np.float64),  # -log10 of the probability
+        ("news", np.float64),  # what of it is not explained by what was just before
+        ("score", np.float64),  # in [0, 1]; 0.5 at the threshold
+        ("expected", np.float64),
+        ("width", np.float64),  # half of the expected band
+        ("alarmed", np.bool_),
+        ("event", np.int64),
+        ("season", np.int64),
+        ("said", np.float64, CHANNELS),  # probability, by channel; 1 where it has no opinion yet
+    ],
+    align=True,
+)
+
+
+def empty(count: int) -> Any:
+    """Return the pasts of so many series of which nothing is known."""
+    past = np.zeros(count, PAST)
+    for name in ("hour", "day", "week"):
+        past[name] = np.nan
+    return past

@@ -1,0 +1,99 @@
+"""The seasons that compete to foretell a series: none, the hour, the day, the week; compiled code.
+
+Each has a profile (what is usual in each slot of its period) and a level above it that follows what is lately. The forecast is the mean
+of theirs, each weighted by the inverse of its squared error of late, to a power: experts' advice in the manner of Vovk's aggregating
+forecaster (Cesa-Bianchi & Lugosi, Prediction, Learning, and Games, 2006, ch. 2), with polynomial weights. One that was not better
+than the level alone by a margin hardly counts, so that noise finds no season.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from models.compiled import compiled_bare
+from models.surprise.past import DAY, DAY_SLOTS, HOUR, HOUR_SLOTS, NO_SEASON, SEASONS, WEEK, WEEK_SLOTS
+
+HOUR_MS, DAY_MS, WEEK_MS = 3_600_000, 86_400_000, 604_800_000
+MOST_WEIGHT = 1e12
+
+
+@compiled_bare
+def slot_of(season: int, at: int) -> int:
+    """Return the slot of a season that a time in ms falls into: UTC, weeks from Thursday as the epoch's."""
+    if season == HOUR:
+        return at % HOUR_MS * HOUR_SLOTS // HOUR_MS
+    if season == DAY:
+        return at % DAY_MS * DAY_SLOTS // DAY_MS
+    return at % WEEK_MS * WEEK_SLOTS // WEEK_MS
+
+
+@compiled_bare
+def slot_ms(season: int) -> float:
+    if season == HOUR:
+        return HOUR_MS / HOUR_SLOTS
+    return DAY_MS / DAY_SLOTS if season == DAY else WEEK_MS / WEEK_SLOTS
+
+
+@compiled_bare
+def usual(past: Any, season: int, at: int) -> float:
+    """Return the profile's value at this time; NaN where it has none yet, 0 without a season."""
+    if season == NO_SEASON:
+        return 0.0
+    slot = slot_of(season, at)
+    if season == HOUR:
+        return float(past.hour[slot])
+    return float(past.day[slot]) if season == DAY else float(past.week[slot])
+
+
+@compiled_bare
+def foretell(past: Any, at: int, levels: Any, rule: Any) -> float:
+    """Return what is expected at this time, above these levels; note which season counts most."""
+    total = weights = 0.0
+    best = -1.0
+    for season in range(SEASONS):
+        known, weight = usual(past, season, at), 1.0
+        if season != NO_SEASON:
+            if np.isnan(known) or past.judged[season] < rule.visits or past.interval > slot_ms(season):
+                continue
+            better = past.error[NO_SEASON] * rule.season_gain / max(past.error[season], 1e-300)
+            weight = min(better**rule.season_power, MOST_WEIGHT)
+        total += weight * (known + levels[season])
+        weights += weight
+        if weight > best:
+            best, past.season = weight, season
+    return total / weights
+
+
+@compiled_bare
+def learn(past: Any, at: int, value: float, most: float, rule: Any, wary: bool) -> None:
+    """Let every season learn a point. `most`: an error that is larger counts as that, and so does what a profile is taught if `wary`."""
+    for season in range(SEASONS):
+        known = usual(past, season, at)
+        if np.isnan(known):
+            _put(past, season, at, value)
+            continue
+        off = value - known - past.level[season]
+        near = min(max(off, -most), most)
+        past.judged[season] += 1
+        rate = rule.level_rate
+        if season == NO_SEASON:
+            rate = max(rate, 1.0 / past.judged[season])
+        else:
+            taught = known + past.level[season] + near if wary else value
+            visit = min(1.0, past.interval / slot_ms(season)) if past.interval > 0 else 1.0  # a point's share of one
+            _put(past, season, at, known + rule.profile_rate * visit * (taught - known))
+        past.level[season] += rate * off
+        past.error[season] += max(rule.error_rate, 1.0 / past.judged[season]) * (near * near - past.error[season])
+
+
+@compiled_bare
+def _put(past: Any, season: int, at: int, value: float) -> None:
+    slot = slot_of(season, at)
+    if season == HOUR:
+        past.hour[slot] = value
+    elif season == DAY:
+        past.day[slot] = value
+    else:
+        past.week[slot] = value
