@@ -10,10 +10,12 @@ import time
 from datetime import UTC, datetime
 
 import cramjam
+import numpy as np
 
 from cli.settings import read_settings
 from cli.wiring import choice, configuration
 from models.detection.univariate import Univariate
+from models.surprise.univariate import judge
 from schemas.config.detect import DetectConfig
 from schemas.config.metrics import MetricsMapping
 from schemas.topics import RAW_METRICS, SAMPLES
@@ -44,6 +46,7 @@ def main() -> None:
         for output in (output for output in taken.outputs if output.topic == SAMPLES.name):
             folded.apply(state, Record(SAMPLES.name, 0, place, now, output.key, output.value, output.headers), now)
     Univariate(detect).update(now, 1.0)
+    judge(np.array([now], np.int64), np.ones(1), detect.score)
 
 
 def adapter(now: int) -> bytes:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
+from cli.backtest import shapes as shape_bench
 from cli.backtest.judge import judged, score_config
 from cli.backtest.nab import PROFILES, Score, Truth, best, score, truth
 from cli.backtest.series import Series, read_series, time_of, write_scores
 from cli.config import ConfigError
-from cli.output import STDOUT, JsonTo, rows, write_json
+from cli.output import STDOUT, JsonTo, err, rows, say, write_json
 
 backtest = typer.Typer(no_args_is_help=True, help="What the detector is worth, on public series and on shapes whose truth is known.")
 
@@ -92,3 +95,51 @@ def _truth(name: str, series: Series, windows: list[tuple[int, int]]) -> Truth:
         if not set(window) <= present:
             raise ConfigError(f"{name}: a window begins or ends at a time that the series has no row for")
     return truth(series.at, windows)
+
+
+@backtest.command()
+def shapes(
+    weeks: Annotated[int, typer.Option(help="Weeks of ordinary series, about.", min=1)] = 1100,
+    runs: Annotated[int, typer.Option(help="Series that each fault is put into.", min=1)] = 40,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same series.")] = 1,
+    json_to: JsonTo = None,
+) -> None:
+    """Print how soon faults of known shape are found, how many are missed, and how often ordinary series raise an alarm.
+
+    A point a minute. An alarm is what is told: is_anomaly of `airra detect`.
+
+    Example:  airra backtest shapes --weeks 1100 --runs 40
+    """
+    config = score_config().of("")
+    talk = json_to != STDOUT
+    found = list(_told(shape_bench.faults(runs, seed, config), talk=talk))
+    calm = list(_told(shape_bench.quiet(weeks, seed, config), talk=talk))
+    faults = [
+        {
+            "shape": one.name,
+            "series": one.runs,
+            "missed": one.runs - len(one.delays),
+            "within": one.within,
+            "median": round(float(np.median(one.delays)), 1) if one.delays else None,
+            "worst": max(one.delays, default=None),
+        }
+        for one in found
+    ]
+    every = shape_bench.Quiet("all", sum(one.alarms for one in calm), sum(one.weeks for one in calm))
+    ordinary = [
+        {"series": one.name, "weeks": one.weeks, "alarms": one.alarms, "a week": round(one.rate, 3), "95 % bound": round(one.bound, 3)}
+        for one in (*calm, every)
+    ]
+    if json_to is not None:
+        write_json(json_to, {"faults": faults, "ordinary": ordinary})
+    if talk:
+        rows(None, "faults; minutes", ["shape", "series", "missed", "within", "median", "worst"], faults)
+        rows(None, "ordinary series; alarms", ["series", "weeks", "alarms", "a week", "95 % bound"], ordinary)
+
+
+def _told(found: Iterator[Any], *, talk: bool) -> Iterator[Any]:
+    """Say that one is done: all of them take a minute."""
+    for one in found:
+        if talk:
+            say(f"  {one.name}", err)
+        yield one

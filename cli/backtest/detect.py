@@ -23,7 +23,8 @@ def detect(
     out: Annotated[Path | None, typer.Option(help="Write timestamp,value,anomaly_score,is_anomaly.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the series, its expected band, the score and the alarms, as PNG or SVG.")] = None,
     explain_at: Annotated[
-        str | None, typer.Option("--explain", metavar="TIME", help="Say in words how the point at this time was judged, or the first after it.")
+        str | None,
+        typer.Option("--explain", metavar="TIME", help="Say in words how the point at this time was judged, or the first after it."),
     ] = None,
     json_to: JsonTo = None,
 ) -> None:
@@ -32,7 +33,7 @@ def detect(
     anomaly_score is in [0, 1] and says how improbable the point is under the series' own past: 0.5 is remarkable. is_anomaly is 1 while an
     alarm is open: it takes more to open one, and it stays until the series is as before, or for so long that this is the new normal.
 
-    Examples:  airra detect cpu.csv --out scored.csv  ·  airra detect cpu.csv --plot cpu.png  ·  airra detect cpu.csv --explain 2014-02-14T10:35
+    Examples:  airra detect cpu.csv --out scored.csv --plot cpu.png  ·  airra detect cpu.csv --explain 2014-02-14T10:35
     """
     found = judged(read_series(file), score_config())
     if out is not None:

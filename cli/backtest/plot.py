@@ -16,10 +16,10 @@ _BAND, _LINE, _SCORE, _ALARM = "#c7d9ee", "#1f4e79", "#6b4c9a", "#d1495b"
 
 def draw(found: Judged, path: Path) -> None:
     """Write a picture; its format is what the name of the file says. Matplotlib takes a second to load, so only here."""
-    import matplotlib as mpl  # noqa: PLC0415
+    import matplotlib as mpl
 
     mpl.use("Agg")
-    import matplotlib.pyplot as plt  # noqa: PLC0415
+    import matplotlib.pyplot as plt
 
     rows = found.taken
     readings, value = found.readings[rows], found.series.value[rows]

@@ -8,6 +8,9 @@ from typing import Any
 from models.compiled import compiled_bare
 from models.surprise.past import AGAIN, ALARMED, NEW_NORMAL, NOTHING, OPENED, ORDINARY, RECOVERED, RESIDUAL, SEASONS
 from models.surprise.season_kernel import foretell
+from models.surprise.tail_kernel import place_in, two_sided
+
+MOST_REACH, REACH_STEP = 200.0, 1.25  # scales
 
 
 @compiled_bare
@@ -24,18 +27,32 @@ def turn(past: Any, at: int, value: float, surprise: float, news: float, burst: 
     levels are those of before it.
     """
     needed = rule.alarm + stricter(past, rule)
-    if news >= needed or (burst >= needed and past.state == ORDINARY):
-        again = past.state == ALARMED
-        if not again:
-            past.state, past.opened, past.width = ALARMED, at, max(past.scale[RESIDUAL], floor)
-            for season in range(SEASONS):
-                past.before[season] = past.level[season]
+    past.lasted *= rule.lasted_kept
+    if past.state == ALARMED:
+        return _within(past, at, value, surprise, news >= needed, rule)
+    if news >= needed or burst >= needed:
+        if past.beyond == 0:
+            _remember(past, at, floor, rule)
+        return _open(past)
+    if past.beyond > 0:
+        past.beyond = past.beyond + 1 if _outside(past, at, value, rule) else 0
+        if past.beyond > rule.lasting_points:
+            usual = past.lasted >= rule.lasting_most
+            past.lasted += 1.0
+            past.beyond = 0
+            return NOTHING if usual else _open(past)
+    elif news >= rule.threshold:
+        _remember(past, at, floor, rule)
+        past.beyond = 1
+    return NOTHING
+
+
+@compiled_bare
+def _within(past: Any, at: int, value: float, surprise: float, anew: bool, rule: Any) -> int:
+    if anew:
         past.calm = 0
-        return AGAIN if again else OPENED
-    if past.state == ORDINARY:
-        return NOTHING
-    back = abs(value - foretell(past, at, past.before, rule)) <= rule.band * past.width
-    past.calm = past.calm + 1 if back and surprise < rule.calm else 0
+        return AGAIN
+    past.calm = past.calm + 1 if surprise < rule.calm and not _outside(past, at, value, rule) else 0
     if past.calm >= rule.calm_points:
         past.state = ORDINARY
         for season in range(SEASONS):
@@ -45,3 +62,36 @@ def turn(past: Any, at: int, value: float, surprise: float, news: float, burst: 
         past.state = ORDINARY
         return NEW_NORMAL
     return NOTHING
+
+
+@compiled_bare
+def _outside(past: Any, at: int, value: float, rule: Any) -> bool:
+    """Tell whether a value is far from what was usual before the alarm."""
+    return bool(abs(value - foretell(past, at, past.before, rule) - past.middle) > past.width)
+
+
+@compiled_bare
+def _remember(past: Any, at: int, floor: float, rule: Any) -> None:
+    past.suspected, past.middle = at, past.center[RESIDUAL]
+    past.width = _reach(past, rule) * max(past.scale[RESIDUAL], floor)
+    for season in range(SEASONS):
+        past.before[season] = past.level[season]
+
+
+@compiled_bare
+def _reach(past: Any, rule: Any) -> float:
+    """Return how many scales a residual must be from the center to be rarer than `rare` on both sides, and at least the band's."""
+    reach, histogram, weight = rule.band, past.histogram[RESIDUAL], past.weight[RESIDUAL]
+    while reach < MOST_REACH:
+        high = two_sided(histogram, weight, reach, place_in(reach), rule.prior, rule.freedom)
+        low = two_sided(histogram, weight, -reach, place_in(-reach), rule.prior, rule.freedom)
+        if max(high, low) < rule.rare:
+            break
+        reach *= REACH_STEP
+    return reach
+
+
+@compiled_bare
+def _open(past: Any) -> int:
+    past.state, past.opened, past.calm, past.beyond = ALARMED, past.suspected, 0, 0
+    return OPENED

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.surprise.past import AGAIN, BURST, CHANNELS, MISSING, NEW_NORMAL, NOTHING, OPENED, RECOVERED
+from models.surprise.past import AGAIN, BURST, CHANNELS, DRIFTED, DRIFTS, MISSING, NEW_NORMAL, NOTHING, OPENED, RECOVERED
 from schemas.config.score import ScoreRule
 
 CHANNEL_WORDS = (
@@ -18,13 +18,20 @@ CHANNEL_WORDS = (
     "how much it moves from point to point",
     "so many improbable points so close together",
 )
-SEASON_WORDS = ("its level of late", "its level of late and this part of other hours", "this time of other days", "this time of other weeks")
+SEASON_WORDS = (
+    "its level of late",
+    "its level of late and this part of other hours",
+    "this time of other days",
+    "this time of other weeks",
+)
 EVENT_WORDS = {
     NOTHING: "nothing changed",
     OPENED: "an alarm opened",
     AGAIN: "within an alarm, something new",
     RECOVERED: "the alarm ended: it is as before",
     NEW_NORMAL: "the alarm ended: it lasted so long that this is the new normal",
+    DRIFTS: "it has been drifting for hours: a slow leak, or a trend",
+    DRIFTED: "the drift ended: it stays, or is the new normal",
     MISSING: "it was missing before this point",
 }
 _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000

@@ -13,7 +13,7 @@ NO_SEASON, HOUR, DAY, WEEK = range(4)
 SEASONS = 4
 HOUR_SLOTS, DAY_SLOTS, WEEK_SLOTS = 12, 24, 168
 ORDINARY, ALARMED = 0, 1
-NOTHING, OPENED, AGAIN, RECOVERED, NEW_NORMAL, MISSING = range(6)  # what a point brings about
+NOTHING, OPENED, AGAIN, RECOVERED, NEW_NORMAL, MISSING, DRIFTS, DRIFTED = range(8)  # what a point brings about
 
 PAST = np.dtype(
     [
@@ -48,8 +48,12 @@ PAST = np.dtype(
         ("state", np.int64),
         ("opened", np.int64),  # ms
         ("calm", np.int64),  # points
-        ("before", np.float64, SEASONS),  # the levels as it opened
-        ("width", np.float64),  # the scale of residuals, as it opened
+        ("suspected", np.int64),  # ms, since when points are far from what was usual; while `beyond` is above 0
+        ("beyond", np.int64),  # such points
+        ("before", np.float64, SEASONS),  # the levels before the alarm, or the suspicion
+        ("middle", np.float64),  # the center and scale of residuals then
+        ("width", np.float64),
+        ("lasted", np.float64),  # departures that lasted, of late
     ],
     align=True,
 )

@@ -6,6 +6,19 @@ from typing import NamedTuple
 
 from schemas.config.score import ScoreRule
 
+# What it holds in another unit, or not at all.
+_OTHERWISE = {
+    "weights",
+    "spaced_s",
+    "error_memory_s",
+    "release_s",
+    "half_life",
+    "habit_half_life",
+    "lasting_memory",
+    "drift_delta",
+    "drift_threshold",
+}
+
 
 class Rule(NamedTuple):
     """Counts and spans are of points, times of ms; the fields are ScoreRule's, half-lives as what is kept of them."""
@@ -23,7 +36,7 @@ class Rule(NamedTuple):
     variation_span: float
     burst_span: float
     burst_most: float
-    error_rate: float
+    error_memory: float
     season_gain: float
     season_power: float
     visits: int
@@ -34,22 +47,40 @@ class Rule(NamedTuple):
     threshold: float
     alarm: float
     spaced: float
+    lasting_points: int
+    lasting_most: float
+    lasted_kept: float  # a point
     calm: float
     calm_points: int
     band: float
+    rare: float
     release: float
     silence_intervals: float
 
 
 def rule_of(config: ScoreRule) -> Rule:
-    found = config.model_dump(exclude={"weights", "spaced_s", "release_s", "half_life", "habit_half_life"})
+    found = config.model_dump(
+        exclude={
+            "weights",
+            "spaced_s",
+            "error_memory_s",
+            "release_s",
+            "half_life",
+            "habit_half_life",
+            "lasting_memory",
+            "drift_delta",
+            "drift_threshold",
+        }
+    )
     weights = config.weights
     return Rule(
         **found,
         rate=1.0 - 0.5 ** (1.0 / config.half_life),
         kept=1.0 - 1.0 / config.memory,
+        lasted_kept=1.0 - 1.0 / config.lasting_memory,
         habit_kept=0.5 ** (1.0 / config.habit_half_life),
         weights=(weights.innovation, weights.residual, weights.level, weights.shift, weights.variation),
+        error_memory=1000.0 * config.error_memory_s,
         spaced=1000.0 * config.spaced_s,
         release=1000.0 * config.release_s,
     )

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from models.compiled import compiled_bare
-from models.surprise.past import DAY, DAY_SLOTS, HOUR, HOUR_SLOTS, NO_SEASON, SEASONS, WEEK, WEEK_SLOTS
+from models.surprise.past import DAY, DAY_SLOTS, HOUR, HOUR_SLOTS, NO_SEASON, SEASONS, WEEK_SLOTS
 
 HOUR_MS, DAY_MS, WEEK_MS = 3_600_000, 86_400_000, 604_800_000
 MOST_WEIGHT = 1e12
@@ -34,6 +34,13 @@ def slot_ms(season: int) -> float:
     if season == HOUR:
         return HOUR_MS / HOUR_SLOTS
     return DAY_MS / DAY_SLOTS if season == DAY else WEEK_MS / WEEK_SLOTS
+
+
+@compiled_bare
+def period_ms(season: int) -> float:
+    if season == HOUR:
+        return HOUR_MS
+    return DAY_MS if season == DAY else WEEK_MS
 
 
 @compiled_bare
@@ -83,9 +90,10 @@ def learn(past: Any, at: int, value: float, most: float, rule: Any, wary: bool) 
         else:
             taught = known + past.level[season] + near if wary else value
             visit = min(1.0, past.interval / slot_ms(season)) if past.interval > 0 else 1.0  # a point's share of one
-            _put(past, season, at, known + rule.profile_rate * visit * (taught - known))
+            visits = past.judged[season] * past.interval / period_ms(season)  # of each slot, about
+            _put(past, season, at, known + max(rule.profile_rate, 1.0 / (visits + 1.0)) * visit * (taught - known))
         past.level[season] += rate * off
-        past.error[season] += max(rule.error_rate, 1.0 / past.judged[season]) * (near * near - past.error[season])
+        past.error[season] += max(past.interval / rule.error_memory, 1.0 / past.judged[season]) * (near * near - past.error[season])
 
 
 @compiled_bare

@@ -22,7 +22,7 @@ def two_sided(histogram: Any, weight: float, residual: float, place: float, prio
     """Return twice the smaller of both tails' probabilities, at most 1. `place` is the residual's.
 
     The histogram's counts beyond, and `prior` points' worth of a tail that falls as Student's t with so many degrees of freedom:
-    (1 + r²/ν)^(-ν/2) / 2. What was seen outweighs the prior as it gathers; where nothing was seen so far out, the prior says how much
+    (1 + r² / f)^(-f / 2) / 2. What was seen outweighs the prior as it gathers; where nothing was seen so far out, the prior says how much
     less likely further out is.
     """
     bin_, inside = int(place), place - int(place)

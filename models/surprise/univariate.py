@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.surprise.past import READING, empty
+from models.surprise.drift import Drift, drifts
+from models.surprise.past import DRIFTED, DRIFTS, NOTHING, READING, empty
 from models.surprise.rule import rule_of
 from models.surprise.score_kernel import run
 from schemas.config.score import ScoreRule
@@ -25,4 +26,17 @@ def judge(at: NDArray[np.int64], value: NDArray[np.float64], config: ScoreRule) 
         raise ValueError(f"point {odd[0] + 1} is not a finite number")
     readings = np.zeros(len(at), READING)
     run(empty(1), np.zeros(len(at), np.int64), at, value, rule_of(config), readings)
+    _mark(at, readings, drifts(at, value, config))
     return readings
+
+
+def _mark(at: NDArray[np.int64], readings: Any, found: list[Drift]) -> None:
+    """Let drifts be alarms, told at the first point after the hour that decided, where none was open."""
+    for one in found:
+        begin = int(np.searchsorted(at, one.found))
+        end = len(at) if one.over is None else int(np.searchsorted(at, one.over))
+        if readings["event"][begin] == NOTHING and not readings["alarmed"][begin]:
+            readings["event"][begin] = DRIFTS
+            if end < len(at) and readings["event"][end] == NOTHING:
+                readings["event"][end] = DRIFTED
+        readings["alarmed"][begin:end] = True

@@ -35,21 +35,27 @@ class ScoreRule(Strict):
     variation_span: float = Field(48.0, ge=2)
     burst_span: float = Field(4.0, ge=1)
     burst_most: float = Field(4.0, gt=0)  # surprise of one point that counts in a burst
-    error_rate: float = Field(0.001, gt=0, le=1)  # at which it is forgotten how far off a season's forecasts were
+    error_memory_s: float = Field(604_800.0, gt=0)  # over which the errors of a season's forecasts are averaged: a week, for its week-ends
     season_gain: float = Field(0.8, gt=0)  # a season's squared error is this times the level's or less, to count as much
-    season_power: float = Field(4.0, gt=0)  # how sharply the better forecast is preferred
+    season_power: float = Field(8.0, gt=0)  # how sharply the better forecast is preferred
     visits: int = Field(50, ge=2)  # points that a season was judged by before it foretells
     weights: Weights = Weights()
     habit_half_life: float = Field(300.0, gt=0)  # points after which half of a surprise counts as usual no more
     habit_margin: float = Field(0.3, ge=0)  # a surprise so much larger than what one is used to is news as a whole
     habit_most: float = Field(4.0, gt=0)
-    threshold: float = Field(2.45, gt=0)  # news for a score of 0.5
+    threshold: float = Field(2.55, gt=0)  # news for a score of 0.5
     alarm: float = Field(3.5, gt=0)  # news, or a burst's surprise, for an alarm, of points that are spaced_s apart;
     spaced_s: float = Field(300.0, gt=0)  # where they come k times as often, log10(k) more: the same number of false alarms a week
+    lasting_points: int = Field(5, ge=1)  # after a point of score 0.5, so many outside the band in a row are an alarm as well
+    lasting_most: float = Field(2.0, gt=0)  # but not where there were so many within lasting_memory points: it does that
+    lasting_memory: float = Field(10_000.0, ge=1)
     calm: float = Field(1.0, gt=0)  # surprise: below it, and inside the band, a point is calm;
     calm_points: int = Field(5, ge=1)  # so many in a row end the alarm
-    band: float = Field(4.0, gt=0)  # scales around what was expected as the alarm opened
+    band: float = Field(4.0, gt=0)  # scales around what was expected before the alarm, and wider where more is usual:
+    rare: float = Field(0.002, gt=0, lt=1)  # further out is rarer than this
     release_s: float = Field(86_400.0, gt=0)  # an alarm that lasts so long ends: what it was about is the new normal
+    drift_delta: float = Field(0.5, ge=0)  # scales: so much of an hour's distance from the day before is no drift
+    drift_threshold: float = Field(20.0, gt=0)  # scales, added up over hours
     silence_intervals: float = Field(3.0, ge=1)  # without a point for so many, and for longer than the longest gap of late: missing
 
 
