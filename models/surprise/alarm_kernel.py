@@ -11,6 +11,7 @@ from models.surprise.season_kernel import foretell
 from models.surprise.tail_kernel import place_in, two_sided
 
 MOST_REACH, REACH_STEP = 200.0, 1.25  # scales
+DEPARTED_RATE = 0.1
 
 
 @compiled_bare
@@ -20,7 +21,7 @@ def stricter(past: Any, rule: Any) -> float:
 
 
 @compiled_bare
-def turn(past: Any, at: int, value: float, surprise: float, news: float, burst: float, floor: float, rule: Any) -> int:
+def turn(past: Any, at: int, value: float, surprise: float, news: float, burst: float, stuck: bool, floor: float, rule: Any) -> int:
     """Take a point into account; return what it brings about.
 
     What is usual is that of before the alarm: the score learns on, but a fault does not end its own alarm, and once it is over the
@@ -29,18 +30,18 @@ def turn(past: Any, at: int, value: float, surprise: float, news: float, burst: 
     needed = rule.alarm + stricter(past, rule)
     past.lasted *= rule.lasted_kept
     if past.state == ALARMED:
-        return _within(past, at, value, surprise, news >= needed, rule)
-    if news >= needed or burst >= needed:
+        return _within(past, at, value, surprise, news >= rule.threshold, stuck, rule)
+    if news >= needed or burst >= needed or stuck:
         if past.beyond == 0:
             _remember(past, at, floor, rule)
-        return _open(past)
+        return _open(past, _off(past, at, value, rule))
     if past.beyond > 0:
-        past.beyond = past.beyond + 1 if _outside(past, at, value, rule) else 0
+        past.beyond = past.beyond + 1 if abs(_off(past, at, value, rule)) > past.width else 0
         if past.beyond > rule.lasting_points:
             usual = past.lasted >= rule.lasting_most
             past.lasted += 1.0
             past.beyond = 0
-            return NOTHING if usual else _open(past)
+            return NOTHING if usual else _open(past, _off(past, at, value, rule))
     elif news >= rule.threshold:
         _remember(past, at, floor, rule)
         past.beyond = 1
@@ -48,11 +49,14 @@ def turn(past: Any, at: int, value: float, surprise: float, news: float, burst: 
 
 
 @compiled_bare
-def _within(past: Any, at: int, value: float, surprise: float, anew: bool, rule: Any) -> int:
-    if anew:
-        past.calm = 0
-        return AGAIN
-    past.calm = past.calm + 1 if surprise < rule.calm and not _outside(past, at, value, rule) else 0
+def _within(past: Any, at: int, value: float, surprise: float, anew: bool, stuck: bool, rule: Any) -> int:
+    """Take a point of an alarm: something new is a point that is far both from what was usual and from what the alarm is about."""
+    off = _off(past, at, value, rule)
+    outside = abs(off) > past.width
+    again = anew and outside and abs(off - past.departed) > past.band
+    if outside:
+        past.departed += (1.0 if past.departed == 0.0 or again else DEPARTED_RATE) * (off - past.departed)
+    past.calm = past.calm + 1 if not (outside or stuck) and (past.departed != 0.0 or surprise < rule.calm) else 0
     if past.calm >= rule.calm_points:
         past.state = ORDINARY
         for season in range(SEASONS):
@@ -61,19 +65,20 @@ def _within(past: Any, at: int, value: float, surprise: float, anew: bool, rule:
     if at - past.opened >= rule.release:
         past.state = ORDINARY
         return NEW_NORMAL
-    return NOTHING
+    return AGAIN if again else NOTHING
 
 
 @compiled_bare
-def _outside(past: Any, at: int, value: float, rule: Any) -> bool:
-    """Tell whether a value is far from what was usual before the alarm."""
-    return bool(abs(value - foretell(past, at, past.before, rule) - past.middle) > past.width)
+def _off(past: Any, at: int, value: float, rule: Any) -> float:
+    """Return how far a value is from what was usual before the alarm."""
+    return float(value - foretell(past, at, past.before, rule) - past.middle)
 
 
 @compiled_bare
 def _remember(past: Any, at: int, floor: float, rule: Any) -> None:
     past.suspected, past.middle = at, past.center[RESIDUAL]
-    past.width = _reach(past, rule) * max(past.scale[RESIDUAL], floor)
+    scale = max(past.scale[RESIDUAL], floor)
+    past.band, past.width = rule.band * scale, _reach(past, rule) * scale
     for season in range(SEASONS):
         past.before[season] = past.level[season]
 
@@ -92,6 +97,7 @@ def _reach(past: Any, rule: Any) -> float:
 
 
 @compiled_bare
-def _open(past: Any) -> int:
+def _open(past: Any, off: float) -> int:
+    past.departed = off if abs(off) > past.width else 0.0
     past.state, past.opened, past.calm, past.beyond = ALARMED, past.suspected, 0, 0
     return OPENED

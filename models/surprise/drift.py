@@ -10,6 +10,7 @@ Source: Page 1954, as river.drift.PageHinkley computes it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +44,8 @@ def drifts(at: NDArray[np.int64], value: NDArray[np.float64], config: ScoreRule)
     """
     hours, means = hourly(at, value)
     known = dict(zip(hours.tolist(), means.tolist(), strict=True))
-    test = PageHinkley(min_instances=_DAY, delta=config.drift_delta, threshold=config.drift_threshold, mode="both")
+    new_test = partial(PageHinkley, min_instances=_DAY, delta=config.drift_delta, threshold=config.drift_threshold, mode="both")
+    test = new_test()
     by_day, by_week = _Differences(), _Differences()
     result: list[Drift] = []
     since: int | None = None
@@ -65,7 +67,7 @@ def drifts(at: NDArray[np.int64], value: NDArray[np.float64], config: ScoreRule)
         calm = calm + 1 if abs(scaled) < _CALM else 0
         if calm >= _CALM_HOURS or end - since >= 1000 * config.release_s:
             result.append(Drift(since, end))
-            since = None
+            since, test = None, new_test()
     return [*result, *([Drift(since, None)] if since is not None else [])]
 
 

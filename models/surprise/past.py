@@ -36,6 +36,9 @@ PAST = np.dtype(
         ("together", np.float64),
         ("alone", np.float64),
         ("step", np.float64),  # between two points, usually
+        ("same", np.int64),  # points that equal the one before, in a row
+        ("longest", np.float64),  # of such rows, of late
+        ("changes", np.int64),  # points that do not
         ("recent", np.float64),  # surprise, lately
         # a channel: center and scale, and how often each standardised residual was seen
         ("heard", np.int64, CHANNELS),
@@ -53,6 +56,8 @@ PAST = np.dtype(
         ("before", np.float64, SEASONS),  # the levels before the alarm, or the suspicion
         ("middle", np.float64),  # the center and scale of residuals then
         ("width", np.float64),
+        ("band", np.float64),  # half of what is usual around it then; `width` is wider where more is
+        ("departed", np.float64),  # how far values are from what was usual before the alarm; 0 while none was beyond the width
         ("lasted", np.float64),  # departures that lasted, of late
     ],
     align=True,

@@ -55,6 +55,7 @@ class Rule(NamedTuple):
     band: float
     rare: float
     release: float
+    stuck_points: int
     silence_intervals: float
 
 

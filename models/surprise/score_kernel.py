@@ -22,6 +22,8 @@ UNCOUNTED = 5  # points that no histogram counts: there is no scale yet
 PAIR_RATE = 0.01  # of what one residual says of the next
 INTERVAL_RATE = 0.02
 LONG_GAP = 5  # intervals: a longer one counts as that
+STUCK_LONGER = 3.0  # than the longest row of equal values of late
+LONGER = 1.5  # than the longest gap of late: missing
 DAYS = 1.5  # of a day's profile, before the level above it says something
 
 
@@ -30,9 +32,11 @@ def take(past: Any, at: int, value: float, rule: Any, reading: Any) -> None:
     """Judge a point and learn it: at in ms, later than the one before; value finite. Fills `reading`."""
     past.largest = max(past.largest * FADING, abs(value))
     floor = FLOOR_SHARE * past.largest + LEAST_FLOOR
+    stuck = False
     reading.event = MISSING if past.seen > rule.warm_up and at > due(past, rule) else NOTHING
     if past.seen > 0:
         _note_gap(past, float(at - past.at))
+        stuck = _stuck(past, value, rule)
         past.step += max(1.0 / rule.variation_span, 1.0 / past.seen) * (abs(value - past.value) - past.step)
     reading.expected = foretell(past, at, past.level, rule) if past.seen else value
     reading.width = rule.band * max(past.scale[RESIDUAL], floor)
@@ -44,12 +48,12 @@ def take(past: Any, at: int, value: float, rule: Any, reading: Any) -> None:
     past.together += PAIR_RATE * (near * past.residual - past.together)
     past.alone += PAIR_RATE * (past.residual * past.residual - past.alone)
     past.residual = near
-    learn(past, at, value, far, rule, past.state == ALARMED)
+    learn(past, at, value, far, far / rule.clip, rule, past.state == ALARMED)
     past.seen += 1
     past.at, past.value = at, value
     news = surprise if surprise > past.habit + rule.habit_margin else max(0.0, surprise - past.habit)
     past.habit = max(past.habit, min(surprise, rule.habit_most)) * rule.habit_kept
-    brought = turn(past, at, value, surprise, news, _burst(past, surprise, rule), floor, rule)
+    brought = turn(past, at, value, surprise, news, _burst(past, surprise, rule), stuck, floor, rule)
     if brought != NOTHING and (reading.event == NOTHING or brought == OPENED):
         reading.event = brought
     reading.surprise, reading.news, reading.score = surprise, news, news / (news + rule.threshold)
@@ -59,7 +63,7 @@ def take(past: Any, at: int, value: float, rule: Any, reading: Any) -> None:
 @compiled_bare
 def due(past: Any, rule: Any) -> float:
     """Return when a series counts as missing, if no point comes before: ms."""
-    return float(past.at + max(rule.silence_intervals * past.interval, past.gap))
+    return float(past.at + max(rule.silence_intervals * past.interval, LONGER * past.gap))
 
 
 @compiled_bare
@@ -67,6 +71,18 @@ def _note_gap(past: Any, gap: float) -> None:
     past.gap = max(past.gap * FADING, gap)
     longest = LONG_GAP * past.interval if past.seen > SETTLED else gap
     past.interval += max(INTERVAL_RATE, 1.0 / past.seen) * (min(gap, longest) - past.interval)
+
+
+@compiled_bare
+def _stuck(past: Any, value: float, rule: Any) -> bool:
+    """Tell whether a series that used to move has had the same value for far longer than is usual."""
+    past.longest *= FADING
+    if value == past.value:
+        past.same += 1
+    else:
+        past.longest, past.same = max(past.longest, past.same), 0
+        past.changes += 1
+    return bool(past.changes >= rule.warm_up and past.same >= max(rule.stuck_points, STUCK_LONGER * past.longest))
 
 
 @compiled_bare
@@ -92,6 +108,8 @@ def _surprise(past: Any, off: float, floor: float, rule: Any, said: Any) -> floa
 @compiled_bare
 def _burst(past: Any, surprise: float, rule: Any) -> float:
     """Return how improbable so many surprises so close together are."""
+    if past.heard[RESIDUAL] <= rule.warm_up:
+        return 0.0
     past.recent += (min(surprise, rule.burst_most) - past.recent) / rule.burst_span
     more = past.recent > past.center[BURST]
     probability = _channel(past, BURST, past.recent, BURST_FLOOR, rule.prior * rule.burst_span, rule)

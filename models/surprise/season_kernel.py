@@ -74,8 +74,8 @@ def foretell(past: Any, at: int, levels: Any, rule: Any) -> float:
 
 
 @compiled_bare
-def learn(past: Any, at: int, value: float, most: float, rule: Any, wary: bool) -> None:
-    """Let every season learn a point. `most`: an error that is larger counts as that, and so does what a profile is taught if `wary`."""
+def learn(past: Any, at: int, value: float, most: float, little: float, rule: Any, wary: bool) -> None:
+    """Let every season learn a point. An error above `most` counts as that, and if `wary` what profiles are taught is `little` off at most."""
     for season in range(SEASONS):
         known = usual(past, season, at)
         if np.isnan(known):
@@ -88,7 +88,7 @@ def learn(past: Any, at: int, value: float, most: float, rule: Any, wary: bool) 
         if season == NO_SEASON:
             rate = max(rate, 1.0 / past.judged[season])
         else:
-            taught = known + past.level[season] + near if wary else value
+            taught = known + past.level[season] + min(max(off, -little), little) if wary else value
             visit = min(1.0, past.interval / slot_ms(season)) if past.interval > 0 else 1.0  # a point's share of one
             visits = past.judged[season] * past.interval / period_ms(season)  # of each slot, about
             _put(past, season, at, known + max(rule.profile_rate, 1.0 / (visits + 1.0)) * visit * (taught - known))

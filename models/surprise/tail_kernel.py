@@ -13,7 +13,7 @@ RESOLUTION = 4.0  # bins a unit of asinh: 64 of them reach to ±1490 scales
 
 @compiled_bare
 def place_in(residual: float) -> float:
-    """Return the place of a standardised residual among the bins, a fraction of one included."""
+    """Return the place of a standardised residual among the bins, a fraction of one included; 0 is between the two middle ones."""
     return float(min(max(BINS / 2 + RESOLUTION * math.asinh(residual), 0.0), BINS - 1e-6))
 
 
@@ -43,8 +43,15 @@ def two_sided(histogram: Any, weight: float, residual: float, place: float, prio
 
 @compiled_bare
 def count(histogram: Any, weight: float, place: float, kept: float, memory: float) -> float:
-    """Put a residual into the histogram, which forgets beyond its memory; return the histogram's weight. `kept`: 1 - 1 / memory."""
-    histogram[int(place)] += 1.0
+    """Put a residual into the histogram, which forgets beyond its memory; return the histogram's weight. `kept`: 1 - 1 / memory.
+
+    It is shared between the two bins whose middles it is between, so that it matters little where bins begin (linear binning, Jones &
+    Lotwick 1984).
+    """
+    lower = min(max(int(place - 0.5), 0), BINS - 2)
+    share = min(max(place - 0.5 - lower, 0.0), 1.0)
+    histogram[lower] += 1.0 - share
+    histogram[lower + 1] += share
     weight += 1.0
     if weight > memory:
         for i in range(BINS):

@@ -31,12 +31,13 @@ def judge(at: NDArray[np.int64], value: NDArray[np.float64], config: ScoreRule) 
 
 
 def _mark(at: NDArray[np.int64], readings: Any, found: list[Drift]) -> None:
-    """Let drifts be alarms, told at the first point after the hour that decided, where none was open."""
+    """Let drifts be alarms, told at the first point after the hour that decided; where one is open, it is about that already."""
     for one in found:
         begin = int(np.searchsorted(at, one.found))
         end = len(at) if one.over is None else int(np.searchsorted(at, one.over))
-        if readings["event"][begin] == NOTHING and not readings["alarmed"][begin]:
-            readings["event"][begin] = DRIFTS
-            if end < len(at) and readings["event"][end] == NOTHING:
-                readings["event"][end] = DRIFTED
+        if readings["event"][begin] != NOTHING or readings["alarmed"][begin]:
+            continue
+        readings["event"][begin] = DRIFTS
         readings["alarmed"][begin:end] = True
+        if end < len(at) and readings["event"][end] == NOTHING:
+            readings["event"][end] = DRIFTED

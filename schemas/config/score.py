@@ -43,8 +43,8 @@ class ScoreRule(Strict):
     habit_half_life: float = Field(300.0, gt=0)  # points after which half of a surprise counts as usual no more
     habit_margin: float = Field(0.3, ge=0)  # a surprise so much larger than what one is used to is news as a whole
     habit_most: float = Field(4.0, gt=0)
-    threshold: float = Field(2.55, gt=0)  # news for a score of 0.5
-    alarm: float = Field(3.5, gt=0)  # news, or a burst's surprise, for an alarm, of points that are spaced_s apart;
+    threshold: float = Field(2.45, gt=0)  # news for a score of 0.5
+    alarm: float = Field(3.3, gt=0)  # news, or a burst's surprise, for an alarm, of points that are spaced_s apart;
     spaced_s: float = Field(300.0, gt=0)  # where they come k times as often, log10(k) more: the same number of false alarms a week
     lasting_points: int = Field(5, ge=1)  # after a point of score 0.5, so many outside the band in a row are an alarm as well
     lasting_most: float = Field(2.0, gt=0)  # but not where there were so many within lasting_memory points: it does that
@@ -56,6 +56,7 @@ class ScoreRule(Strict):
     release_s: float = Field(86_400.0, gt=0)  # an alarm that lasts so long ends: what it was about is the new normal
     drift_delta: float = Field(0.5, ge=0)  # scales: so much of an hour's distance from the day before is no drift
     drift_threshold: float = Field(20.0, gt=0)  # scales, added up over hours
+    stuck_points: int = Field(30, ge=2)  # equal values in a row, and three times as many as is usual: a line that is stuck
     silence_intervals: float = Field(3.0, ge=1)  # without a point for so many, and for longer than the longest gap of late: missing
 
 

@@ -1,0 +1,147 @@
+"""Alarms over one series: what opens them, what ends them, and what is found while one is open."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.surprise.explain import explain
+from models.surprise.past import AGAIN, MISSING, NEW_NORMAL, OPENED, RECOVERED
+from models.surprise.univariate import judge
+from schemas.config.score import ScoreConfig, ScoreRule
+
+MINUTE = 60_000
+CONFIG = ScoreRule()
+FAULT = 6000
+
+
+def steady(count: int, seed: int = 1) -> np.ndarray:
+    return 100 + 5 * np.random.default_rng(seed).standard_normal(count)
+
+
+def judged(value: np.ndarray, config: ScoreRule = CONFIG, every: int = MINUTE) -> Any:
+    return judge(np.arange(len(value)) * every, value, config)
+
+
+def events(readings: Any, kind: int) -> list[int]:
+    return np.flatnonzero(readings["event"] == kind).tolist()
+
+
+def test_a_step_is_in_alarm_for_as_long_as_it_lasts_and_no_longer() -> None:
+    value = steady(FAULT + 1000)
+    value[FAULT : FAULT + 600] += 50
+    found = judged(value)
+    assert events(found, OPENED)[-1] in (FAULT, FAULT + 1)
+    assert found["alarmed"][FAULT + 1 : FAULT + 600].all()
+    assert FAULT + 600 < events(found, RECOVERED)[-1] < FAULT + 620
+    assert not found["alarmed"][FAULT + 620 :].any()
+
+
+def test_a_fault_hardly_moves_what_is_expected_after_it() -> None:
+    value = steady(FAULT + 700)
+    value[FAULT : FAULT + 600] += 50
+    found = judged(value)
+    assert np.abs(found["expected"][FAULT + 620 :] - 100).max() < 10  # a fifth of it
+
+
+def test_a_shift_that_lasts_is_the_new_normal_after_the_declared_time_and_is_said_to_be() -> None:
+    value = steady(FAULT + 2000)
+    value[FAULT:] += 50
+    found = judged(value, ScoreRule(release_s=600 * 60))
+    (said,) = events(found, NEW_NORMAL)
+    assert FAULT + 600 <= said <= FAULT + 602
+    assert not found["alarmed"][said + 1 :].any()
+    assert abs(found["expected"][-1] - 150) < 5
+
+
+def test_a_second_fault_within_the_first_is_found() -> None:
+    value = steady(FAULT + 300)
+    value[FAULT:] += 30
+    value[FAULT + 100 :] += 60
+    found = judged(value)
+    assert any(FAULT + 100 <= row <= FAULT + 102 for row in events(found, AGAIN))
+
+
+def test_one_spike_is_one_short_alarm() -> None:
+    value = steady(FAULT + 500)
+    value[FAULT] += 80
+    found = judged(value)
+    assert events(found, OPENED)[-1] == FAULT
+    assert found["score"][FAULT] > 0.5
+    assert not found["alarmed"][FAULT + 20 :].any()
+
+
+def test_a_departure_that_lasts_is_an_alarm_although_one_point_of_it_was_no_news() -> None:
+    value = steady(FAULT + 300)
+    value[1000:1003] += 60
+    value[FAULT:] += 60
+    assert judged(value, ScoreRule(alarm=50))["alarmed"][FAULT + 20 :].all()
+
+
+def test_a_line_that_goes_flat_is_found() -> None:
+    value = steady(FAULT + 720)
+    value[FAULT:] = value[FAULT - 1]
+    found = judged(value)
+    assert any(FAULT < row <= FAULT + 31 for row in events(found, OPENED))
+    assert found["alarmed"][FAULT + 31 :].all()
+
+
+def test_equal_values_in_a_row_that_are_usual_are_no_line_that_is_stuck() -> None:
+    value = np.round(steady(4000) / 20) * 20
+    value[1000:1200] = 100.0
+    value[3000:3200] = 100.0
+    assert not any(3000 < row < 3200 for row in events(judged(value), OPENED))
+
+
+@pytest.mark.parametrize("constant", [0.0, 5.0, 1e12, -3.5])
+def test_a_constant_series_is_never_remarkable_and_the_first_other_value_is(constant: float) -> None:
+    value = np.full(3000, constant)
+    value[2500] += 1.0 if abs(constant) < 1e6 else 1e9
+    found = judged(value)
+    assert found["score"][:2500].max() < 0.01
+    assert found["score"][2500] > 0.5
+
+
+def test_a_gap_is_told_at_its_end_and_gaps_that_are_usual_are_not() -> None:
+    at = np.delete(np.arange(3000), np.arange(2000, 2030)) * MINUTE
+    found = judge(at, steady(len(at)), CONFIG)
+    assert events(found, MISSING) == [2000]
+    often = np.flatnonzero(np.arange(3000) % 40 >= 20) * MINUTE
+    assert not events(judge(often, steady(len(often)), CONFIG), MISSING)
+
+
+def test_no_row_is_judged_before_the_warm_up() -> None:
+    value = steady(49)
+    value[20] = 1e6
+    found = judged(value)
+    assert not found["score"].any()
+    assert "nothing is said before 50 points" in explain(np.arange(49) * MINUTE, value, found, 20, CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "words"), [([0, 1, 1], [1, 2, 3], "point 3 is not later"), ([0, 1], [1, np.inf], "point 2 is not a finite")]
+)
+def test_what_cannot_be_judged_is_said(at: list[int], value: list[float], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        judge(np.array(at, np.int64), np.array(value, float), CONFIG)
+
+
+def test_an_override_holds_for_the_series_that_its_pattern_names() -> None:
+    config = ScoreConfig(series={"*_cpu": {"alarm": 9.0}})
+    assert config.of("web_cpu").alarm == 9.0
+    assert config.of("web_memory") == ScoreRule()
+    with pytest.raises(ValueError, match="alrm"):
+        ScoreConfig(series={"*": {"alrm": 9.0}})
+
+
+def test_the_words_name_the_channel_the_expectation_and_the_history() -> None:
+    value = steady(FAULT + 1)
+    value[FAULT] += 80
+    lines = explain(np.arange(len(value)) * MINUTE, value, judged(value), FAULT, CONFIG)
+    text = "\n".join(lines)
+    assert "expected 9" in text or "expected 10" in text
+    assert "6000 points over 4.2 days" in text
+    assert "the distance from what was expected" in text
+    assert "an alarm opened" in text
