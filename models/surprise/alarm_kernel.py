@@ -50,20 +50,25 @@ def turn(past: Any, at: int, value: float, surprise: float, news: float, burst: 
 
 @compiled_bare
 def _within(past: Any, at: int, value: float, surprise: float, anew: bool, stuck: bool, rule: Any) -> int:
-    """Take a point of an alarm: something new is a point that is far both from what was usual and from what the alarm is about."""
+    """Take a point of an alarm.
+
+    Something new is far both from what was usual and from what the alarm is about: a point that is news, or some in a row.
+    """
     off = _off(past, at, value, rule)
     outside = abs(off) > past.width
-    again = anew and outside and abs(off - past.departed) > past.band
-    if outside:
+    other = outside and past.departed != 0.0 and abs(off - past.departed) > past.band
+    past.beyond = past.beyond + 1 if other else 0
+    again = other and (anew or past.beyond >= rule.lasting_points)
+    if outside and (again or not other):
         past.departed += (1.0 if past.departed == 0.0 or again else DEPARTED_RATE) * (off - past.departed)
     past.calm = past.calm + 1 if not (outside or stuck) and (past.departed != 0.0 or surprise < rule.calm) else 0
     if past.calm >= rule.calm_points:
-        past.state = ORDINARY
+        past.state, past.beyond = ORDINARY, 0
         for season in range(SEASONS):
             past.level[season] = past.before[season]
         return RECOVERED
     if at - past.opened >= rule.release:
-        past.state = ORDINARY
+        past.state, past.beyond = ORDINARY, 0
         return NEW_NORMAL
     return AGAIN if again else NOTHING
 

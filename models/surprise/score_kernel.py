@@ -48,7 +48,7 @@ def take(past: Any, at: int, value: float, rule: Any, reading: Any) -> None:
     past.together += PAIR_RATE * (near * past.residual - past.together)
     past.alone += PAIR_RATE * (past.residual * past.residual - past.alone)
     past.residual = near
-    learn(past, at, value, far, far / rule.clip, rule, past.state == ALARMED)
+    learn(past, at, value, far, rule, past.state == ALARMED)
     past.seen += 1
     past.at, past.value = at, value
     news = surprise if surprise > past.habit + rule.habit_margin else max(0.0, surprise - past.habit)

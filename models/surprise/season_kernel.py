@@ -74,25 +74,28 @@ def foretell(past: Any, at: int, levels: Any, rule: Any) -> float:
 
 
 @compiled_bare
-def learn(past: Any, at: int, value: float, most: float, little: float, rule: Any, wary: bool) -> None:
-    """Let every season learn a point. An error above `most` counts as that, and if `wary` what profiles are taught is `little` off at most."""
+def learn(past: Any, at: int, value: float, most: float, rule: Any, alarmed: bool) -> None:
+    """Let every season learn a point. An error above `most` counts as that; of an alarm only the levels learn."""
     for season in range(SEASONS):
         known = usual(past, season, at)
         if np.isnan(known):
-            _put(past, season, at, value)
+            if not alarmed:
+                _put(past, season, at, value)
             continue
         off = value - known - past.level[season]
-        near = min(max(off, -most), most)
+        if alarmed:
+            past.level[season] += rule.level_rate * off
+            continue
         past.judged[season] += 1
         rate = rule.level_rate
         if season == NO_SEASON:
             rate = max(rate, 1.0 / past.judged[season])
         else:
-            taught = known + past.level[season] + min(max(off, -little), little) if wary else value
             visit = min(1.0, past.interval / slot_ms(season)) if past.interval > 0 else 1.0  # a point's share of one
             visits = past.judged[season] * past.interval / period_ms(season)  # of each slot, about
-            _put(past, season, at, known + max(rule.profile_rate, 1.0 / (visits + 1.0)) * visit * (taught - known))
+            _put(past, season, at, known + max(rule.profile_rate, 1.0 / (visits + 1.0)) * visit * (value - known))
         past.level[season] += rate * off
+        near = min(max(off, -most), most)
         past.error[season] += max(past.interval / rule.error_memory, 1.0 / past.judged[season]) * (near * near - past.error[season])
 
 

@@ -43,7 +43,7 @@ class ScoreRule(Strict):
     habit_half_life: float = Field(300.0, gt=0)  # points after which half of a surprise counts as usual no more
     habit_margin: float = Field(0.3, ge=0)  # a surprise so much larger than what one is used to is news as a whole
     habit_most: float = Field(4.0, gt=0)
-    threshold: float = Field(2.45, gt=0)  # news for a score of 0.5
+    threshold: float = Field(2.42, gt=0)  # news for a score of 0.5
     alarm: float = Field(3.3, gt=0)  # news, or a burst's surprise, for an alarm, of points that are spaced_s apart;
     spaced_s: float = Field(300.0, gt=0)  # where they come k times as often, log10(k) more: the same number of false alarms a week
     lasting_points: int = Field(5, ge=1)  # after a point of score 0.5, so many outside the band in a row are an alarm as well

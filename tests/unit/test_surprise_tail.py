@@ -25,8 +25,8 @@ def test_it_is_a_probability(seen: list[float], residual: float) -> None:
     assert 0 < two_sided(histogram, weight, residual, place_in(residual), 10.0, 4.0) <= 1
 
 
-@given(st.lists(st.floats(-20, 20), max_size=50), st.floats(0.5, 1000), st.floats(1.3, 10))
-def test_further_out_is_never_more_probable(seen: list[float], residual: float, further: float) -> None:
+@given(st.lists(st.floats(-20, 20), max_size=50), st.floats(30, 1000), st.floats(1.3, 10))
+def test_beyond_all_that_was_seen_further_out_is_never_more_probable(seen: list[float], residual: float, further: float) -> None:
     histogram, weight = learned(seen)
     near = two_sided(histogram, weight, residual, place_in(residual), 10.0, 4.0)
     far = two_sided(histogram, weight, residual * further, place_in(residual * further), 10.0, 4.0)
