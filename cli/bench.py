@@ -101,6 +101,21 @@ def recovery(
 
 
 @bench.command()
+def score(
+    points: Annotated[int, typer.Option(help="Points, of one series and of many.", min=10_000)] = 2_000_000,
+    series: Series = 1000,
+    keep: Keep = False,
+    json_to: JsonTo = None,
+) -> None:
+    """Measure points a second that the score of single series takes (`airra detect`), in one thread.
+
+    Example:  airra bench score
+    """
+    module = _module("score")
+    _measure(module, module.Plan(points=points, series=series, say=_say(json_to)), json_to, keep=keep)
+
+
+@bench.command()
 def cost(keep: Keep = False, json_to: JsonTo = None) -> None:
     """Measure the CPU time a sample of both folds, by number of series (100 to 1,000,000) and by batch.
 

@@ -98,7 +98,7 @@ def _reach(past: Any, rule: Any) -> float:
         if max(high, low) < rule.rare:
             break
         reach *= REACH_STEP
-    return reach
+    return float(reach)
 
 
 @compiled_bare

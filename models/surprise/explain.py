@@ -51,7 +51,7 @@ def explain(at: NDArray[np.int64], value: NDArray[np.float64], readings: Any, in
     if one["news"] < one["surprise"]:
         lines.append("part of that is no news: it was as improbable shortly before")
     said = one["said"][:BURST]
-    for channel in np.argsort(said)[: 1 + int(np.count_nonzero(said < 0.01))].tolist():
+    for channel in np.argsort(said)[: max(1, int(np.count_nonzero(said < 0.01)))].tolist():
         lines.append(f"  {_chance(float(said[channel]))}: {CHANNEL_WORDS[channel]}")
     lines.append(f"{'in alarm' if one['alarmed'] else 'no alarm'}: {EVENT_WORDS[int(one['event'])]}")
     return lines
