@@ -46,7 +46,7 @@ def main() -> None:
         for output in (output for output in taken.outputs if output.topic == SAMPLES.name):
             folded.apply(state, Record(SAMPLES.name, 0, place, now, output.key, output.value, output.headers), now)
     Univariate(detect).update(now, 1.0)
-    judge(np.array([now], np.int64), np.ones(1), detect.score)
+    judge(np.array([now], np.int64), np.ones(1), detect.score.of(""))
 
 
 def adapter(now: int) -> bytes:

@@ -27,21 +27,21 @@ def turn(past: Any, at: int, value: float, surprise: float, news: float, burst: 
     What is usual is that of before the alarm: the score learns on, but a fault does not end its own alarm, and once it is over the
     levels are those of before it.
     """
-    needed = rule.alarm + stricter(past, rule)
     past.lasted *= rule.lasted_kept
     if past.state == ALARMED:
         return _within(past, at, value, surprise, news >= rule.threshold, stuck, rule)
-    if news >= needed or burst >= needed or stuck:
+    most = max(news, burst)
+    if stuck or (most >= rule.alarm and most >= rule.alarm + stricter(past, rule)):
         if past.beyond == 0:
             _remember(past, at, floor, rule)
-        return _open(past, _off(past, at, value, rule))
+        return _open(past, _off(past, at, value))
     if past.beyond > 0:
-        past.beyond = past.beyond + 1 if abs(_off(past, at, value, rule)) > past.width else 0
+        past.beyond = past.beyond + 1 if abs(_off(past, at, value)) > past.width else 0
         if past.beyond > rule.lasting_points:
             usual = past.lasted >= rule.lasting_most
             past.lasted += 1.0
             past.beyond = 0
-            return NOTHING if usual else _open(past, _off(past, at, value, rule))
+            return NOTHING if usual else _open(past, _off(past, at, value))
     elif news >= rule.threshold:
         _remember(past, at, floor, rule)
         past.beyond = 1
@@ -54,7 +54,7 @@ def _within(past: Any, at: int, value: float, surprise: float, anew: bool, stuck
 
     Something new is far both from what was usual and from what the alarm is about: a point that is news, or some in a row.
     """
-    off = _off(past, at, value, rule)
+    off = _off(past, at, value)
     outside = abs(off) > past.width
     other = outside and past.departed != 0.0 and abs(off - past.departed) > past.band
     past.beyond = past.beyond + 1 if other else 0
@@ -74,9 +74,9 @@ def _within(past: Any, at: int, value: float, surprise: float, anew: bool, stuck
 
 
 @compiled_bare
-def _off(past: Any, at: int, value: float, rule: Any) -> float:
+def _off(past: Any, at: int, value: float) -> float:
     """Return how far a value is from what was usual before the alarm."""
-    return float(value - foretell(past, at, past.before, rule) - past.middle)
+    return float(value - foretell(past, at, past.before) - past.middle)
 
 
 @compiled_bare
@@ -91,10 +91,10 @@ def _remember(past: Any, at: int, floor: float, rule: Any) -> None:
 @compiled_bare
 def _reach(past: Any, rule: Any) -> float:
     """Return how many scales a residual must be from the center to be rarer than `rare` on both sides, and at least the band's."""
-    reach, histogram, weight = rule.band, past.histogram[RESIDUAL], past.weight[RESIDUAL]
+    reach, histogram, weight, unit = rule.band, past.histogram[RESIDUAL], past.weight[RESIDUAL], past.unit[RESIDUAL]
     while reach < MOST_REACH:
-        high = two_sided(histogram, weight, reach, place_in(reach), rule.prior, rule.freedom)
-        low = two_sided(histogram, weight, -reach, place_in(-reach), rule.prior, rule.freedom)
+        high = two_sided(histogram, weight, unit, reach, place_in(reach), rule.prior, rule.freedom)
+        low = two_sided(histogram, weight, unit, -reach, place_in(-reach), rule.prior, rule.freedom)
         if max(high, low) < rule.rare:
             break
         reach *= REACH_STEP

@@ -30,6 +30,7 @@ PAST = np.dtype(
         ("level", np.float64, SEASONS),
         ("error", np.float64, SEASONS),
         ("judged", np.int64, SEASONS),
+        ("trust", np.float64, SEASONS),  # how much the forecast of each counts
         ("season", np.int64),  # the best of them
         # what one residual says of the next
         ("residual", np.float64),
@@ -44,7 +45,8 @@ PAST = np.dtype(
         ("heard", np.int64, CHANNELS),
         ("center", np.float64, CHANNELS),
         ("scale", np.float64, CHANNELS),
-        ("weight", np.float64, CHANNELS),  # of the histogram
+        ("weight", np.float64, CHANNELS),  # of the histogram, in counts
+        ("unit", np.float64, CHANNELS),  # what one count is in it
         ("histogram", np.float32, (CHANNELS, BINS)),
         # the alarm
         ("habit", np.float64),  # the surprise that is expected after what was
@@ -84,4 +86,5 @@ def empty(count: int) -> Any:
     past = np.zeros(count, PAST)
     for name in ("hour", "day", "week"):
         past[name] = np.nan
+    past["unit"] = 1.0
     return past

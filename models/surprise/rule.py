@@ -6,19 +6,6 @@ from typing import NamedTuple
 
 from schemas.config.score import ScoreRule
 
-# What it holds in another unit, or not at all.
-_OTHERWISE = {
-    "weights",
-    "spaced_s",
-    "error_memory_s",
-    "release_s",
-    "half_life",
-    "habit_half_life",
-    "lasting_memory",
-    "drift_delta",
-    "drift_threshold",
-}
-
 
 class Rule(NamedTuple):
     """Counts and spans are of points, times of ms; the fields are ScoreRule's, half-lives as what is kept of them."""
@@ -60,22 +47,10 @@ class Rule(NamedTuple):
 
 
 def rule_of(config: ScoreRule) -> Rule:
-    found = config.model_dump(
-        exclude={
-            "weights",
-            "spaced_s",
-            "error_memory_s",
-            "release_s",
-            "half_life",
-            "habit_half_life",
-            "lasting_memory",
-            "drift_delta",
-            "drift_threshold",
-        }
-    )
+    alike = {name: getattr(config, name) for name in set(ScoreRule.model_fields) & set(Rule._fields) - {"weights"}}
     weights = config.weights
     return Rule(
-        **found,
+        **alike,
         rate=1.0 - 0.5 ** (1.0 / config.half_life),
         kept=1.0 - 1.0 / config.memory,
         lasted_kept=1.0 - 1.0 / config.lasting_memory,

@@ -8,7 +8,7 @@ from typing import Any
 from models.compiled import compiled, compiled_bare
 from models.surprise.alarm_kernel import turn
 from models.surprise.past import ALARMED, BURST, DAY, INNOVATION, LEVEL, MISSING, NO_SEASON, NOTHING, OPENED, RESIDUAL, SHIFT, VARIATION
-from models.surprise.season_kernel import DAY_MS, foretell, learn, slot_ms
+from models.surprise.season_kernel import DAY_MS, foretell, learn, slot_ms, weigh
 from models.surprise.tail_kernel import count, place_in, two_sided
 
 FLOOR_SHARE = 1e-4  # of the largest magnitude of late: what a flat series' scale is, at least
@@ -17,6 +17,7 @@ LEAST_FLOOR = 1e-12
 VARIATION_FLOOR = 0.02  # of the logarithm of a step
 BURST_FLOOR = 0.02
 MEAN_AD_TO_SIGMA = 1.2533  # Geary 1935
+WEIGHED_EVERY, OFTEN = 16, 200  # points: how good the forecasts of seasons are changes slowly, but not at first
 SETTLED = 20  # points after which a channel is robust; before, it takes what comes
 UNCOUNTED = 5  # points that no histogram counts: there is no scale yet
 PAIR_RATE = 0.01  # of what one residual says of the next
@@ -38,7 +39,9 @@ def take(past: Any, at: int, value: float, rule: Any, reading: Any) -> None:
         _note_gap(past, float(at - past.at))
         stuck = _stuck(past, value, rule)
         past.step += max(1.0 / rule.variation_span, 1.0 / past.seen) * (abs(value - past.value) - past.step)
-    reading.expected = foretell(past, at, past.level, rule) if past.seen else value
+    if past.seen < OFTEN or past.seen % WEIGHED_EVERY == 0:
+        weigh(past, rule)
+    reading.expected = foretell(past, at, past.level) if past.seen else value
     reading.width = rule.band * max(past.scale[RESIDUAL], floor)
     reading.season = past.season
     off = value - reading.expected
@@ -130,10 +133,10 @@ def _channel(past: Any, number: int, found: float, floor: float, prior: float, r
     place, histogram = place_in(residual), past.histogram[number]
     probability = 1.0
     if past.heard[number] >= rule.warm_up:
-        probability = two_sided(histogram, past.weight[number], residual, place, prior, rule.freedom)
+        probability = two_sided(histogram, past.weight[number], past.unit[number], residual, place, prior, rule.freedom)
     past.heard[number] += 1
     if past.heard[number] > UNCOUNTED:
-        past.weight[number] = count(histogram, past.weight[number], place, rule.kept, rule.memory)
+        past.weight[number], past.unit[number] = count(histogram, past.weight[number], past.unit[number], place, rule.memory, rule.kept)
     if past.heard[number] > SETTLED:
         off = min(max(off, -rule.clip * scale), rule.clip * scale)
     rate = max(rule.rate, 1.0 / past.heard[number])

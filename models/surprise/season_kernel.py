@@ -55,22 +55,29 @@ def usual(past: Any, season: int, at: int) -> float:
 
 
 @compiled_bare
-def foretell(past: Any, at: int, levels: Any, rule: Any) -> float:
-    """Return what is expected at this time, above these levels; note which season counts most."""
-    total = weights = 0.0
-    best = -1.0
-    for season in range(SEASONS):
-        known, weight = usual(past, season, at), 1.0
-        if season != NO_SEASON:
-            if np.isnan(known) or past.judged[season] < rule.visits or past.interval > slot_ms(season):
-                continue
+def weigh(past: Any, rule: Any) -> None:
+    """Note how much the forecast of each season counts, and which counts most."""
+    past.trust[NO_SEASON], past.season = 1.0, NO_SEASON
+    for season in range(NO_SEASON + 1, SEASONS):
+        past.trust[season] = 0.0
+        if past.judged[season] >= rule.visits and past.interval <= slot_ms(season):
             better = past.error[NO_SEASON] * rule.season_gain / max(past.error[season], 1e-300)
-            weight = min(better**rule.season_power, MOST_WEIGHT)
-        total += weight * (known + levels[season])
-        weights += weight
-        if weight > best:
-            best, past.season = weight, season
-    return total / weights
+            past.trust[season] = min(better**rule.season_power, MOST_WEIGHT)
+        if past.trust[season] > past.trust[past.season]:
+            past.season = season
+
+
+@compiled_bare
+def foretell(past: Any, at: int, levels: Any) -> float:
+    """Return what is expected at this time, above these levels."""
+    total, weights = levels[NO_SEASON], 1.0
+    for season in range(NO_SEASON + 1, SEASONS):
+        if past.trust[season] > 0.0:
+            known = usual(past, season, at)
+            if not np.isnan(known):
+                total += past.trust[season] * (known + levels[season])
+                weights += past.trust[season]
+    return float(total / weights)
 
 
 @compiled_bare

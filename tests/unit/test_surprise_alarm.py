@@ -9,6 +9,7 @@ import pytest
 
 from models.surprise.explain import explain
 from models.surprise.past import AGAIN, MISSING, NEW_NORMAL, OPENED, RECOVERED
+from models.surprise.rule import rule_of
 from models.surprise.univariate import judge
 from schemas.config.score import ScoreConfig, ScoreRule
 
@@ -132,6 +133,8 @@ def test_an_override_holds_for_the_series_that_its_pattern_names() -> None:
     config = ScoreConfig(series={"*_cpu": {"alarm": 9.0}})
     assert config.of("web_cpu").alarm == 9.0
     assert config.of("web_memory") == ScoreRule()
+    assert rule_of(config.of("web_cpu")).alarm == 9.0
+    assert rule_of(ScoreConfig()) == rule_of(ScoreRule())
     with pytest.raises(ValueError, match="alrm"):
         ScoreConfig(series={"*": {"alrm": 9.0}})
 

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Self
 
 from confluent_kafka import Producer
@@ -53,16 +54,18 @@ class Times:
 
 
 class Probe:
-    """Sends alerts and lives through one incident after the other, in two threads, until it is left."""
+    """Sends alerts and lives through one incident after the other until it is left; or through several at a time, under a name of its own."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, *, lives: int = 1, name: str = PROBE) -> None:
         self._stack = stack
+        self._name = name
         self.alerts, self.approvals, self.proposals = Times(), Times(), Times()
         self._known: dict[str, Proposal] = {}  # by incident
         self._decided: dict[str, float] = {}  # by proposal: when, by the broker's clock
         self.ended: list[tuple[float, float]] = []  # of each incident: when it began, when it was decided
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._alerts, self._incidents)]
+        works = [self._alerts, *(partial(self._incidents, life) for life in range(lives))]
+        self._threads = [threading.Thread(target=work, daemon=True) for work in works]
         self._watch = Watch(stack.kafka.confluent(), self._take, (topics.SIGNALS.name, topics.APPROVALS.name))
 
     def __enter__(self) -> Self:
@@ -79,7 +82,7 @@ class Probe:
 
     def _take(self, event: object, at_ms: int) -> None:
         match event:
-            case Alert() if event.name.startswith(PROBE):
+            case Alert() if event.name.startswith(self._name):
                 self.alerts.answered(event.name, at_ms)
             case Proposal() if event.chosen is not None:
                 self._known.setdefault(event.incident, event)
@@ -92,7 +95,7 @@ class Probe:
         producer = Producer({**self._stack.kafka.confluent(), "linger.ms": 0})
         number = 0
         while not self._stop.wait(ALERT_EVERY_S):
-            name = f"{PROBE}{number}"
+            name = f"{self._name}{number}"
             number += 1
             labels = {"alertname": name, "service": "inventory", "severity": "info"}
             stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -101,11 +104,11 @@ class Probe:
             producer.produce(topics.RAW_ALERTS.name, value)
             producer.flush(10)
 
-    def _incidents(self) -> None:
+    def _incidents(self, life: int) -> None:
         number = 0
         while not self._stop.is_set():
             number += 1
-            self._incident(f"inc-{PROBE}{number:05d}")
+            self._incident(f"inc-{self._name}{life}-{number:05d}")
 
     def _incident(self, key: str) -> None:
         patient = Patient(key, self._publish)
