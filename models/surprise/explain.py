@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.surprise.past import AGAIN, BURST, CHANNELS, DRIFTED, DRIFTS, MISSING, NEW_NORMAL, NOTHING, OPENED, RECOVERED
+from models.surprise.past import AGAIN, BURST, DRIFTED, DRIFTS, MISSING, NEW_NORMAL, NOTHING, OPENED, RECOVERED
 from schemas.config.score import ScoreRule
 
 CHANNEL_WORDS = (
@@ -68,6 +68,3 @@ def _chance(probability: float) -> str:
 
 def _span(ms: int) -> str:
     return f"{ms / _DAY_MS:.1f} days" if ms >= _DAY_MS else f"{ms / _HOUR_MS:.1f} hours"
-
-
-assert len(CHANNEL_WORDS) == CHANNELS  # noqa: S101 - one for each

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.surprise.explain import explain
-from models.surprise.past import AGAIN, MISSING, NEW_NORMAL, OPENED, RECOVERED
+from models.surprise.explain import CHANNEL_WORDS, explain
+from models.surprise.past import AGAIN, CHANNELS, MISSING, NEW_NORMAL, OPENED, RECOVERED
 from models.surprise.rule import rule_of
 from models.surprise.univariate import judge
 from schemas.config.score import ScoreConfig, ScoreRule
@@ -137,6 +137,10 @@ def test_an_override_holds_for_the_series_that_its_pattern_names() -> None:
     assert rule_of(ScoreConfig()) == rule_of(ScoreRule())
     with pytest.raises(ValueError, match="alrm"):
         ScoreConfig(series={"*": {"alrm": 9.0}})
+
+
+def test_every_channel_has_words() -> None:
+    assert len(set(CHANNEL_WORDS)) == CHANNELS
 
 
 def test_the_words_name_the_channel_the_expectation_and_the_history() -> None:
