@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bench.figures import Figure, Goal
-from models.surprise.past import READING, empty
+from models.surprise.past import PAST, READING, empty
 from models.surprise.rule import rule_of
 from models.surprise.score_kernel import run as judge
 from schemas.config.score import ScoreRule
@@ -29,6 +29,7 @@ class Plan:
 
 def run(plan: Plan) -> Iterator[Figure]:
     """Judge noise: what it costs does not depend on the values."""
+    yield Figure("score", "the past of a series", PAST.itemsize, "bytes")
     for name, series in (("one series", 1), ("many series", plan.series)):
         past, rule = empty(series), rule_of(ScoreRule())
         _judged(past, rule, 0, BEFORE)

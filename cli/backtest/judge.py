@@ -10,7 +10,7 @@ import numpy as np
 from cli.backtest.series import Series
 from cli.settings import read_settings
 from cli.wiring import configuration
-from models.surprise.explain import EVENT_WORDS, strongest
+from models.surprise.explain import EVENT_WORDS, because
 from models.surprise.past import NOTHING, READING
 from models.surprise.univariate import judge
 from schemas.config.detect import DetectConfig
@@ -34,7 +34,7 @@ class Judged:
                 "value": float(self.series.value[row]),
                 "expected": round(float(self.readings["expected"][row]), 6),
                 "score": round(float(self.readings["score"][row]), 3),
-                "because": strongest(self.readings[row]),
+                "because": because(self.readings[row]),
             }
             for row in found
         ]

@@ -15,7 +15,8 @@ from cli.config import ConfigError
 from streams.harness.errors import Fatal
 
 COLUMNS = ("timestamp", "value")
-_MOST_PLAIN = 1e11  # a number below it counts seconds, one above it milliseconds
+_MOST_PLAIN = 1e11  # a number below it counts seconds, one above it milliseconds,
+_MOST_MS = 1e14  # and from here on it is no time: the year 5138 is over
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ def time_of(text: str) -> int | None:
     except ValueError:
         pass
     else:
-        return round(plain if abs(plain) >= _MOST_PLAIN else plain * 1000) if np.isfinite(plain) else None
+        ms = plain if abs(plain) >= _MOST_PLAIN else plain * 1000
+        return round(ms) if abs(ms) < _MOST_MS else None
     try:
         found = datetime.fromisoformat(text)
     except ValueError:

@@ -200,12 +200,11 @@ def faults(runs: int, seed: int, config: ScoreRule) -> Iterator[Found]:
 def _delay(minute: NDArray[np.int64], value: Values, onset: int, shape: Shape, config: ScoreRule) -> float | None:
     there = np.isfinite(value)
     readings = judge(minute[there] * MINUTE_MS, value[there], config)
-    wanted = (OPENED, AGAIN, MISSING, DRIFTS) if shape.second == 0 else (OPENED, AGAIN)
-    events = minute[there][np.isin(readings["event"], wanted)]
-    missing = minute[there][readings["event"] == MISSING]
-    if len(gone := missing[missing > onset]) and not there[onset]:
-        return config.silence_intervals if gone[0] - onset <= shape.lasts else None  # told when it is due, not when it is back
-    late = events[(events >= onset) & (events <= onset + shape.within)]
+    wanted = (OPENED, AGAIN, DRIFTS) if shape.second == 0 else (OPENED, AGAIN)
+    at = minute[there][np.isin(readings["event"], wanted)].astype(np.float64)
+    if not there[onset]:  # while no point comes, it is the clock that tells
+        at = np.array([readings["due"][np.count_nonzero(there[:onset]) - 1] / MINUTE_MS])
+    late = at[(at >= onset) & (at <= onset + shape.within)]
     return float(late[0] - onset) if len(late) else None
 
 

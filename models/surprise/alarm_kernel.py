@@ -6,7 +6,21 @@ import math
 from typing import Any
 
 from models.compiled import compiled_bare
-from models.surprise.past import AGAIN, ALARMED, NEW_NORMAL, NOTHING, OPENED, ORDINARY, RECOVERED, RESIDUAL, SEASONS
+from models.surprise.past import (
+    AGAIN,
+    ALARMED,
+    BURSTING,
+    LASTS,
+    NEW_NORMAL,
+    NEWS,
+    NOTHING,
+    OPENED,
+    ORDINARY,
+    RECOVERED,
+    RESIDUAL,
+    SEASONS,
+    STUCK,
+)
 from models.surprise.season_kernel import foretell
 from models.surprise.tail_kernel import place_in, two_sided
 
@@ -34,14 +48,15 @@ def turn(past: Any, at: int, value: float, surprise: float, news: float, burst: 
     if stuck or (most >= rule.alarm and most >= rule.alarm + stricter(past, rule)):
         if past.beyond == 0:
             _remember(past, at, floor, rule)
-        return _open(past, _off(past, at, value))
+        cause = STUCK if stuck else NEWS if news >= burst else BURSTING
+        return _open(past, _off(past, at, value), cause)
     if past.beyond > 0:
         past.beyond = past.beyond + 1 if abs(_off(past, at, value)) > past.width else 0
         if past.beyond > rule.lasting_points:
             usual = past.lasted >= rule.lasting_most
             past.lasted += 1.0
             past.beyond = 0
-            return NOTHING if usual else _open(past, _off(past, at, value))
+            return NOTHING if usual else _open(past, _off(past, at, value), LASTS)
     elif news >= rule.threshold:
         _remember(past, at, floor, rule)
         past.beyond = 1
@@ -102,7 +117,8 @@ def _reach(past: Any, rule: Any) -> float:
 
 
 @compiled_bare
-def _open(past: Any, off: float) -> int:
+def _open(past: Any, off: float, cause: int) -> int:
+    past.cause = cause
     past.departed = off if abs(off) > past.width else 0.0
     past.state, past.opened, past.calm, past.beyond = ALARMED, past.suspected, 0, 0
     return OPENED

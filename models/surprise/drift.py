@@ -16,15 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 from river.drift import PageHinkley
 
+from models.surprise.score_kernel import MEAN_AD_TO_SIGMA
+from models.surprise.season_kernel import HOUR_MS
 from schemas.config.score import ScoreRule
 
-HOUR_MS = 3_600_000
 _DAY, _WEEK = 24, 168  # hours
 _LEAST = 6  # points of an hour that has a mean
 _SCALE_RATE = 0.01  # of the scale, an hour
 _CLIP = 3.0  # scales
 _CALM, _CALM_HOURS = 1.5, 3  # scales; so many hours in a row inside end a drift
-MEAN_AD_TO_SIGMA = 1.2533  # Geary 1935
 _MOST = 6.0  # scales: an hour further off counts as that, so that one alone is no drift
 _FLOOR_SHARE = 0.002  # of the level: a smaller difference is none
 

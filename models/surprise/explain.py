@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.surprise.past import AGAIN, BURST, DRIFTED, DRIFTS, MISSING, NEW_NORMAL, NOTHING, OPENED, RECOVERED
+from models.surprise.past import AGAIN, BURST, BURSTING, DRIFTED, DRIFTS, LASTS, MISSING, NEW_NORMAL, NOTHING, OPENED, RECOVERED, STUCK
+from models.surprise.season_kernel import DAY_MS, HOUR_MS
 from schemas.config.score import ScoreRule
 
 CHANNEL_WORDS = (
@@ -34,7 +35,11 @@ EVENT_WORDS = {
     DRIFTED: "the drift ended: it stays, or is the new normal",
     MISSING: "it was missing before this point",
 }
-_HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
+CAUSE_WORDS = {
+    BURSTING: CHANNEL_WORDS[BURST],
+    STUCK: "the same value for far longer than is usual",
+    LASTS: "it stays away from what was usual",
+}
 
 
 def explain(at: NDArray[np.int64], value: NDArray[np.float64], readings: Any, index: int, config: ScoreRule) -> list[str]:
@@ -53,12 +58,18 @@ def explain(at: NDArray[np.int64], value: NDArray[np.float64], readings: Any, in
     said = one["said"][:BURST]
     for channel in np.argsort(said)[: max(1, int(np.count_nonzero(said < 0.01)))].tolist():
         lines.append(f"  {_chance(float(said[channel]))}: {CHANNEL_WORDS[channel]}")
-    lines.append(f"{'in alarm' if one['alarmed'] else 'no alarm'}: {EVENT_WORDS[int(one['event'])]}")
+    why = f", because of {found}" if (found := because(one)) else ""
+    lines.append(f"{'in alarm' if one['alarmed'] else 'no alarm'}: {EVENT_WORDS[int(one['event'])]}{why}")
     return lines
 
 
-def strongest(reading: Any) -> str:
-    """Return the words of the channel that finds a point least probable."""
+def because(reading: Any) -> str:
+    """Return why an alarm opened, or something new came in one; nothing of what is no alarm, or says itself what it is about."""
+    event, cause = int(reading["event"]), int(reading["cause"])
+    if event not in (OPENED, AGAIN):
+        return ""
+    if event == OPENED and cause in CAUSE_WORDS:
+        return CAUSE_WORDS[cause]
     return CHANNEL_WORDS[int(np.argmin(reading["said"][:BURST]))]
 
 
@@ -67,4 +78,4 @@ def _chance(probability: float) -> str:
 
 
 def _span(ms: int) -> str:
-    return f"{ms / _DAY_MS:.1f} days" if ms >= _DAY_MS else f"{ms / _HOUR_MS:.1f} hours"
+    return f"{ms / DAY_MS:.1f} days" if ms >= DAY_MS else f"{ms / HOUR_MS:.1f} hours"

@@ -14,6 +14,7 @@ SEASONS = 4
 HOUR_SLOTS, DAY_SLOTS, WEEK_SLOTS = 12, 24, 168
 ORDINARY, ALARMED = 0, 1
 NOTHING, OPENED, AGAIN, RECOVERED, NEW_NORMAL, MISSING, DRIFTS, DRIFTED = range(8)  # what a point brings about
+NEWS, BURSTING, STUCK, LASTS = range(4)  # why an alarm opened
 
 PAST = np.dtype(
     [
@@ -52,6 +53,7 @@ PAST = np.dtype(
         ("habit", np.float64),  # the surprise that is expected after what was
         ("state", np.int64),
         ("opened", np.int64),  # ms
+        ("cause", np.int64),
         ("calm", np.int64),  # points
         ("suspected", np.int64),  # ms, since when points are far from what was usual; while `beyond` is above 0
         ("beyond", np.int64),  # such points
@@ -74,6 +76,8 @@ READING = np.dtype(
         ("width", np.float64),  # half of the expected band
         ("alarmed", np.bool_),
         ("event", np.int64),
+        ("cause", np.int64),  # of the alarm that opens
+        ("due", np.float64),  # when the series counts as missing, if no point comes before: ms
         ("season", np.int64),
         ("said", np.float64, CHANNELS),  # probability, by channel; 1 where it has no opinion yet
     ],

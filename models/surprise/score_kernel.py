@@ -58,8 +58,9 @@ def take(past: Any, at: int, value: float, rule: Any, reading: Any) -> None:
     past.habit = max(past.habit, min(surprise, rule.habit_most)) * rule.habit_kept
     brought = turn(past, at, value, surprise, news, _burst(past, surprise, rule), stuck, floor, rule)
     if brought != NOTHING and (reading.event == NOTHING or brought == OPENED):
-        reading.event = brought
+        reading.event, reading.cause = brought, past.cause
     reading.surprise, reading.news, reading.score = surprise, news, news / (news + rule.threshold)
+    reading.due = due(past, rule)
     reading.alarmed = past.state == ALARMED or reading.event == MISSING
 
 

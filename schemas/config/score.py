@@ -67,11 +67,16 @@ class ScoreConfig(ScoreRule):
 
     @model_validator(mode="after")
     def _overrides(self) -> ScoreConfig:
-        for pattern in self.series:
-            self.of(pattern)
+        for own in self.series.values():
+            self._with(own)
         return self
 
     def of(self, name: str) -> ScoreRule:
-        """Return what holds for a series of this name. Raises ValueError where an override is none."""
-        own = next((found for pattern, found in self.series.items() if pattern == name or fnmatchcase(name, pattern)), {})
-        return ScoreRule.model_validate(self.model_dump(exclude={"series"}) | own)
+        """Return what holds for a series of this name."""
+        return self._with(next((own for pattern, own in self.series.items() if fnmatchcase(name, pattern)), {}))
+
+    def _with(self, own: dict[str, Any]) -> ScoreRule:
+        usual = self.model_dump(exclude={"series"})
+        if isinstance(weights := own.get("weights"), dict):
+            own = own | {"weights": usual["weights"] | weights}
+        return ScoreRule.model_validate(usual | own)

@@ -77,6 +77,7 @@ def test_a_picture_is_drawn(series: Path, tmp_path: Path) -> None:
     [
         ("", "the first line is timestamp,value, and here it is missing"),
         ("time,value\n1,2\n", "the first line is timestamp,value, and here it is time,value"),
+        ("timestamp,value\n1e300,2\n", "line 2: '1e300' is no time"),
         ("timestamp,value\nyesterday,2\n", "line 2: 'yesterday' is no time"),
         ("timestamp,value\n1,two\n", "line 2: 'two' is no number"),
         ("timestamp,value\n1\n", "line 2: a timestamp and a value"),

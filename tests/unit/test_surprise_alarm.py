@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.surprise.explain import CHANNEL_WORDS, explain
+from models.surprise.explain import CHANNEL_WORDS, because, explain
 from models.surprise.past import AGAIN, CHANNELS, MISSING, NEW_NORMAL, OPENED, RECOVERED
 from models.surprise.rule import rule_of
 from models.surprise.univariate import judge
-from schemas.config.score import ScoreConfig, ScoreRule
+from schemas.config.score import ScoreConfig, ScoreRule, Weights
 
 MINUTE = 60_000
 CONFIG = ScoreRule()
@@ -137,6 +137,41 @@ def test_an_override_holds_for_the_series_that_its_pattern_names() -> None:
     assert rule_of(ScoreConfig()) == rule_of(ScoreRule())
     with pytest.raises(ValueError, match="alrm"):
         ScoreConfig(series={"*": {"alrm": 9.0}})
+    with pytest.raises(ValueError, match="alrm"):
+        ScoreConfig(series={"*": {"alarm": 9.0}, "web": {"alrm": 9.0}})
+
+
+def test_an_override_of_one_weight_leaves_the_others_as_the_file_has_them() -> None:
+    config = ScoreConfig(weights=Weights(level=0.3), series={"a": {"weights": {"shift": 0.4}}})
+    assert config.of("a").weights == Weights(level=0.3, shift=0.4)
+
+
+@pytest.mark.parametrize("value", [1e308, 1e300, 1e39])
+def test_values_beyond_all_bounds_leave_every_figure_finite(value: float) -> None:
+    for series in ([value, -value] * 500, [value] * 500 + [-value] * 500, [0.0, value] * 500):
+        found = judged(np.array(series))
+        assert np.isfinite(found["expected"]).all()
+        assert np.isfinite(found["score"]).all()
+    assert judged(np.array([value] * 500 + [-value] * 500))["score"][500] > 0.5
+
+
+def test_it_is_said_why_an_alarm_opened() -> None:
+    stuck, lasting = steady(FAULT + 100), steady(FAULT + 100)
+    stuck[FAULT:] = stuck[FAULT - 1]
+    lasting[FAULT:] += 60
+    for value, config, words in (
+        (stuck, CONFIG, "the same value for far longer than is usual"),
+        (lasting, ScoreRule(alarm=50), "it stays away from what was usual"),
+        (lasting, CONFIG, "the distance from what was expected"),
+    ):
+        found = judged(value, config)
+        assert words in because(found[events(found, OPENED)[-1]])
+
+
+def test_a_series_is_due_after_three_intervals_and_later_where_longer_gaps_are_usual() -> None:
+    assert judged(steady(200))["due"][-1] == (199 + 3) * MINUTE
+    at = np.delete(np.arange(300), np.arange(100, 110)) * MINUTE
+    assert judge(at, steady(len(at)), CONFIG)["due"][-1] > (299 + 15) * MINUTE
 
 
 def test_every_channel_has_words() -> None:
