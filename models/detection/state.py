@@ -26,6 +26,7 @@ from schemas.samples import SeriesDef
 _TABLES = ("raws", "units", "hists", "insts", "slots")
 FORMAT = 3  # of a snapshot: an image, packed; before, it was bare
 _COLUMNS_FORMAT = 2
+_COLUMNS_READ = {2, 3}  # 3: some columns are narrower, and say so themselves
 _PACKED = b"\x28\xb5\x2f\xfd"  # how a Zstandard frame begins, and no image does
 _LEVEL = 1  # the fastest: a partition waits for it
 
@@ -117,7 +118,7 @@ def restore(data: bytes | None, config: DetectConfig) -> DetectState:
     sources = Sources.of(config, image.numbers, image.sources, image.tick)
     for members in image.dormant:
         sleep(registry, members)
-    if image.shape != _shape(config) or image.format != _COLUMNS_FORMAT:
+    if image.shape != _shape(config) or image.format not in _COLUMNS_READ:
         for found in image.defs.values():
             register(registry, found, now=0)
         return DetectState(registry, sources, given_up=image.given_up + len(_waiting(image.pending)))

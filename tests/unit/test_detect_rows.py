@@ -218,6 +218,23 @@ def test_a_snapshot_is_packed_and_one_that_is_not_is_read_too() -> None:
     assert snapshot(restore(unpack(saved), CONFIG)) == snapshot(restore(saved, CONFIG)) == saved
 
 
+def test_a_snapshot_whose_columns_are_narrower_is_read() -> None:
+    _, detector = fates(each_second(50, lambda _: [(A, 0.1)], A))
+    saved = snapshot(detector.state)
+    image = msgspec.msgpack.decode(unpack(saved), strict=False)
+    narrower = 0
+    for table in image["tables"].values():
+        for name, (dtype, shape, data) in ((name, told) for name, told in table.items() if name not in {"used", "free"}):
+            values = np.frombuffer(data, dtype)
+            if values.size and values.dtype == np.int64:
+                small = values.astype(np.result_type(*map(np.min_scalar_type, (values.min(), values.max()))))
+                narrower += small.dtype != values.dtype
+                table[name] = small.dtype.str, shape, small.tobytes()
+    assert narrower > 20
+    image["format"] = 3
+    assert snapshot(restore(msgspec.msgpack.encode(image), CONFIG)) == saved
+
+
 def test_a_snapshot_that_is_cut_short_is_told() -> None:
     _, detector = fates(each_second(50, lambda _: [(A, 0.1)], A))
     with pytest.raises(ValueError, match="cannot be unpacked"):
