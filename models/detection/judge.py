@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.detection.judge_kernel import ORDINARY, SHIFTED, SILENT, Rule, judge
-from models.detection.packed import Bools, Floats, Ints, Packed, Places, column, order_of, wide, widened
+from models.detection.packed import Bools, Floats, Ints, Numbers, Packed, Places, column, order_of, wide, widened
 from models.detection.series.tables import NEVER
 from schemas.config.detect import MAX_POINTS, DetectConfig, KindRule
 from schemas.kinds import Direction
@@ -34,25 +34,25 @@ class Slots(Packed):
     # how it is judged
     judged: Bools = column(np.bool_)
     opens: Bools = column(np.bool_)
-    inst: Ints = column(np.int64, fill=-1)  # what it belongs to
-    sign: Ints = column(np.int64)  # 1: up is bad, -1: down, 0: both
+    inst: Numbers = column(np.int32, fill=-1)  # what it belongs to
+    sign: Numbers = column(np.int8)  # 1: up is bad, -1: down, 0: both
     relative: Floats = column(np.float64)
     absolute: Floats = column(np.float64, fill=1.0)
-    enter_m: Ints = column(np.int64, fill=1)
-    enter_mask: Ints = column(np.int64)
-    alone_m: Ints = column(np.int64, fill=1)  # hits without the witness's
-    alone_mask: Ints = column(np.int64)
-    witness: Ints = column(np.int64, fill=-1)  # slot of the median; -1: needs none
-    leave_m: Ints = column(np.int64, fill=1)
-    leave_mask: Ints = column(np.int64)
+    enter_m: Numbers = column(np.int8, fill=1)
+    enter_mask: Numbers = column(np.int32)
+    alone_m: Numbers = column(np.int8, fill=1)  # hits without the witness's
+    alone_mask: Numbers = column(np.int32)
+    witness: Numbers = column(np.int32, fill=-1)  # slot of the median; -1: needs none
+    leave_m: Numbers = column(np.int8, fill=1)
+    leave_mask: Numbers = column(np.int32)
     release: Ints = column(np.int64)
     settle: Ints = column(np.int64)  # so long after a restart of its instance
     settled: Ints = column(np.int64, fill=NEVER)  # nothing is judged or learned before
     # its past
     ring: Floats = wide(np.float64, fill=np.inf)
     order: Places = order_of("ring")
-    filled: Ints = column(np.int64)
-    place: Ints = column(np.int64)
+    filled: Numbers = column(np.int16)
+    place: Numbers = column(np.int16)
     pushed: Ints = column(np.int64, fill=NEVER)
     base: Floats = column(np.float64)
     scale: Floats = column(np.float64)
@@ -63,9 +63,9 @@ class Slots(Packed):
     # its state
     z: Floats = column(np.float64)
     peak: Floats = column(np.float64)
-    hits: Ints = column(np.int64)
-    calms: Ints = column(np.int64)
-    state: Ints = column(np.int64)
+    hits: Numbers = column(np.int32)
+    calms: Numbers = column(np.int32)
+    state: Numbers = column(np.int8)
     opened: Ints = column(np.int64)
     said: Ints = column(np.int64)
     bad_at: Ints = column(np.int64, fill=NEVER)  # when it was last anomalous

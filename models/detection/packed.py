@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-Places = NDArray[np.uint16]
+Numbers = NDArray[np.integer[Any]]  # as narrow as what is in it allows
+Places = NDArray[np.uint8] | NDArray[np.uint16]
 
 _FIRST_ROWS = 64
+_BYTES = 256  # values of a byte
 _GROWTH = 4  # one part in so many is added when there is no room: a table is never much larger than what is in it
 
 
@@ -34,7 +36,7 @@ def wide(dtype: Any, fill: float = 0) -> Any:
 
 def order_of(name: str) -> Any:
     """Declare a column that holds, for each row of another wide one, the places of its values by rising value; it is not dumped."""
-    return field(init=False, repr=False, compare=False, metadata={"dtype": np.uint16, "wide": True, "fill": 0, "order_of": name})
+    return field(init=False, repr=False, compare=False, metadata={"dtype": np.uint8, "wide": True, "fill": 0, "order_of": name})
 
 
 @dataclass
@@ -47,6 +49,7 @@ class Packed:
     def __post_init__(self) -> None:
         declared = [one for one in fields(self) if "fill" in one.metadata]
         own = [one for one in declared if "wide" not in one.metadata]
+        own.sort(key=lambda one: -np.dtype(one.metadata["dtype"]).itemsize)  # no gaps between columns of unlike widths
         blank = np.zeros(1, np.dtype([(one.name, one.metadata["dtype"], one.metadata["shape"]) for one in own], align=True))
         for one in own:
             blank[one.name] = one.metadata["fill"]
@@ -60,7 +63,7 @@ class Packed:
         """Take the widths of columns that configuration decides."""
         for name, fill in self._fills.items():
             width = widths.get(self._orders.get(name, name), 0)
-            self._blank[name] = np.arange(width, dtype=np.uint16) if name in self._orders else np.full(width, fill, self._blank[name].dtype)
+            self._blank[name] = _places(width) if name in self._orders else np.full(width, fill, self._blank[name].dtype)
             self.__dict__[name] = np.zeros((0, width), self._blank[name].dtype)
 
     def __getattr__(self, name: str) -> Any:
@@ -123,6 +126,11 @@ class Packed:
             grown[:] = blank
             grown[: len(old)] = old[:rows]
             self.__dict__[name] = grown
+
+
+def _places(width: int) -> Places:
+    """Return the numbers of so many places, in bytes where those do."""
+    return np.arange(width, dtype=np.uint8) if width <= _BYTES else np.arange(width, dtype=np.uint16)
 
 
 T = TypeVar("T", bound=Packed)

@@ -24,9 +24,9 @@ from schemas.kinds import Direction, Kind
 from schemas.samples import SeriesDef
 
 _TABLES = ("raws", "units", "hists", "insts", "slots")
-FORMAT = 3  # of a snapshot: an image, packed; before, it was bare
-_COLUMNS_FORMAT = 2
-_COLUMNS_READ = {2, 3}  # 3: some columns are narrower, and say so themselves
+FORMAT = 4  # of a snapshot: an image, packed; in 3 its columns were wider, before that it was bare
+_COLUMNS_FORMAT = 3
+_COLUMNS_READ = {2, _COLUMNS_FORMAT}  # the columns say themselves how wide they are
 _PACKED = b"\x28\xb5\x2f\xfd"  # how a Zstandard frame begins, and no image does
 _LEVEL = 1  # the fastest: a partition waits for it
 

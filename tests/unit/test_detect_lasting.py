@@ -121,6 +121,6 @@ def test_an_open_anomaly_whose_series_means_something_else_now_is_closed_as_give
 def test_a_snapshot_of_an_older_format_keeps_what_series_mean() -> None:
     log = each_second(50, lambda _: [(POOL, 0.1)], POOL)
     data = unpack(stage(CONFIG).snapshot(fold(log)))
-    assert b"\xa6format\x02" in data
-    old = restore(data.replace(b"\xa6format\x02", b"\xa6format\x01"), CONFIG)
+    assert b"\xa6format\x03" in data
+    old = restore(data.replace(b"\xa6format\x03", b"\xa6format\x01"), CONFIG)
     assert (old.registry.index, old.sources.all[0].mark, old.registry.slots.seen[0]) == ({POOL.id: 0}, 49, 0)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.detection.packed import Bools, Floats, Ints, Packed, column, wide
+from models.detection.packed import Bools, Floats, Ints, Numbers, Packed, column, wide
 
 GAUGE, COUNTER, BUCKET, IGNORED = 0, 1, 2, 3  # what a raw series is; of a histogram, sum and count are not needed
 NEVER = -(2**62)
@@ -24,9 +24,9 @@ EVENTS = 6  # of each sort, that an instance remembers
 @dataclass
 class Raws(Packed):
     id: NDArray[np.uint64] = column(np.uint64)
-    unit: Ints = column(np.int64, fill=NONE)
-    type: Ints = column(np.int64, fill=IGNORED)
-    bucket: Ints = column(np.int64)  # place among its histogram's bounds
+    unit: Numbers = column(np.int32, fill=NONE)
+    type: Numbers = column(np.int8, fill=IGNORED)
+    bucket: Numbers = column(np.int16)  # place among its histogram's bounds
     last_t: Ints = column(np.int64, fill=NEVER)
     last_v: Floats = column(np.float64)  # of a delta series the sum of all so far
     delta: Bools = column(np.bool_)  # each value counts from the one before it
@@ -34,18 +34,18 @@ class Raws(Packed):
 
 @dataclass
 class Units(Packed):
-    primary: Ints = column(np.int64, fill=NONE)  # slot: value, rate or p95; none of a counter of restarts
-    median: Ints = column(np.int64, fill=NONE)  # slot: p50 of a histogram
-    rate: Ints = column(np.int64, fill=NONE)  # slot: rate of a histogram
-    tail: Ints = column(np.int64, fill=NONE)  # slot: p99 of a histogram; none where it is not wanted, or was not when it was defined
-    hist: Ints = column(np.int64, fill=NONE)
-    inst: Ints = column(np.int64, fill=NONE)
+    primary: Numbers = column(np.int32, fill=NONE)  # slot: value, rate or p95; none of a counter of restarts
+    median: Numbers = column(np.int32, fill=NONE)  # slot: p50 of a histogram
+    rate: Numbers = column(np.int32, fill=NONE)  # slot: rate of a histogram
+    tail: Numbers = column(np.int32, fill=NONE)  # slot: p99 of a histogram; none where it is not wanted, or was not when it was defined
+    hist: Numbers = column(np.int32, fill=NONE)
+    inst: Numbers = column(np.int32, fill=NONE)
     up: Bools = column(np.bool_)
     errors: Bools = column(np.bool_)  # counts towards the instance's error ratio,
     requests: Bools = column(np.bool_)  # and its requests
     restarts: Bools = column(np.bool_)  # a counter whose every increase is a restart
     heard: Ints = column(np.int64, fill=NEVER)
-    times: Ints = column(np.int64)  # how often it was heard
+    times: Numbers = column(np.int32)  # how often it was heard
     interval: Floats = column(np.float64)
     gone: Bools = column(np.bool_)  # silent, and that is settled: said, or not worth saying
 
@@ -54,7 +54,7 @@ class Units(Packed):
 class Hists(Packed):
     bounds: Floats = wide(np.float64, fill=np.inf)
     counts: Floats = wide(np.float64)  # cumulative, since the last quantile
-    buckets: Ints = column(np.int64)
+    buckets: Numbers = column(np.int16)
     since: Ints = column(np.int64, fill=NEVER)
     tail: Floats = wide(np.float32)  # as counts, since the last p99
     tail_since: Ints = column(np.int64, fill=NEVER)
@@ -62,9 +62,9 @@ class Hists(Packed):
 
 @dataclass
 class Insts(Packed):
-    ratio: Ints = column(np.int64, fill=NONE)  # slot
-    restarts: Ints = column(np.int64, fill=NONE)  # slot
-    units: Ints = column(np.int64)  # how many it has
+    ratio: Numbers = column(np.int32, fill=NONE)  # slot
+    restarts: Numbers = column(np.int32, fill=NONE)  # slot
+    units: Numbers = column(np.int32)  # how many it has
     counted: Bools = column(np.bool_)  # has a counter of requests: otherwise histograms count them
     disjoint: Bools = column(np.bool_)  # one metric tells errors from requests by a label: together they are all requests
     request_n: Floats = column(np.float64)  # since the last ratio
