@@ -1,6 +1,7 @@
 """normalise under strikes: what producers wrote must come out, each record's rows with its own coordinates, whoever is killed.
 
-Scenes: `work`; `full` (the producer holds few records, and is full again and again).
+Scenes: `work` (what is written is acknowledged later than the next batch comes, so that it is waited for); `full` (the producer holds
+few records, and is full again and again).
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ STEP_S = 0.2
 EACH = 50  # samples, and alerts of one webhook, a step
 CONSTANTS = {"streams.normalise.consumer:SESSION_TIMEOUT_MS": int(SESSION_S * 1000), "streams.normalise.consumer:HEARTBEAT_MS": 800}
 PLAIN = {"FAULT_SET": json.dumps(CONSTANTS)}  # of whoever is killed at the end of a scene: the next does not wait for its session
+PRODUCERS: dict[str, dict[str, int]] = {"work": {"linger.ms": 500}, "full": {"queue.buffering.max.messages": 20}}
 MAPPING = "metrics:\n  - {match: requests_total, kind: requests, type: counter}\n"
 
 
@@ -52,8 +54,7 @@ class NormaliseBench:
         return Victim(role_command("normalise"), env, self._folder / f"normalise-{instance}.log")
 
     def live(self, scene: str, environment: Mapping[str, str], over: Callable[[], bool]) -> None:
-        queue = {"FAULT_QUEUE": "20"} if scene == "full" else {}
-        self.victim.start({**environment, **queue, "FAULT_SET": json.dumps(CONSTANTS)})
+        self.victim.start({**environment, "FAULT_PRODUCER": json.dumps(PRODUCERS[scene]), "FAULT_SET": json.dumps(CONSTANTS)})
         deadline = time.monotonic() + WITHIN_S
         while time.monotonic() < deadline and not over() and (self.victim.running or self.victim.stopped):
             self._produce()
@@ -162,7 +163,7 @@ FAMILY = Family(
     "normalise",
     "normalise at every call of a client",
     owns=("streams.normalise.",),
-    scenes=("work", "full"),
+    scenes=tuple(PRODUCERS),
     make=NormaliseBench,
     shared=False,
     minutes={"kill": 4, "stop": 6},

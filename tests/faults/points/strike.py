@@ -7,7 +7,7 @@ process passes as it starts it passes with empty hands.
 FAULT_SEEN = a file: `side name` of all that was passed is written there (which points does this bench reach?), and `later side name` of
 what was passed once the process had worked.
 FAULT_SET = JSON {"module:CONSTANT": value}: constants of this process alone, such as a short session time-out.
-FAULT_QUEUE = how many records a librdkafka producer of this process holds.
+FAULT_PRODUCER = JSON {setting: value}: settings of every librdkafka producer of this process.
 """
 
 from __future__ import annotations
@@ -93,21 +93,20 @@ def constants(text: str) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _bound_queue(records: int) -> None:
-    """Let every producer of this process hold few records, so that a full queue is met."""
+def _set_producers(settings: dict[str, Any]) -> None:
     import confluent_kafka
 
-    class Bounded(confluent_kafka.Producer):  # type: ignore[misc]
+    class Set(confluent_kafka.Producer):  # type: ignore[misc]
         def __init__(self, config: dict[str, Any]) -> None:
-            super().__init__({**config, "queue.buffering.max.messages": records})
+            super().__init__({**config, **settings})
 
-    confluent_kafka.Producer = Bounded
+    confluent_kafka.Producer = Set
 
 
 def install() -> None:
     before, after = callbacks(os.environ, lambda number: os.kill(os.getpid(), number))
     setattr(builtins, BEFORE, before)
     setattr(builtins, AFTER, after)
-    if records := os.environ.get("FAULT_QUEUE"):
-        _bound_queue(int(records))
+    if settings := os.environ.get("FAULT_PRODUCER"):
+        _set_producers(json.loads(settings))
     sys.meta_path.insert(0, Finder(constants(os.environ.get("FAULT_SET", ""))))
