@@ -19,6 +19,7 @@ class Kind(StrEnum):
     RESTARTS = "restarts"
     SATURATION = "saturation"
     OTHER = "other"
+    COMBINED = "combined"  # of detect itself: all of a service's kinds together
 
 
 class MetricType(StrEnum):

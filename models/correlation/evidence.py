@@ -22,6 +22,7 @@ WORDS = {
     Kind.UP: "availability",
     Kind.RESTARTS: "restarts",
     Kind.SATURATION: "saturation",
+    Kind.COMBINED: "all signals together",
 }
 HARD = frozenset({Kind.ERRORS, Kind.UP, Kind.RESTARTS})  # users notice at once
 MAX_ALERTS = 50  # in one record: firing before resolved, then the newest
@@ -75,7 +76,8 @@ def title(incident: OpenIncident, services: tuple[str, ...]) -> str:
     if not services:
         return "incident"
     mine = [suspect for suspect in incident.suspects.values() if suspect.evidence.service == services[0]]
-    kinds = sorted({WORDS.get(suspect.evidence.kind, suspect.evidence.kind.value) for suspect in mine})
+    own = {suspect.evidence.kind for suspect in mine}
+    kinds = sorted(WORDS.get(kind, kind.value) for kind in own - {Kind.COMBINED} or own)
     what = ", ".join(kinds) if kinds else "a critical alert"
     others = f" and {len(services) - 1} more" if len(services) > 1 else ""
     return f"{services[0]}: {what} out of the ordinary{others}"

@@ -51,6 +51,9 @@ class KindRule(Strict):
         return self.absolute.get(unit, self.absolute.get("", 1e-9))
 
 
+COMBINED = KindRule(opens=True, relative=0.5, absolute={"": 6.0}, enter=(3, 4), leave=(2, 3))  # where a file does not say
+
+
 class RestartRule(Strict):
     """Restarts of one instance: counters that begin anew, or `up` that falls. A single one is never an anomaly."""
 
@@ -104,7 +107,7 @@ class DetectConfig(Strict):
     max_buckets: int = Field(64, ge=2, le=512)  # of one histogram
     max_pending: int = Field(1_000_000, ge=1000)  # rows that wait for their window to close
     score: ScoreConfig = Field(default_factory=ScoreConfig)
-    kinds: dict[Kind, KindRule]
+    kinds: dict[Kind, KindRule]  # each but combined, which has a default
 
     def out_of_order_ms(self, topic: str) -> int:
         """Return how far rows of this raw topic may be out of order."""
@@ -125,6 +128,7 @@ class DetectConfig(Strict):
 
     @model_validator(mode="after")
     def _complete(self) -> DetectConfig:
+        self.kinds.setdefault(Kind.COMBINED, COMBINED)
         if missing := sorted(set(Kind) - set(self.kinds)):
             raise ValueError(f"kinds lacks {', '.join(missing)}")
         if self.min_history > self.history_points:

@@ -45,6 +45,13 @@ class MetricRule(Strict):
                 raise ValueError(f"label {name}: {pattern!r} is not a regular expression: {error}") from error
         return {name.replace(".", "_"): pattern for name, pattern in value.items()}
 
+    @field_validator("kind")
+    @classmethod
+    def _of_producers(cls, value: Kind) -> Kind:
+        if value is Kind.COMBINED:
+            raise ValueError("detect makes the kind combined itself, of all the others: no producer sends it")
+        return value
+
     @model_validator(mode="after")
     def _base_name(self) -> MetricRule:
         if self.type is MetricType.HISTOGRAM and self.match.endswith(HISTOGRAM_PARTS):
