@@ -53,7 +53,7 @@ def stage(config: DetectConfig, topics: Iterable[str] = ()) -> Stage[DetectState
         tick_every_s=TICK_EVERY_S,
         format=FORMAT,
         another_log=AnotherLog.GO_ON,  # marks, baselines and windows are about the sources
-        reads=dict.fromkeys((1, 2, 3, 5), lambda data: data),  # the image itself says how its columns are, and whether it is packed
+        reads=dict.fromkeys(range(1, FORMAT), lambda data: data),  # the image itself says how its columns are, and whether it is packed
     )
 
 

@@ -104,6 +104,7 @@ def _tables(state: DetectState) -> dict[str, int]:
         "histograms": registry.hists.count,
         "instances": registry.insts.count,
         "slots": registry.slots.count,
+        "services": registry.pasts.count,
         "sources": len(state.sources.numbers),
         "pending": len(state.waiting),
     }

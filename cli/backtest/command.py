@@ -11,8 +11,10 @@ import numpy as np
 import typer
 
 from cli.backtest import shapes as shape_bench
-from cli.backtest.judge import judged, score_config
+from cli.backtest.health import measure
+from cli.backtest.judge import detect_config, judged, score_config
 from cli.backtest.nab import PROFILES, Score, Truth, best, score, truth
+from cli.backtest.petshop import read_incidents, read_metrics
 from cli.backtest.series import Series, read_series, time_of, write_scores
 from cli.config import ConfigError
 from cli.output import STDOUT, JsonTo, err, rows, say, write_json
@@ -135,6 +137,36 @@ def shapes(
     if talk:
         rows(None, "faults; minutes", ["shape", "series", "missed", "within", "median", "worst"], faults)
         rows(None, "ordinary series; alarms", ["series", "weeks", "alarms", "a week", "95 % bound"], ordinary)
+
+
+@backtest.command()
+def health(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="noissue/metrics.csv and {train,test}/issue_N/{metrics.csv,target.json}.")],
+    json_to: JsonTo = None,
+) -> None:
+    """Find the incidents of a folder laid out like PetShop, each service scored from all its kinds, and by its worst series beside it.
+
+    The threshold of each is that at which 95 % of the windows of quiet rows are passed.
+
+    Example:  airra backtest health petshop/low_traffic
+    """
+    found = measure(read_metrics(folder / "noissue" / "metrics.csv"), read_incidents(folder), detect_config())
+    records = [
+        {
+            "score": one.method,
+            "threshold": round(one.threshold, 2),
+            "quiet windows": one.quiet,
+            "specificity": round(one.passed / one.quiet, 3),
+            "incidents": one.incidents,
+            "found": one.found,
+            "share": round(one.found / one.incidents, 3),
+        }
+        for one in found
+    ]
+    if json_to is not None:
+        write_json(json_to, {"health": records})
+    if json_to != STDOUT:
+        rows(None, f"{found[0].incidents} incidents", list(records[0]), records)
 
 
 def _told(found: Iterator[Any], *, talk: bool) -> Iterator[Any]:

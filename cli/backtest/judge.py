@@ -40,11 +40,15 @@ class Judged:
         ]
 
 
-def score_config() -> ScoreConfig:
+def detect_config() -> DetectConfig:
     found = configuration(read_settings(), "detect")
     if not isinstance(found, DetectConfig):
         raise TypeError("the names of configurations have changed")
-    return found.score
+    return found
+
+
+def score_config() -> ScoreConfig:
+    return detect_config().score
 
 
 def judged(series: Series, config: ScoreConfig) -> Judged:

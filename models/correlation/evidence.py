@@ -62,7 +62,8 @@ def affected(incident: OpenIncident) -> tuple[str, ...]:
     worst: dict[str, tuple[bool, float]] = dict.fromkeys(incident.alert_services, (False, 0.0))
     for suspect in incident.suspects.values():
         service = suspect.evidence.service
-        worst[service] = max(worst.get(service, (False, 0.0)), (suspect.open, departure(suspect.evidence)))
+        far = 0.0 if suspect.evidence.kind is Kind.COMBINED else departure(suspect.evidence)  # the others say how far
+        worst[service] = max(worst.get(service, (False, 0.0)), (suspect.open, far))
     return tuple(sorted(worst, key=lambda name: (not worst[name][0], -worst[name][1], name)))
 
 

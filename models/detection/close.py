@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from models.detection.combined import combine, give_up, outdated
 from models.detection.fates import ARRIVALS, DefinitionFate, RowFate
 from models.detection.judge import NEVER, ORDINARY, SILENT
 from models.detection.report import anomaly, health, reason_of
@@ -202,4 +203,21 @@ class Closer:
             self._state.told = boundary
             every_ms = round(self._config.health_s * 1000)
             everyone = boundary // every_ms * every_ms > told  # also where the moment for all lies within the gap
+            self._combine(boundary, source, everyone=everyone)
             self._told.signals += health(self._registry, self._state.directory, boundary, source, everyone=everyone)
+
+    def _combine(self, at: int, source: Position, *, everyone: bool) -> None:
+        """Judge the services by all their kinds together, and say what that opens and closes."""
+        registry, directory = self._registry, self._state.directory
+        for service in outdated(registry, directory):
+            slot = int(registry.pasts.slot[registry.past_of[service]])
+            if registry.slots.state[slot] != ORDINARY:
+                self._say(slot, Phase.CLOSED, AnomalyReason.GAVE_UP, at, source)
+            give_up(registry, service)
+        found = combine(registry, directory, at, everyone=everyone)
+        for slot in found.opened:
+            registry.going.add(slot)
+            self._say(slot, Phase.OPENED, AnomalyReason.SHIFT, at, source)
+        for slot in found.closed:
+            registry.going.discard(slot)
+            self._say(slot, Phase.CLOSED, AnomalyReason.SHIFT, at, source)

@@ -48,6 +48,7 @@ class Slots(Packed):
     release: Ints = column(np.int64)
     settle: Ints = column(np.int64)  # so long after a restart of its instance
     settled: Ints = column(np.int64, fill=NEVER)  # nothing is judged or learned before
+    held: Ints = column(np.int64, fill=NEVER)  # nothing is learned before: its service is out of the ordinary as a whole
     # its past
     ring: Floats = wide(np.float64, fill=np.inf)
     order: Places = order_of("ring")

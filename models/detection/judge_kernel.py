@@ -74,7 +74,7 @@ def _judge(
         if opens_now or one.state != ORDINARY:
             one.bad_at = at[i]
         _track_peak(one)
-        if at[i] >= one.settled and (one.judged or place_of(harmed, one.inst) == NONE):
+        if at[i] >= max(one.settled, one.held) and (one.judged or place_of(harmed, one.inst) == NONE):
             _learn(one, ring[rows[i]], order[rows[i]], at[i], value[i], rule)
     _turn(slots, opened[:opens], closed[:closes])
     return opens, closes

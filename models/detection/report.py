@@ -13,6 +13,8 @@ from models.detection.health_kernel import BASE, HIGH, LOW, PEAK, POINTS, VALUE,
 from models.detection.judge import SILENT
 from models.detection.packed import Ints
 from models.detection.series.registry import Registry
+from models.detection.series.tables import NONE
+from models.joint.past import CONTEXT, KINDS
 from schemas.base import Position, derive_id
 from schemas.config.detect import MAX_POINTS
 from schemas.health_record import EvidenceRecord, HealthRecord, PositionRecord
@@ -42,6 +44,9 @@ def reason_of(registry: Registry, slot: int) -> AnomalyReason:
     return AnomalyReason.SILENCE if registry.slots.state[slot] == SILENT else AnomalyReason.SHIFT
 
 
+COLUMNS = {kind: column for column, kind in enumerate(KINDS)}
+
+
 class Directory:
     """Which derived series each service has, by kind; built anew when the registry changes."""
 
@@ -49,6 +54,9 @@ class Directory:
         self._version = -1
         self.groups: list[tuple[str, Kind]] = []
         self.starts = self.members = np.zeros(0, np.int64)  # the slots of group g at starts[g] … starts[g + 1], in order
+        self.services: list[str] = []  # in order
+        self.sided: set[str] = set()  # those with more than one kind, of harm one at least
+        self.service = self.column = np.zeros(0, np.int64)  # of group g: the place of its service, and of its kind among joint.past.KINDS
         self.texts = Texts()
 
     def of(self, registry: Registry) -> Directory:
@@ -60,9 +68,27 @@ class Directory:
             self.groups = sorted(slots)
             self.starts = np.cumsum([0, *(len(slots[group]) for group in self.groups)])
             self.members = np.array([slot for group in self.groups for slot in sorted(slots[group])], np.int64)
+            self.services = sorted({service for service, _ in self.groups})
+            places = {service: place for place, service in enumerate(self.services)}
+            self.service = np.array([places[service] for service, _ in self.groups], np.int64)
+            self.column = np.array([COLUMNS.get(kind, NONE) for _, kind in self.groups], np.int64)
+            self.sided = self._sided()
             self.texts.renew(registry.metas)
             self._version = registry.version
         return self
+
+    def slots_of(self, service: str) -> Ints:
+        """Return the slots of a service's kinds; of all of them together there is another."""
+        place = self.services.index(service)
+        groups = np.flatnonzero((self.service == place) & (self.column != NONE))
+        return np.concatenate([self.members[self.starts[group] : self.starts[group + 1]] for group in groups])
+
+    def _sided(self) -> set[str]:
+        kinds: dict[str, set[int]] = defaultdict(set)
+        for (service, _), column in zip(self.groups, self.column.tolist(), strict=True):
+            if column != NONE:
+                kinds[service].add(column)
+        return {service for service, found in kinds.items() if len(found) > 1 and max(found) >= len(CONTEXT)}
 
 
 def health(registry: Registry, directory: Directory, at: int, source: Position, *, everyone: bool) -> list[HealthRecord]:
@@ -72,8 +98,7 @@ def health(registry: Registry, directory: Directory, at: int, source: Position, 
     """
     config, slots = registry.config, registry.slots
     lately = at - round(config.recent_s * 1000)
-    troubled = slots.opens[: slots.used] & (slots.bad_at[: slots.used] >= lately)
-    watched = {registry.metas[slot].service for slot in np.flatnonzero(troubled).tolist()}
+    watched = in_trouble(registry, at)
     if not (everyone or watched):
         return []
     groups = directory.of(registry).groups
@@ -97,6 +122,14 @@ def health(registry: Registry, directory: Directory, at: int, source: Position, 
         found.append(HealthRecord(anomalous, at, derive_id("hea", service, kind.value, at), kind, series, count, service, place))
         first, begin = first + size, end
     return found
+
+
+def in_trouble(registry: Registry, at: int) -> set[str]:
+    """Return the services on which something that opens incidents is out of the ordinary at this moment, or was lately."""
+    slots = registry.slots
+    lately = at - round(registry.config.recent_s * 1000)
+    troubled = slots.opens[: slots.used] & (slots.bad_at[: slots.used] >= lately)
+    return {registry.metas[slot].service for slot in np.flatnonzero(troubled).tolist()}
 
 
 def _evidence(registry: Registry, rows: Ints, points: Ints) -> list[EvidenceRecord]:

@@ -17,14 +17,15 @@ from models.detection.rows import COLUMNS, ROW, Waiting
 from models.detection.series.define import register
 from models.detection.series.dormant import sleep
 from models.detection.series.registry import Meta, Registry, empty, give_slot
+from models.detection.series.tables import NONE
 from models.detection.silence import ActiveClock
 from models.detection.sources import Source, Sources
 from schemas.config.detect import DetectConfig
 from schemas.kinds import Direction, Kind
 from schemas.samples import SeriesDef
 
-_TABLES = ("raws", "units", "hists", "insts", "slots")
-FORMAT = 4  # of a snapshot: an image, packed; in 3 its columns were wider, before that it was bare
+_TABLES = ("raws", "units", "hists", "insts", "slots", "pasts")
+FORMAT = 5  # of a snapshot: in 4 no service had a past of its own, in 3 columns were wider, before that an image was not packed
 _COLUMNS_FORMAT = 3
 _COLUMNS_READ = {2, _COLUMNS_FORMAT}  # the columns say themselves how wide they are
 _PACKED = b"\x28\xb5\x2f\xfd"  # how a Zstandard frame begins, and no image does
@@ -122,7 +123,7 @@ def restore(data: bytes | None, config: DetectConfig) -> DetectState:
         for found in image.defs.values():
             register(registry, found, now=0)
         return DetectState(registry, sources, given_up=image.given_up + len(_waiting(image.pending)))
-    for name in _TABLES:
+    for name in image.tables.keys() & set(_TABLES):
         getattr(registry, name).load(image.tables[name])
     registry.defs, registry.metas, registry.names, registry.members = image.defs, image.metas, image.names, image.members
     registry.index = {found.id: row for row, found in image.defs.items()}
@@ -132,6 +133,7 @@ def restore(data: bytes | None, config: DetectConfig) -> DetectState:
     registry.places = {name: inst for inst, name in image.names.items()}
     for found in image.defs.values():
         registry.census.enter(found)
+    registry.past_of = {registry.metas[int(slot)].service: row for row, slot in enumerate(registry.pasts.slot.tolist()) if slot != NONE}
     _let_go_of_orphans(registry)
     _reconfigure(registry)
     registry.going.update(np.flatnonzero(registry.slots.state[: registry.slots.used] != ORDINARY).tolist())
@@ -156,7 +158,7 @@ def _shape(config: DetectConfig) -> tuple[int, int, float]:
 def _let_go_of_orphans(registry: Registry) -> None:
     """Give up derived series that nothing has: a release that did not know of them has read and written this snapshot in between."""
     units, insts = registry.units, registry.insts
-    columns = (units.primary, units.median, units.rate, units.tail, insts.ratio, insts.restarts)
+    columns = (units.primary, units.median, units.rate, units.tail, insts.ratio, insts.restarts, registry.pasts.slot)
     owned = {slot for column in columns for slot in column.tolist()}
     for slot in sorted(registry.metas.keys() - owned):
         give_slot(registry, slot)

@@ -140,6 +140,8 @@ def _wait(raws: Any, way: Any, course: Any, rows: Any, row: Any, counts: Ints) -
         return
     if late:
         row.window = course.closed
+        source = rows.sources[row.source]
+        source.reached = max(source.reached, row.window * way.window_ms)  # where nothing more comes, its window is closed all the same
         if row.arrival != FUTURE:
             row.arrival = LATE
     put(rows.room, rows.heads, rows.shelves[0], row)

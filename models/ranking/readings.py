@@ -51,9 +51,13 @@ def read(incident: Incident) -> dict[str, dict[Kind, Departure]]:
     suspects: dict[tuple[str, Kind], list[Suspect]] = {}
     evidence: dict[tuple[str, Kind], dict[tuple[str, str], SeriesEvidence]] = {}
     for reading in incident.health:
+        if reading.kind is Kind.COMBINED:
+            continue  # it is of the others, and names no cause
         evidence.setdefault((reading.service, reading.kind), {})[reading.series, reading.metric] = reading
     for suspect in incident.suspects:
         mine = suspect.evidence
+        if mine.kind is Kind.COMBINED:
+            continue
         suspects.setdefault((mine.service, mine.kind), []).append(suspect)
         evidence.setdefault((mine.service, mine.kind), {})[mine.series, mine.metric] = mine
     found: dict[str, dict[Kind, Departure]] = {}

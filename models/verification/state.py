@@ -11,7 +11,7 @@ from models.evicted import ByTable, count
 from schemas.actions import Finished, Started
 from schemas.base import Millis, Position
 from schemas.incidents import Feedback, Incident, IncidentPhase
-from schemas.kinds import Severity
+from schemas.kinds import Kind, Severity
 from schemas.outcomes import Outcome
 from schemas.signals import SeriesEvidence
 
@@ -39,7 +39,8 @@ class Picture:
     @staticmethod
     def of(incident: Incident, source: Position, alike: frozenset[tuple[str, str]] | None) -> Picture:
         """Return the picture; of readings only those of `alike` (service, metric), which bounds it. None: the openers' own."""
-        openers = tuple(suspect.evidence for suspect in incident.suspects if suspect.opener)
+        every_opener = tuple(suspect.evidence for suspect in incident.suspects if suspect.opener)
+        openers = tuple(one for one in every_opener if one.kind is not Kind.COMBINED) or every_opener  # it is well once the others are
         wanted = alike or frozenset((opener.service, opener.metric) for opener in openers)
         every = (*(suspect.evidence for suspect in incident.suspects), *incident.health)
         return Picture(

@@ -13,7 +13,9 @@ CONTEXT_ONLY = frozenset({Kind.REQUESTS, Kind.CPU})  # load rises every day: a d
 class CorrelateConfig(Strict):
     """Durations in seconds; `quiet_s` leaves verification the readings after an action."""
 
-    opens: tuple[Kind, ...] = (Kind.MEMORY, Kind.ERRORS, Kind.LATENCY, Kind.POOL, Kind.CACHE, Kind.UP, Kind.RESTARTS, Kind.SATURATION)
+    opens: tuple[Kind, ...] = (
+        Kind.MEMORY, Kind.ERRORS, Kind.LATENCY, Kind.POOL, Kind.CACHE, Kind.UP, Kind.RESTARTS, Kind.SATURATION, Kind.COMBINED,
+    )  # fmt: skip
     silence_opens: bool = True  # a series of an opening kind that fell silent
     alerts_open: bool = False  # true: a firing critical alert opens an incident by itself; false: alerts are evidence
     max_hops: int = Field(3, ge=0, le=10)  # calls between two services whose anomalies belong together

@@ -77,7 +77,17 @@ def one_row(at: int) -> list[tuple[SeriesDef, int, float, int]]:
 # A source that had to make room for a third one leaves a row that nobody else's time reaches.
 REPLACED = [("rows", 0, one_row(60_000), False), ("rows", 1, one_row(60_000), False), ("rows", 2, one_row(-90_000), True)]
 
+# Where all sources are idle already a late row goes into a window that nobody's time reaches.
+AFTER_IDLE = [
+    ("rows", 0, one_row(-4000), True),
+    ("define", []),
+    ("tick", -60_000),
+    ("tick", 0),
+    ("rows", 0, [(DEFS[1], -90_000, 0.1, 1)], True),
+]
 
+
+@example(AFTER_IDLE)
 @example([("rows", 0, 2 * one_row(-90_000), True), *REPLACED])
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(steps, min_size=5, max_size=60))

@@ -32,6 +32,7 @@ ORDINARY = {
     Kind.CACHE: 0.9,
     Kind.UP: 1.0,
     Kind.RESTARTS: 0.0,
+    Kind.COMBINED: 1.2,
 }
 METRICS = {Kind.LATENCY: "http_request_duration_seconds:p95"}
 

@@ -76,8 +76,8 @@ def test_a_histogram_of_a_release_before_goes_on_without_a_p99() -> None:
     told = [Health.model_validate_json(msgspec.json.encode(one)) for one in found]
     assert {s.metric.rpartition(":")[2] for one in told for s in one.series if ":" in s.metric} == {"p50", "p95", "rate"}
     assert state.registry.hists.tail.shape == (1, CONFIG.max_buckets)
-    assert len(state.registry.metas) == state.registry.slots.count == 5, (
-        "p50, p95, rate, error ratio and restarts: what nothing has is given up"
+    assert len(state.registry.metas) == state.registry.slots.count == 6, (
+        "p50, p95, rate, error ratio, restarts and all together: what nothing has is given up"
     )
 
 

@@ -213,6 +213,21 @@ def test_without_a_cure_it_abstains_once_when_patience_ends_and_escalates(run):
     assert notices(made) == ["escalated"]
 
 
+def test_all_signals_together_name_no_cause_and_a_person_is_called(run):
+    assert live(run, incident(suspect(reading("orders", Kind.COMBINED, 9.0, z=9.0)))) == []
+    made = run.ticks(T0 + 10_000, 30)
+    assert [(p.chosen, p.hypotheses) for p in proposals(made)] == [(None, ())]
+    assert notices(made) == ["escalated"]
+
+
+def test_all_signals_together_change_nothing_in_what_is_thought_of_the_others(run):
+    given = memory_leak()
+    beside = suspect(reading("gateway", Kind.COMBINED, 90.0, z=90.0))
+    (without,) = live(Run(stage(CATALOGUE)), given)
+    (with_it,) = live(run, given.model_copy(update={"suspects": (*given.suspects, beside)}))
+    assert with_it.hypotheses == without.hypotheses
+
+
 def test_after_an_abstention_better_evidence_still_brings_a_proposal(run):
     live(run, crash_loop())
     run.ticks(T0 + 10_000, 15)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from schemas.kinds import Verdict
+from schemas.kinds import Kind, Verdict
 from tests.acting_world import INCIDENTS, OUTCOMES, T0, World, evidence, incident
 from tests.unit.verify_world import finished, started
 
@@ -81,3 +81,29 @@ def test_an_instance_is_known_from_any_record_that_shows_it_before_the_action(se
     world.tick(70)
     (outcome,) = world.logs.events(OUTCOMES)
     assert outcome.verdict is (Verdict.SUCCESS if seen == "never" else Verdict.INCONCLUSIVE)
+
+
+def test_all_signals_together_are_no_opener_where_another_is() -> None:
+    world = World()
+    together = {"name": "combined", "kind": Kind.COMBINED}
+    world.logs.write(INCIDENTS, incident(1, [evidence([4.0] * 20, T0), evidence([9.0] * 20, T0, **together)]))
+    world.logs.write(INCIDENTS, started())
+    world.logs.write(INCIDENTS, finished())
+    world.tick(20)
+    world.logs.write(INCIDENTS, incident(2, [evidence([1.0] * 5, world.logs.now), evidence([9.0] * 5, world.logs.now, **together)]))
+    world.settle()
+    (outcome,) = world.logs.events(OUTCOMES)
+    assert (outcome.verdict, [metric.metric for metric in outcome.metrics]) == (Verdict.SUCCESS, ["latency"])
+
+
+def test_where_nothing_else_opened_it_all_signals_together_must_be_back() -> None:
+    world = World()
+    together = {"name": "combined", "kind": Kind.COMBINED}
+    world.logs.write(INCIDENTS, incident(1, [evidence([9.0] * 20, T0, **together)]))
+    world.logs.write(INCIDENTS, started())
+    world.logs.write(INCIDENTS, finished())
+    world.tick(20)
+    world.logs.write(INCIDENTS, incident(2, [evidence([1.0] * 5, world.logs.now, **together)]))
+    world.settle()
+    (outcome,) = world.logs.events(OUTCOMES)
+    assert (outcome.verdict, [metric.metric for metric in outcome.metrics]) == (Verdict.SUCCESS, ["combined"])

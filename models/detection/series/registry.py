@@ -13,7 +13,7 @@ from models.detection.judge import Slots, configure, slots_for
 from models.detection.packed import Ints, widened
 from models.detection.series.census import Census
 from models.detection.series.points import Tables, scratch_for
-from models.detection.series.tables import NONE, Hists, Insts, Raws, Units
+from models.detection.series.tables import NONE, Hists, Insts, Pasts, Raws, Units
 from models.detection.way import way_of
 from schemas.config.detect import DetectConfig
 from schemas.kinds import Direction, Kind
@@ -43,12 +43,14 @@ class Registry:
     hists: Hists
     insts: Insts
     slots: Slots
+    pasts: Pasts = field(default_factory=Pasts)
     defs: dict[int, SeriesDef] = field(default_factory=dict)  # by raw row
     metas: dict[int, Meta] = field(default_factory=dict)  # by slot
     names: dict[int, tuple[str, str]] = field(default_factory=dict)  # by instance row: service and instance
     index: dict[int, int] = field(default_factory=dict)  # series id → raw row
     groups: dict[int, int] = field(default_factory=dict)  # histogram's group → unit
     places: dict[tuple[str, str], int] = field(default_factory=dict)  # service and instance → instance row
+    past_of: dict[str, int] = field(default_factory=dict)  # service → row of `pasts`
     members: dict[int, list[int]] = field(default_factory=dict)  # unit → raw rows
     dormant: dict[int, list[SeriesDef]] = field(default_factory=dict)  # forgotten units by group or id, the longest forgotten first
     asleep: dict[int, int] = field(default_factory=dict)  # series id → key in `dormant`

@@ -14,11 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.detection.packed import Bools, Floats, Ints, Numbers, Packed, column, wide
+from models.joint.past import KINDS
 
 GAUGE, COUNTER, BUCKET, IGNORED = 0, 1, 2, 3  # what a raw series is; of a histogram, sum and count are not needed
 NEVER = -(2**62)
 NONE = -1  # no row
 EVENTS = 6  # of each sort, that an instance remembers
+
+
+@dataclass
+class Pasts(Packed):
+    """Of services with more than one kind: how their kinds usually are together (models/joint)."""
+
+    slot: Numbers = column(np.int32, fill=NONE)  # of the distance from it
+    seen: Floats = column(np.float64, len(KINDS))
+    mean: Floats = column(np.float64, len(KINDS))
+    spread: Floats = column(np.float64, len(KINDS), len(KINDS))
 
 
 @dataclass
