@@ -79,7 +79,7 @@ class Decoded:
     record: NDArray[np.int64]  # of each row
     refused: list[Refused]  # in the order of the records
     unmapped: NDArray[np.int64]  # the record of each unmapped sample
-    unknown: list[SeriesDef]  # what the unmapped samples are, once a series key
+    unknown: list[SeriesDef]  # what the unmapped samples are, each series key once in the life of the cache
 
 
 def settle(
@@ -105,7 +105,7 @@ def settle(
     unmapped = where == UNMAPPED
     unknown: list[SeriesDef] = []
     if not good.all():
-        unknown = [found.definition for slot in _once(rows.slot[unmapped]) if isinstance(found := cache.meaning(slot), Unmapped)]
+        unknown = _unknown(rows.slot[unmapped], cache)
         for row in np.flatnonzero(~good & ~unmapped).tolist():
             meaning = cache.meaning(int(rows.slot[row]))
             if isinstance(meaning, Rejection):
@@ -118,11 +118,13 @@ def settle(
     return Decoded(batch, kept.slot, kept.record, refused, rows.record[unmapped], unknown)
 
 
-def _once(slots: NDArray[np.int64]) -> list[int]:
-    """Return each once, in the order of their first."""
-    _, firsts = np.unique(slots, return_index=True)
-    found: list[int] = slots[np.sort(firsts)].tolist()
-    return found
+def _unknown(slots: NDArray[np.int64], cache: SeriesCache) -> list[SeriesDef]:
+    """Return what these unmapped samples are, once for each slot, in the order of their first; marks them as told."""
+    news = slots[~cache.announced[slots]]
+    _, firsts = np.unique(news, return_index=True)
+    cache.announced[news] = True
+    meanings = (cache.meaning(slot) for slot in news[np.sort(firsts)].tolist())
+    return [found.definition for found in meanings if isinstance(found, Unmapped)]
 
 
 def _valued(value: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -204,6 +204,17 @@ def test_an_unknown_metric_is_counted_told_once_and_not_forwarded() -> None:
     assert (again.unmapped, again.outputs) == (1, [])
 
 
+def test_what_an_unknown_series_is_called_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = Core(SHIPPED, 4, 4)
+    asked: list[int] = []
+    meaning = core.cache.meaning
+    monkeypatch.setattr(core.cache, "meaning", lambda slot: asked.append(slot) or meaning(slot))
+    shoes = [message("shoe_size", "43", instance=f"{number}:1") for number in range(20)]
+    for _ in range(3):
+        assert take(*shoes, *shoes, core=core).unmapped == 40
+    assert len(asked) == 20
+
+
 def test_how_many_unknown_metrics_are_told_is_bounded() -> None:
     taken = take(*(message(f"shoe_size_{number}") for number in range(5_100)))
 
