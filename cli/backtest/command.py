@@ -9,7 +9,9 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 
+from cli.backtest import peer
 from cli.backtest import shapes as shape_bench
 from cli.backtest.health import measure
 from cli.backtest.judge import detect_config, judged, score_config
@@ -21,6 +23,7 @@ from cli.output import STDOUT, JsonTo, err, rows, say, write_json
 
 backtest = typer.Typer(no_args_is_help=True, help="What the detector is worth, on public series and on shapes whose truth is known.")
 
+OURS = "airra"
 REMARKABLE = 0.5  # the one threshold that is fixed
 
 
@@ -29,6 +32,7 @@ def nab(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Series as GROUP/NAME.csv.")],
     windows: Annotated[Path, typer.Option(help="JSON: by GROUP/NAME.csv a list of [first, last] times of an anomaly.")],
     out: Annotated[Path, typer.Option(help="Where the scores go, as GROUP/NAME.csv.")],
+    beside: Annotated[bool, typer.Option(help=f"Also {peer.NAME} on the same series; it takes a minute.")] = False,
     json_to: JsonTo = None,
 ) -> None:
     """Judge every series of the Numenta Anomaly Benchmark, or of a folder laid out like it, and print its scores.
@@ -41,27 +45,34 @@ def nab(
     files = sorted(path for path in folder.glob("*/*.csv"))
     if not files:
         raise ConfigError(f"{folder}: no series as GROUP/NAME.csv")
-    truths, scores = {}, {}
+    truths: dict[str, Truth] = {}
+    scores: dict[str, NDArray[np.float64]] = {}
+    others: dict[str, NDArray[np.float64]] = {}
     for path in files:
         name = f"{path.parent.name}/{path.name}"
         found = judged(read_series(path), config)
         write_scores(out / path.parent.name / path.name, found.series, found.readings)
         truths[name], scores[name] = _truth(name, found.series, labels.get(name, [])), found.readings["score"]
+        if beside:
+            others[name] = peer.scores(found.series)
     if not any(one.windows for one in truths.values()):
         raise ConfigError(f"{windows}: no window for any series of {folder}")
     records = [
-        _record(profile, kind, found)
+        _record(OURS, profile, kind, found)
         for profile in PROFILES
         for kind, found in (("best", best(truths, scores, profile)), ("fixed", score(truths, scores, profile, REMARKABLE)))
     ]
+    if beside:
+        records += [_record(peer.NAME, profile, "best", best(truths, others, profile)) for profile in PROFILES]
     if json_to is not None:
         write_json(json_to, {"files": len(files), "scores": records})
     if json_to != STDOUT:
-        rows(None, f"{len(files)} series", ["profile", "at", "threshold", "score", "windows hit", "of", "false alerts"], records)
+        rows(None, f"{len(files)} series", list(records[0]), records)
 
 
-def _record(profile: str, kind: str, found: Score) -> dict[str, Any]:
+def _record(detector: str, profile: str, kind: str, found: Score) -> dict[str, Any]:
     return {
+        "detector": detector,
         "profile": profile,
         "at": kind,
         "threshold": round(found.threshold, 4),

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from cli.backtest import shapes
+from cli.backtest import peer, shapes
+from cli.backtest.series import Series, read_series
 from cli.config import ConfigError
 from cli.main import app
 from schemas.config.score import ScoreRule
@@ -111,6 +112,26 @@ def test_nab_scores_a_folder_and_writes_it_out(series: Path, tmp_path: Path) -> 
     }
     assert all(one["windows hit"] == 1 and one["score"] > 30 for one in told["scores"])
     assert (out / "group" / "cpu.csv").exists()
+
+
+def test_a_public_detector_is_judged_on_the_same_series(series: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data" / "group"
+    data.mkdir(parents=True)
+    series.rename(data / "cpu.csv")
+    windows = tmp_path / "windows.json"
+    windows.write_text(json.dumps({"group/cpu.csv": [["2026-01-06 04:30:00", "2026-01-06 06:00:00"]]}))
+    words = ("backtest", "nab", str(tmp_path / "data"), "--windows", str(windows), "--out", str(tmp_path / "scored"), "--json=-")
+    alone, beside = json.loads(run(*words))["scores"], json.loads(run(*words, "--beside"))["scores"]
+    assert beside[: len(alone)] == alone
+    assert [(one["detector"], one["at"], one["of"]) for one in beside[len(alone) :]] == [("river HalfSpaceTrees", "best", 1)] * 3
+
+
+def test_the_public_detector_is_causal_and_sees_a_jump(series: Path) -> None:
+    whole = read_series(series)
+    found = peer.scores(whole)
+    assert found[STEP : STEP + 5].max() > np.quantile(found[500:STEP], 0.9)
+    cut = Series(whole.name, whole.stamps[:STEP], whole.at[:STEP], whole.value[:STEP], whole.kept[:STEP])
+    assert peer.scores(cut).tolist() == found[:STEP].tolist()
 
 
 def test_a_window_that_no_row_begins_is_an_error(series: Path, tmp_path: Path) -> None:

@@ -149,8 +149,21 @@ async def test_a_record_in_hand_while_partitions_go_and_come_back_is_not_the_one
         await consumer.perform_seek()
 
     consumer.callback = moved
-    await consumer._deliver(fetched(0, 1))
+    await consumer._deliver(fetched(0))  # a second record would move it, too, and put right what the first had spoilt
     assert consumer.run.expected(0) == 0
+
+
+async def test_a_record_of_a_changelog_that_a_rebalance_drops_does_not_count_as_read(consumer: Any) -> None:
+    change = FAUST_TP("changelog", 0)
+    consumer._set_active_tps({change}).add(change)
+
+    async def moved(record: Any) -> None:
+        consumer.stop_flow()
+        consumer.resume_flow()
+
+    consumer.callback = moved
+    await consumer._deliver(Fetched({change: [SimpleNamespace(offset=0)]}, Counter()))
+    assert consumer._read_offset[change] is None
 
 
 async def test_what_was_fetched_before_a_seek_is_dropped_though_its_offset_would_fit(consumer: Any) -> None:
