@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from bench import cost, formats, latency, memory, recovery, sizing, throughput
+from bench import cost, formats, latency, memory, processes, recovery, sizing, throughput, write
 from bench.bed import PEERS
 from bench.figures import LEDGER, ROOT, Figure, Goal, kept, newest
 
@@ -14,6 +14,8 @@ PAGE = ROOT / "docs" / "performance.md"
 GOALS: dict[str, Sequence[Goal]] = {
     "throughput": throughput.GOALS,
     "formats": formats.GOALS,
+    "write": write.GOALS,
+    "processes": processes.GOALS,
     "latency": latency.GOALS,
     "memory": memory.GOALS,
     "recovery": recovery.GOALS,
@@ -31,6 +33,8 @@ ABOUT = {
     "series on the same messages, with at-least-once durability: Quix Streams with RocksDB and a changelog topic, Bytewax with a recovery "
     "store, Faust with a changelogged table. normalise works from the raw messages, detect from the batches that normalise made.",
     "formats": "normalise alone, one process, over a backlog of records that hold a sample of each series.",
+    "write": "One process of the API takes remote_write from senders that wait for each acknowledgement, as Prometheus' shards do.",
+    "processes": "Each role alone over the backlog, with one process and with two; the broker runs on the same cores.",
     "latency": "From the stamp of the raw record whose arrival decided to the stamp of the anomaly on its log.",
     "memory": "Resident memory with many series less that with few, over the number of series, after as many samples.",
     "recovery": "From SIGKILL of detect until the watermark of its slowest partition is where it stands otherwise.",
@@ -44,7 +48,7 @@ partitions. A partition of detect takes `max_series` series (config/detect.yaml)
 what a process takes with few of them stands in the notes above."""
 
 
-def write(ledger: Path = LEDGER, page: Path = PAGE) -> Path:
+def write_page(ledger: Path = LEDGER, page: Path = PAGE) -> Path:
     """Write the page; return where."""
     figures = list(kept(ledger))
     page.write_text(text(figures), encoding="utf-8")

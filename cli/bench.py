@@ -59,6 +59,37 @@ def formats(
 
 
 @bench.command()
+def write(
+    seconds: Annotated[float, typer.Option(help="So long.", min=1)] = 20.0,
+    batch: Annotated[int, typer.Option(help="Samples in a request.", min=1)] = 2000,
+    senders: Annotated[int, typer.Option(help="Connections that send at once.", min=1)] = 4,
+    keep: Keep = False,
+    json_to: JsonTo = None,
+) -> None:
+    """Measure samples a second that one process of the API takes by remote_write and Kafka acknowledges.
+
+    Example:  airra bench write --batch 500
+    """
+    module = _module("write")
+    _measure(module, module.Plan(seconds=seconds, batch=batch, senders=senders, say=_say(json_to)), json_to, keep=keep)
+
+
+@bench.command()
+def processes(
+    samples: Annotated[int, typer.Option(help="The backlog that is worked off, one sample a message.", min=10_000)] = 3_000_000,
+    series: Series = 1000,
+    keep: Keep = False,
+    json_to: JsonTo = None,
+) -> None:
+    """Measure samples a second of normalise and of detect with one process and with two.
+
+    Example:  airra bench processes --samples 1000000
+    """
+    module = _module("processes")
+    _measure(module, module.Plan(samples=samples, series=series, say=_say(json_to)), json_to, keep=keep)
+
+
+@bench.command()
 def latency(
     per_second: Annotated[int, typer.Option(help="Samples a second.", min=1000)] = 50_000,
     series: Series = 1000,
@@ -131,7 +162,7 @@ def report(json_to: JsonTo = None) -> None:
 
     Example:  airra bench report
     """
-    page = _module("report").write()
+    page = _module("report").write_page()
     if json_to is not None:
         write_json(json_to, {"written": str(page)})
     if json_to != STDOUT:
@@ -157,7 +188,7 @@ def _measure(module: Any, plan: Any, json_to: str | None, *, keep: bool) -> None
     found = [msgspec.structs.replace(one, run=run, code=code, machine=machine()) for one in _told(module.run(plan), plan)]
     if keep:
         figures.keep(found)
-        plan.say(f"written: {_module('report').write()}")
+        plan.say(f"written: {_module('report').write_page()}")
     values = {one.name: one.value for one in found}
     judged = [(goal, goal.reached(values)) for goal in module.GOALS]
     goals = [

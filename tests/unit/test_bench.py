@@ -69,6 +69,8 @@ def test_every_bench_that_has_goals_names_what_it_measures() -> None:
     assert {name: bool(goals) for name, goals in GOALS.items()} == {
         "throughput": True,
         "formats": True,
+        "write": True,
+        "processes": False,
         "latency": True,
         "memory": True,
         "recovery": True,
