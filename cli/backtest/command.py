@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from cli.backtest import peer
 from cli.backtest import shapes as shape_bench
+from cli.backtest.days.command import days
 from cli.backtest.health import measure
 from cli.backtest.judge import detect_config, judged, score_config
 from cli.backtest.nab import PROFILES, Score, Truth, best, score, truth
@@ -22,6 +23,8 @@ from cli.config import ConfigError
 from cli.output import STDOUT, JsonTo, err, rows, say, write_json
 
 backtest = typer.Typer(no_args_is_help=True, help="What the detector is worth, on public series and on shapes whose truth is known.")
+
+backtest.command()(days)
 
 OURS = "airra"
 REMARKABLE = 0.5  # the one threshold that is fixed
