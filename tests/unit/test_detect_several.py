@@ -37,11 +37,12 @@ def same(config: DetectConfig, *parts: Part) -> bool:
 
 
 def test_two_sources_that_have_one_place_take_it_in_turn() -> None:
-    parts = [part(0, 0, 3), part(1, 0, 3), part(0, 3, 3)]
+    parts = [part(0, 0, 3), part(1, 0, 3, T0 + 10_000), part(0, 3, 3, T0 + 20_000)]
     crowded = CONFIG.model_copy(update={"max_sources": 1})
     assert same(crowded, *parts)
     _, told = tolds(one_record(*parts).records, crowded)
     assert told.evicted_sources == 2
+    assert told.fates["duplicate"] == 0, "the offsets of one say nothing of another's"
     assert fold(one_record(*parts), crowded).sources.names() == [("metrics", 0)]
 
 
