@@ -15,10 +15,11 @@ from models.detection.report import Directory, in_trouble
 from models.detection.series.registry import Meta, Registry, derived, give_slot, set_slot
 from models.joint.kernel import distances, learn
 from models.joint.readings import readings
+from schemas.config.detect import DetectConfig
 from schemas.kinds import Direction, Kind
 
 METRIC = "combined"
-HELD_HEALTHS = 2  # while it is open nothing else of the service is learned, until so many moments later
+HELD_HEALTHS = 2  # while it is open no harm of the service is learned, until so many moments later
 STALE_HEALTHS = 2  # a series without a point for so many moments says nothing of now
 
 
@@ -33,7 +34,7 @@ class Moment:
 def outdated(registry: Registry, directory: Directory) -> list[str]:
     """Return the services that have a past and no longer more than one kind."""
     wanted = directory.of(registry).sided
-    return [service for service in registry.past_of if service not in wanted]
+    return sorted(service for service in registry.past_of if service not in wanted)
 
 
 def give_up(registry: Registry, service: str) -> None:
@@ -64,9 +65,15 @@ def combine(registry: Registry, directory: Directory, at: int, *, everyone: bool
     if everyone:
         calm = (slots.state[own] == ORDINARY) & (slots.hits[own] & 1 == 0)
         learn(pasts.rows, rows[calm], x[calm])
-    for place in np.flatnonzero(slots.state[own] == SHIFTED).tolist():
-        slots.held[known.slots_of(told[place])] = at + HELD_HEALTHS * round(config.health_s * 1000)
+    lately = at - slots.opened[own] < config.combined_release_s * 1000
+    for place in np.flatnonzero((slots.state[own] == SHIFTED) & lately).tolist():
+        slots.held[known.slots_of(told[place])] = at + held_ms(config)
     return Moment(opened.tolist(), closed.tolist())
+
+
+def held_ms(config: DetectConfig) -> int:
+    """Return how long the harm of a service that is out of the ordinary as a whole is not learned, from one moment."""
+    return HELD_HEALTHS * round(config.health_s * 1000)
 
 
 def _enrol(registry: Registry, service: str) -> None:

@@ -203,7 +203,8 @@ class Detector:
     def _let_go_of_rows(self) -> None:
         """Drop waiting rows of series that were given up."""
         waiting = self.state.waiting
-        kept = self._registry.raws.unit[waiting.raws] != NONE
-        if not kept.all():
-            waiting.rows = waiting.rows[kept]
-        self._told.fates[RowFate.EVICTED] += len(kept) - len(waiting)
+        if (self._registry.raws.unit[waiting.raws] != NONE).all():
+            return
+        rows = waiting.rows
+        waiting.rows = rows[self._registry.raws.unit[rows["raw"]] != NONE]
+        self._told.fates[RowFate.EVICTED] += len(rows) - len(waiting)

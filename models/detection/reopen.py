@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from models.detection.combined import held_ms
 from models.detection.fates import FUTURE, LATE, REORDERED
 from models.detection.series.registry import Registry
 from models.detection.state import DetectState
@@ -55,3 +56,4 @@ def _earlier(registry: Registry, than: int) -> None:
     for column in (raws.last_t, slots.pushed, slots.times, slots.said, slots.bad_at, hists.since, insts.since, insts.resets, insts.falls):
         np.minimum(column, than, out=column)
     np.minimum(slots.settled, than + slots.settle, out=slots.settled)
+    np.minimum(slots.held, than + held_ms(registry.config), out=slots.held)

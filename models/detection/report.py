@@ -78,9 +78,9 @@ class Directory:
         return self
 
     def slots_of(self, service: str) -> Ints:
-        """Return the slots of a service's kinds; of all of them together there is another."""
+        """Return the slots of a service's kinds of harm; of all its kinds together there is another."""
         place = self.services.index(service)
-        groups = np.flatnonzero((self.service == place) & (self.column != NONE))
+        groups = np.flatnonzero((self.service == place) & (self.column >= len(CONTEXT)))
         return np.concatenate([self.members[self.starts[group] : self.starts[group + 1]] for group in groups])
 
     def _sided(self) -> set[str]:

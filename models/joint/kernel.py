@@ -52,9 +52,9 @@ def learn(pasts: Any, rows: Ints, x: Floats) -> None:
 
     Args as of `distances`. Changes `pasts`.
     """
-    step = np.empty(_ALL)
+    step, rate = np.empty(_ALL), np.empty(_ALL)
     for i in range(len(rows)):
-        _learn(pasts[rows[i]], x[i], step)
+        _learn(pasts[rows[i]], x[i], step, rate)
 
 
 @compiled_bare
@@ -70,7 +70,7 @@ def _present(past: Any, x: Floats, here: Ints) -> int:
 
 @compiled_bare
 def _factorise(past: Any, here: Ints, factor: Floats) -> None:
-    """Put the lower Cholesky factor of the shrunk covariance of these kinds into `factor`."""
+    """Put the lower Cholesky factor of the shrunk covariance of these kinds into `factor`; its squared pivots are FAINT^2 at least."""
     count = len(here)
     for i in range(count):
         for j in range(i + 1):
@@ -79,11 +79,12 @@ def _factorise(past: Any, here: Ints, factor: Floats) -> None:
             if i == j:
                 total += FAINT * FAINT
             else:
-                known = min(past.seen[one], past.seen[two])
-                total *= known / (known + count)
+                total *= np.sqrt(past.seen[one] / (past.seen[one] + count) * past.seen[two] / (past.seen[two] + count))
             for k in range(j):
                 total -= factor[i, k] * factor[j, k]
-            factor[i, j] = np.sqrt(max(total, FAINT * FAINT / 100)) if i == j else total / factor[j, j]
+            factor[i, j] = (
+                np.sqrt(max(total, FAINT * FAINT / 2)) if i == j else total / factor[j, j]
+            )
 
 
 @compiled_bare
@@ -112,9 +113,10 @@ def _distance(past: Any, x: Floats, here: Ints, factor: Floats, rest: Floats) ->
 
 
 @compiled_bare
-def _learn(past: Any, x: Floats, step: Floats) -> None:
+def _learn(past: Any, x: Floats, step: Floats, rate: Floats) -> None:
+    """Take one moment in. With D = diag(1 - rate) and v = √rate · step the spread becomes √D spread √D + v v': a covariance still."""
     for kind in range(_ALL):
-        step[kind] = 0.0
+        step[kind] = rate[kind] = 0.0
         if np.isnan(x[kind]):
             continue
         past.seen[kind] = min(past.seen[kind] + 1, MEMORY)
@@ -122,12 +124,10 @@ def _learn(past: Any, x: Floats, step: Floats) -> None:
             past.mean[kind] = x[kind]
         off = x[kind] - past.mean[kind]
         most = CLIP * np.sqrt(past.spread[kind, kind] + FAINT * FAINT)
+        rate[kind] = 1 / past.seen[kind]
         step[kind] = min(max(off, -most), most)
+        past.mean[kind] += rate[kind] * step[kind]
     for one in range(_ALL):
-        if np.isnan(x[one]):
-            continue
-        past.mean[one] += step[one] / past.seen[one]
         for two in range(one + 1):
-            if not np.isnan(x[two]):
-                rate = 1 / min(past.seen[one], past.seen[two])
-                past.spread[one, two] += rate * (step[one] * step[two] - past.spread[one, two])
+            kept = np.sqrt((1 - rate[one]) * (1 - rate[two]))
+            past.spread[one, two] = kept * past.spread[one, two] + np.sqrt(rate[one] * rate[two]) * step[one] * step[two]

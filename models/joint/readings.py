@@ -19,6 +19,8 @@ _ALL = len(KINDS)
 def readings(slots: Any, members: Ints, starts: Ints, service: Ints, kind: Ints, services: int, ready: int, since: int) -> Floats:
     """Return (services, KINDS): the root mean square of the z of each kind's series in the bad direction, NaN where there is none.
 
+    Only of series that are judged: what is not goes with something else that is no harm, as the hits of a cache with the load.
+
     Args: slots, the records of the table; members, the slots of group g at starts[g] … starts[g + 1]; service (groups,), whose it is;
     kind (groups,), its column, below 0 where it has none; ready, points that a series must have; since in ms, and its newest no older.
     """
@@ -28,7 +30,7 @@ def readings(slots: Any, members: Ints, starts: Ints, service: Ints, kind: Ints,
             continue
         for row in members[starts[group] : starts[group + 1]]:
             one = slots[row]
-            if one.seen > ready and one.times[-1] >= since:
+            if one.judged and one.seen > ready and one.times[-1] >= max(since, one.settled):
                 z = min(max(badness(one), 0.0), MOST_Z)
                 total[service[group], kind[group]] += z * z
                 count[service[group], kind[group]] += 1

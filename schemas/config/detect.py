@@ -107,6 +107,7 @@ class DetectConfig(Strict):
     max_buckets: int = Field(64, ge=2, le=512)  # of one histogram
     max_pending: int = Field(1_000_000, ge=1000)  # rows that wait for their window to close
     score: ScoreConfig = Field(default_factory=ScoreConfig)
+    combined_release_s: float = Field(3600, gt=0)  # what lasts inside the bands is learned after so long: it is the new normal
     kinds: dict[Kind, KindRule]  # each but combined, which has a default
 
     def out_of_order_ms(self, topic: str) -> int:

@@ -8,10 +8,11 @@ import msgspec
 import pytest
 
 from models.detection.state import restore, snapshot
-from schemas.kinds import Kind
+from schemas.kinds import Direction, Kind
 from schemas.samples import SeriesDef
 from schemas.signals import Anomaly, AnomalyReason, Health, Phase
-from tests.unit.detect_feed import CONFIG, T0, Log, each_second, fold, series, signals
+from streams.detect import stage
+from tests.unit.detect_feed import CONFIG, T0, Log, counter, each_second, fold, read, series, signals
 
 KINDS = (Kind.LATENCY, Kind.MEMORY, Kind.POOL, Kind.CACHE, Kind.SATURATION)
 SHOP = [series("shop", kind) for kind in KINDS]
@@ -110,3 +111,107 @@ def test_where_its_series_are_given_up_what_was_open_ends_without_a_recovery() -
     found = [one for one in anomalies(log) if one.evidence.kind is Kind.COMBINED and one.phase is Phase.CLOSED]
     assert [one.reason for one in found] == [AnomalyReason.GAVE_UP]
     assert fold(log).registry.past_of == {}
+
+
+def test_what_lasts_inside_the_bands_for_long_is_the_new_normal_in_the_end() -> None:
+    released = CONFIG.model_copy(update={"combined_release_s": 600.0})
+    rows = readings(0.7) + readings(0.7, seed=3)[BEGINS:] * 4
+    log, one = log_of(rows), stage(released)
+    state = one.restore(None)
+    said = [s for record in log.records for s in read(one.apply(state, record, record.timestamp)) if isinstance(s, Anomaly)]
+    phases = [(s.phase, s.evidence.kind) for s in said if s.phase is not Phase.CONTINUED]
+    assert phases == [(Phase.OPENED, Kind.COMBINED), (Phase.CLOSED, Kind.COMBINED)]
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_less_load_is_no_harm_though_there_are_fewer_hits(counted: bool) -> None:
+    """Given what is not judged because it goes with the load, when the load falls for good, then nothing of it is combined."""
+    chance = random.Random(1)
+    hits = counter("shop", Kind.CACHE, direction=Direction.DOWN, metric="hits", unit="lookups")
+    memory, asked = series("shop", Kind.MEMORY), counter("shop", Kind.REQUESTS, direction=Direction.NONE)
+    totals = [0.0, 0.0]
+
+    def second(i: int) -> list[tuple[SeriesDef, float]]:
+        load = 100 if i < BEGINS else 20
+        totals[0] += 0.8 * load + chance.gauss(0, 3)
+        totals[1] += load + chance.gauss(0, 3)
+        own = [(hits, totals[0]), (memory, 1 + 0.01 * chance.gauss(0, 1))]
+        return own + ([(asked, totals[1])] if counted else [])
+
+    log = each_second(2 * SECONDS, second, hits, memory, *([asked] if counted else []))
+    assert Kind.COMBINED not in {one.evidence.kind for one in anomalies(log)}
+
+
+def test_a_cold_cache_after_a_restart_is_no_harm_until_it_should_be_warm() -> None:
+    chance = random.Random(1)
+    cache = series("shop", Kind.CACHE, unit="ratio", direction=Direction.DOWN, metric="hit_ratio")
+    memory, pool = series("shop", Kind.MEMORY), series("shop", Kind.POOL)
+    asked = counter("shop", Kind.REQUESTS)
+    total = [0.0]
+
+    def second(i: int) -> list[tuple[SeriesDef, float]]:
+        total[0] = 5.0 if i == BEGINS else total[0] + 40 + chance.gauss(0, 2)
+        busy = 30.0 if 700 <= i < 715 else 6 + 0.1 * chance.gauss(0, 1)  # in trouble lately: it is looked at every five seconds
+        hits = (0.2 if BEGINS <= i < BEGINS + 19 else 0.9) + 0.01 * chance.gauss(0, 1)
+        return [(cache, hits), (memory, 1 + 0.01 * chance.gauss(0, 1)), (pool, busy), (asked, total[0])]
+
+    found = anomalies(each_second(SECONDS, second, cache, memory, pool, asked))
+    assert [one for one in found if one.at > T0 + 1000 * (BEGINS - 10)] == []
+
+
+def test_services_that_are_given_up_at_one_moment_go_in_the_order_of_their_names() -> None:
+    """However long each was known: a restart does not remember that."""
+    hasty = CONFIG.model_copy(update={"min_history": 3, "history_points": 10, "health_s": 1.0, "health_watched_s": 1.0})
+    of = {name: [series(name, kind) for kind in (Kind.MEMORY, Kind.POOL, Kind.SATURATION)] for name in "abc"}
+
+    def moved(name: str) -> list[SeriesDef]:
+        return [msgspec.structs.replace(one, service=f"{name}-{one.kind.value}") for one in of[name]]
+
+    log, second = Log(), iter(range(1000))
+
+    def feed(names: str, seconds: int, value: float = 1.0) -> None:
+        for _ in range(seconds):
+            at = T0 + 1000 * next(second)
+            log.rows([(one, at, value) for name in names for one in of[name]])
+
+    log.define(*of["a"], *of["b"])
+    feed("ab", 5)
+    log.define(*moved("a"))
+    feed("b", 5)
+    log.define(*of["c"])
+    feed("bc", 30)
+    feed("bc", 6, 99.0)
+    restarts = len(log.records)
+    log.define(*moved("b"), *moved("c"))
+    feed("bc", 6)
+    found = []
+    for restarted in (False, True):
+        one = stage(hasty)
+        state, said = one.restore(None), []
+        for number, record in enumerate(log.records):
+            if restarted and number == restarts:
+                state = one.restore(one.snapshot(state))
+            said.append(list(one.apply(state, record, record.timestamp)))
+        found.append((said, one.snapshot(state)))
+    assert found[0] == found[1]
+
+
+def test_nothing_is_held_for_as_long_as_a_clock_was_ahead() -> None:
+    hour, ahead, back = 3_600_000, 20, 7
+    other = series("till", Kind.POOL)
+    chance, log = random.Random(1), Log().define(*SHOP, other)
+
+    def put(i: int, moved: float, lead: int = 0) -> None:
+        rows = [(one, T0 + 1000 * i + lead, LEVEL[one.kind] + (0.1 * chance.gauss(0, 1) + moved) * FLOOR[one.kind]) for one in SHOP]
+        log.rows(rows, now=T0 + 1000 * i + lead)
+
+    for i in range(960 + ahead + back):
+        put(i, 0.7 if 900 <= i < 960 + ahead else 0.0, hour if i >= 960 else 0)
+    end = 960 + ahead + back + 120
+    for i in range(960 + ahead + back, end):
+        log.rows([(other, T0 + 1000 * i, 1.0)], 1)
+        put(i, 0.0)
+        if i % 5 == 0:
+            log.tick(T0 + 1000 * i)
+    slots = fold(log).registry.slots
+    assert slots.held[: slots.used].max() <= T0 + 1000 * end + 20_000

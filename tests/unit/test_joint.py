@@ -114,3 +114,29 @@ def test_it_is_the_distance_of_mahalanobis_where_there_is_no_load(seed: int) -> 
     shrunk = np.where(np.eye(count) == 1, whole + FAINT**2 * np.eye(count), whole * MEMORY / (MEMORY + count))
     off = np.full(count, 1.5)
     assert distances(past, FIRST, x)[0] == pytest.approx(np.sqrt(off @ np.linalg.solve(shrunk, off)), rel=1e-6)
+
+
+@pytest.mark.parametrize("hours", [1, 4, 8])
+@pytest.mark.parametrize("pair", [(Kind.MEMORY, Kind.POOL), (Kind.CPU, Kind.LATENCY)])
+def test_a_kind_that_is_away_for_hours_leaves_a_covariance(pair: tuple[Kind, Kind], hours: int) -> None:
+    """Given two kinds that go together and one of them gone for the night, when it is back, then an ordinary morning is one."""
+    chance, past = np.random.default_rng(1), empty(1)
+
+    def moment(*, day: bool) -> Any:
+        shared, x = chance.exponential(1.0), np.full((1, len(KINDS)), np.nan)
+        x[0, AT[pair[0]]] = (shared if day else 0) + abs(chance.normal(0, 0.1))
+        if day:
+            x[0, AT[pair[1]]] = shared + abs(chance.normal(0, 0.1))
+        return x
+
+    day = []
+    for _ in range(2 * int(MEMORY)):
+        x = moment(day=True)
+        day.append(distances(past, FIRST, x)[0])
+        learn(past, FIRST, x)
+    for _ in range(360 * hours):
+        learn(past, FIRST, moment(day=False))
+    lower = past["spread"][0]
+    assert np.linalg.eigvalsh(np.tril(lower) + np.tril(lower, -1).T).min() > -1e-9
+    morning = [distances(past, FIRST, moment(day=True))[0] for _ in range(50)]
+    assert np.median(morning) < 3 * np.nanquantile(day[500:], 0.99)
