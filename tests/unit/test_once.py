@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import pytest
+
 from agents.reason import stage as reason_stage
 from cli.config import load
 from models.approvals import ApprovalBook, fold, pending
@@ -82,9 +84,11 @@ def test_a_record_of_the_approvals_log_that_is_read_again_changes_nothing() -> N
     assert pending(book) == []
 
 
-def test_a_decision_that_is_announced_again_grants_nothing_more() -> None:
+@pytest.mark.parametrize("mode", [Mode.LIVE, Mode.DRY_RUN])
+def test_a_decision_that_is_announced_again_grants_nothing_more(mode: Mode) -> None:
+    """A second live one would wait for the target that the first has; a dry run waits for nothing."""
     world = World()
-    of = world.approved()
+    of = world.approved(mode=mode)
     world.settle()
     (announced,) = [record for record in world.logs.records[APPROVALS] if b'"type":"decision"' in record.value]
     world.logs.write(APPROVALS, world.logs.events(APPROVALS)[announced.offset])

@@ -254,8 +254,10 @@ def test_a_resolved_incident_is_forgotten(run):
 
 
 def test_historical_evidence_never_proposes(run):
-    for number, at in ((1, T0), (2, T0 + 10_000)):
-        run.send(version(memory_leak(), number), at, ((BACKFILL_HEADER, b"1"),))
+    history = ((BACKFILL_HEADER, b"1"),)
+    assert run.send(version(memory_leak(), 1, IncidentPhase.OPENED), T0, history) == []
+    run.ticks(T0, 9)
+    assert run.send(version(memory_leak(), 2), T0 + 10_000, history) == []
     assert run.ticks(T0 + 10_000, 60) == []
 
 
