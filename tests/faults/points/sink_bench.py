@@ -167,5 +167,6 @@ FAMILY = Family(
     shared=False,
     minutes={"kill": 5, "stop": 8},
     lanes=1,
+    quiet_s={"trouble": 20.0},  # a client waits longer and longer before it tries again
     worked="after streams.sink.batch:Batch.write:store.insert",
 )
