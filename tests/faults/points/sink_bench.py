@@ -1,7 +1,7 @@
 """The sink under strikes: what stands on the control logs must stand in the store, once, and what no store can hold among the dead letters.
 
 Scenes: `work`; `unstorable` (a value that no column holds); `away` (dead letters cannot be buried: the sink waits and keeps its
-membership); `trouble` (the broker is killed and comes back).
+membership); `trouble` (of the brokers that it was told of all but one are not there: a client tries them in any order).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ PLAIN = {"FAULT_SET": json.dumps(CONSTANTS)}  # of whoever is killed at the end 
 # Soon, what happens after ten seconds without an acknowledgement.
 HASTE = {"streams.sink.letters:ACKNOWLEDGED_WITHIN_S": 1.5, "streams.sink.letters:_CONFIG": {"delivery.timeout.ms": 1000}}
 CONSUMES = "before streams.sink.consumer:Sink._turn:consumer.consume"
-INTERRUPTED = {"away", "trouble"}
+NOWHERE = ",".join(f"127.0.0.1:{port}" for port in range(1, 25))
 _counter = itertools.count()
 
 
@@ -47,7 +47,6 @@ class SinkBench:
     def __init__(self, broker: KafkaBroker, folder: Path) -> None:
         from confluent_kafka import Producer
 
-        self._broker = broker
         self._kafka = KafkaSettings(broker.bootstrap)
         self._folder = folder
         self._groups = Groups(broker.bootstrap)
@@ -65,25 +64,22 @@ class SinkBench:
         return Victim(role_command("sink"), env, self._folder / f"sink-{instance}.log")
 
     def live(self, scene: str, environment: Mapping[str, str], over: Callable[[], bool]) -> None:
+        settings = {"AIRRA_KAFKA_BOOTSTRAP": f"{NOWHERE},{self._kafka.bootstrap}"} if scene == "trouble" else {}
         constants = {**CONSTANTS, **(HASTE if scene == "away" else {})}
         seen, away = Path(environment.get("FAULT_SEEN", self._folder / "seen")), False
         seen.unlink(missing_ok=True)
-        self.victim.start({"FAULT_SEEN": str(seen), **environment, "FAULT_SET": json.dumps(constants)})
+        self.victim.start({"FAULT_SEEN": str(seen), **environment, "FAULT_SET": json.dumps(constants)}, settings)
         deadline = time.monotonic() + WITHIN_S
         while time.monotonic() < deadline and not over() and (self.victim.running or self.victim.stopped):
-            if scene in INTERRUPTED and not away and seen.exists() and CONSUMES in seen.read_text():
+            if scene == "away" and not away and seen.exists() and CONSUMES in seen.read_text():
                 away = True
-                self._interrupt(scene)
-            if scene != "trouble" or not away:  # a broker that sends something is not in trouble
+                self._bury_nothing()
+            if scene != "trouble":  # a broker that sends something is not in trouble
                 self._produce(scene)
             time.sleep(STEP_S)
 
-    def _interrupt(self, scene: str) -> None:
-        """Let the broker die and come back, or take the topic of the dead letters away; what was in it is remembered."""
-        if scene == "trouble":
-            self._broker.kill()
-            self._broker.restart()
-            return
+    def _bury_nothing(self) -> None:
+        """Take the topic of the dead letters away; what was in it is remembered."""
         self._buried |= self._letters()
         admin = AdminClient(self._kafka.confluent())
         admin.delete_topics([topics.DLQ.name])[topics.DLQ.name].result(15)
@@ -167,6 +163,5 @@ FAMILY = Family(
     shared=False,
     minutes={"kill": 5, "stop": 8},
     lanes=1,
-    quiet_s={"trouble": 20.0},  # a client waits longer and longer before it tries again
     worked="after streams.sink.batch:Batch.write:store.insert",
 )

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from api.read_model import KEPT
 from cli.demo.stack import Stack
 from cli.roles import ROLES
+from models.approvals.case import MAX_CASES, MAX_FORGOTTEN
 from schemas.settings import Settings
 from schemas.topics import RAW_METRICS, SAMPLES
 from tests.faults.detecting import detecting
@@ -30,7 +31,8 @@ DRAINED_WITHIN_S = 3600.0
 LOOK_EVERY_S = 5.0
 STEADY_PER_SECOND = 2_000
 SETTLED_S = 900  # of a soak: caches and allocators have their size
-FILLED, FILLING, FILLED_WITHIN_S = KEPT + 100, 6, 1800.0  # incidents, at a time
+FILLED = max(KEPT, MAX_CASES + MAX_FORGOTTEN) + 100  # incidents: then the API's and approve's tables are full
+FILLING, FILLED_WITHIN_S = 6, 3600.0  # at a time
 GROWTH = 1.05  # of a role's memory from then to the end
 
 
@@ -185,7 +187,7 @@ CHAPTER = Chapter(
             "soak",
             "an hour at steady load: no role's memory grows, and each is the same process at the end",
             single("soak", soak),
-            minutes=75,
+            minutes=90,
         ),
         Case("caps", "every bounded table is full once, and counts by table what it evicts", single("caps", every_cap), minutes=4),
     ),
