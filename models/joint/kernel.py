@@ -82,9 +82,7 @@ def _factorise(past: Any, here: Ints, factor: Floats) -> None:
                 total *= np.sqrt(past.seen[one] / (past.seen[one] + count) * past.seen[two] / (past.seen[two] + count))
             for k in range(j):
                 total -= factor[i, k] * factor[j, k]
-            factor[i, j] = (
-                np.sqrt(max(total, FAINT * FAINT / 2)) if i == j else total / factor[j, j]
-            )
+            factor[i, j] = np.sqrt(max(total, FAINT * FAINT / 2)) if i == j else total / factor[j, j]
 
 
 @compiled_bare
