@@ -18,6 +18,7 @@ from schemas.settings import Settings
 from streams.normalise.formats.choice import FORMAT_HEADER
 
 BEGIN = 1_767_225_600  # a Thursday, 2026-01-01, s
+LONGEST = 7  # days of one run
 TOGETHER = 10  # requests that are read at once
 FAULT_S = CHUNK_S  # how long the fault at the end lasts
 SLOWER = 8  # then every request of one service falls into a bucket so many further up
@@ -38,7 +39,7 @@ class Told:
 
 def runs(fitted: Fitted, settings: Settings, days: int, seed: int, jobs: int, say: Callable[[str], None]) -> Iterator[Told]:
     """Divide the days among runs, each with a seed of its own; yield what each brought about, as it ends."""
-    count = max(jobs, -(-days // 7))
+    count = jobs * -(-days // (LONGEST * jobs))  # as many at the end as at the beginning
     shares = [days // count + (number < days % count) for number in range(count)]
     say(f"{len(fitted.series)} series of {len(fitted.services)} services, {days} days in {count} runs, {jobs} at a time")
     with ProcessPoolExecutor(jobs) as pool:
