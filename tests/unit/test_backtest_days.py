@@ -13,7 +13,7 @@ import pytest
 from cli.backtest.days.fitted import Fitted, fit
 from cli.backtest.days.pipeline import Pipeline
 from cli.backtest.days.requests import Requests
-from cli.backtest.days.run import BEGIN, HEADERS, TOGETHER, one_run
+from cli.backtest.days.run import BEGIN, HEADERS, TOGETHER, most_likely_below, one_run
 from cli.backtest.days.simulate import AWAY_S, BLOCK_S, CHUNK_S, DAY_S, Days
 from cli.config import ConfigError, load
 from cli.settings import read_settings
@@ -147,3 +147,7 @@ def test_too_short_a_recording_is_told() -> None:
     short = (record for record in recorded() if record.timestamp < (BEGIN + BLOCK_S) * 1000)
     with pytest.raises(ConfigError, match="30 seconds of metrics"):
         fit(short, resolver())
+
+
+def test_the_bound_is_the_mean_that_shows_so_few_once_in_twenty() -> None:
+    assert [most_likely_below(count) for count in (0, 1, 10)] == pytest.approx([2.9957, 4.7439, 16.962], abs=1e-3)

@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 
 from cli.backtest.days.fitted import fit
-from cli.backtest.days.run import has_latency, runs
-from cli.backtest.shapes import upper_bound
+from cli.backtest.days.run import has_latency, most_likely_below, runs
 from cli.config import ConfigError, load
 from cli.conserve.recording import Recording
 from cli.output import STDOUT, JsonTo, err, rows, say, write_json
@@ -53,7 +52,7 @@ def days(
         "dead letters": sum(one.refused for one in told),
         "anomalies": dict(sum((one.anomalies for one in told), Counter())),
         "incidents": incidents,
-        "a week, 95 % bound": round(upper_bound(len(incidents)) / weeks, 3),
+        "a week, 95 % bound": round(most_likely_below(len(incidents)) / weeks, 3),
         "runs": len(told),
         "faults found": sum(one.found_s is not None for one in told),
         "found after, s": sorted(round(one.found_s, 1) for one in told if one.found_s is not None),

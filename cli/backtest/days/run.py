@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -92,3 +93,13 @@ def _bound(fitted: Fitted, place: int) -> float:
 def has_latency(fitted: Fitted) -> bool:
     """Tell whether there is a histogram of latency, without which no fault can be put in at the end."""
     return any(one.type is MetricType.HISTOGRAM and one.part == "bucket" and one.kind is Kind.LATENCY for one in fitted.series)
+
+
+def most_likely_below(count: int) -> float:
+    """Return the Poisson mean of which so few or fewer are seen once in twenty: with 95 % confidence the true one is below."""
+    low, high = 0.0, 10.0 * (count + 1)
+    while high - low > 1e-9:
+        mean = (low + high) / 2
+        seen = sum(math.exp(number * math.log(mean) - mean - math.lgamma(number + 1)) for number in range(count + 1))
+        low, high = (mean, high) if seen > 0.05 else (low, mean)
+    return high
