@@ -20,7 +20,7 @@ GOALS: tuple[Goal, ...] = ()
 
 @dataclass
 class Plan:
-    samples: int = 3_000_000
+    samples: int = 8_000_000  # one process alone takes millions while the other joins
     series: int = 1000
     say: Callable[[str], None] = field(default=print)
 
@@ -38,6 +38,12 @@ def run(plan: Plan) -> Iterator[Figure]:
 def _measured(ours: Bed, role: str, processes: int, plan: Plan) -> Figure:
     with contextlib.ExitStack() as running:
         stacks = [running.enter_context(ours.roles(role, instance=str(number))) for number in range(processes)]
-        readings = follow(lambda: sum(COUNTS[role](stack) for stack in stacks), plan.samples, WITHIN_S)
+
+        def count() -> float:
+            """Begin once each has taken something: before that they are still dividing the partitions among them."""
+            taken = [COUNTS[role](stack) for stack in stacks]
+            return sum(taken) if all(taken) or sum(taken) >= plan.samples else 0.0
+
+        readings = follow(count, plan.samples, WITHIN_S)
     at = {"processes": float(processes), "series": float(plan.series), "samples": float(plan.samples)}
     return Figure("processes", f"{role}, {processes}", rate(readings, plan.samples), "samples/s", at=at)

@@ -76,7 +76,7 @@ def write(
 
 @bench.command()
 def processes(
-    samples: Annotated[int, typer.Option(help="The backlog that is worked off, one sample a message.", min=10_000)] = 3_000_000,
+    samples: Annotated[int, typer.Option(help="The backlog that is worked off, one sample a message.", min=10_000)] = 8_000_000,
     series: Series = 1000,
     keep: Keep = False,
     json_to: JsonTo = None,
