@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cli.backtest.series import read_rows
 from cli.config import ConfigError
 
 HEADER_ROWS = 3  # service, metric, statistic; then comes a row that names the index
@@ -32,11 +32,7 @@ class Incident:
 
 
 def read_metrics(path: Path) -> Metrics:
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+    rows = read_rows(path)
     if len(rows) < HEADER_ROWS:
         raise ConfigError(f"{path}: three header rows (service, metric, statistic) and then a row a moment")
     columns = list(zip(*(row[1:] for row in rows[:HEADER_ROWS]), strict=True))

@@ -28,13 +28,18 @@ class Series:
     kept: NDArray[np.bool_]  # rows that the detector takes: finite, and later than the one before
 
 
-def read_series(path: Path) -> Series:
-    """Read a file. A row without a finite value, or no later than the one before, is kept as a row and not judged."""
+def read_rows(path: Path) -> list[list[str]]:
+    """Read a CSV file; raise ConfigError where it cannot be read, or is none."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.reader(file))
+            return list(csv.reader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def read_series(path: Path) -> Series:
+    """Read a file. A row without a finite value, or no later than the one before, is kept as a row and not judged."""
+    rows = read_rows(path)
     if not rows or [name.strip().lower() for name in rows[0][:2]] != list(COLUMNS):
         raise ConfigError(f"{path}: the first line is {','.join(COLUMNS)}, and here it is {','.join(rows[0]) if rows else 'missing'}")
     stamps, at, value = [], [], []

@@ -99,12 +99,18 @@ def test_rows_without_a_value_or_out_of_order_are_kept_and_not_judged(tmp_path: 
     assert len(out.read_text().splitlines()) == 7
 
 
-def test_nab_scores_a_folder_and_writes_it_out(series: Path, tmp_path: Path) -> None:
-    data, out = tmp_path / "data" / "group", tmp_path / "scored"
+def laid_out(series: Path, tmp_path: Path, first: str, last: str) -> Path:
+    """Lay the series out as the benchmark is, with this window; return the file of windows."""
+    data, windows = tmp_path / "data" / "group", tmp_path / "windows.json"
     data.mkdir(parents=True)
     series.rename(data / "cpu.csv")
-    windows = tmp_path / "windows.json"
-    windows.write_text(json.dumps({"group/cpu.csv": [["2026-01-06 04:30:00.000000", "2026-01-06 06:00:00.000000"]]}))
+    windows.write_text(json.dumps({"group/cpu.csv": [[first, last]]}))
+    return windows
+
+
+def test_nab_scores_a_folder_and_writes_it_out(series: Path, tmp_path: Path) -> None:
+    out = tmp_path / "scored"
+    windows = laid_out(series, tmp_path, "2026-01-06 04:30:00.000000", "2026-01-06 06:00:00.000000")
     told = json.loads(run("backtest", "nab", str(tmp_path / "data"), "--windows", str(windows), "--out", str(out), "--json=-"))
     assert told["files"] == 1
     assert {(one["profile"], one["at"]) for one in told["scores"]} == {
@@ -115,11 +121,7 @@ def test_nab_scores_a_folder_and_writes_it_out(series: Path, tmp_path: Path) -> 
 
 
 def test_a_public_detector_is_judged_on_the_same_series(series: Path, tmp_path: Path) -> None:
-    data = tmp_path / "data" / "group"
-    data.mkdir(parents=True)
-    series.rename(data / "cpu.csv")
-    windows = tmp_path / "windows.json"
-    windows.write_text(json.dumps({"group/cpu.csv": [["2026-01-06 04:30:00", "2026-01-06 06:00:00"]]}))
+    windows = laid_out(series, tmp_path, "2026-01-06 04:30:00", "2026-01-06 06:00:00")
     words = ("backtest", "nab", str(tmp_path / "data"), "--windows", str(windows), "--out", str(tmp_path / "scored"), "--json=-")
     alone, beside = json.loads(run(*words))["scores"], json.loads(run(*words, "--beside"))["scores"]
     assert beside[: len(alone)] == alone
@@ -135,11 +137,7 @@ def test_the_public_detector_is_causal_and_sees_a_jump(series: Path) -> None:
 
 
 def test_a_window_that_no_row_begins_is_an_error(series: Path, tmp_path: Path) -> None:
-    data = tmp_path / "data" / "group"
-    data.mkdir(parents=True)
-    series.rename(data / "cpu.csv")
-    windows = tmp_path / "windows.json"
-    windows.write_text(json.dumps({"group/cpu.csv": [["2026-02-06 04:30:00", "2026-02-06 06:00:00"]]}))
+    windows = laid_out(series, tmp_path, "2026-02-06 04:30:00", "2026-02-06 06:00:00")
     with pytest.raises(ConfigError, match=r"group/cpu\.csv: a window begins or ends"):
         run("backtest", "nab", str(tmp_path / "data"), "--windows", str(windows), "--out", str(tmp_path / "scored"))
 
