@@ -9,7 +9,20 @@ import pytest
 from cli import warm
 
 # What is called from Python; what else is compiled is called by these.
-ENTRIES = ("judge", "advance", "shelve_all", "choose", "describe", "readings", "distances", "joint.kernel.learn", "pack", "_walk", "_find", "_add")
+ENTRIES = (
+    "judge",
+    "advance",
+    "shelve_all",
+    "choose",
+    "describe",
+    "readings",
+    "distances",
+    "joint.kernel.learn",
+    "pack",
+    "_walk",
+    "_find",
+    "_add",
+)
 ROOT = Path(warm.__file__).parents[1]
 
 
