@@ -36,8 +36,7 @@ def main() -> None:
         raise TypeError("the names of configurations have changed")
     core, folded = Core(mapping, 1, 1, choice=choice(settings)), stage(detect)
     state = folded.restore(None)
-    adapted = [(ADAPTER, adapter(at, name)) for at in (now - LONG_MS, now) for name in ("process_resident_memory_bytes", "up")]
-    texts = (*adapted, ("remote-write", remote_write(now)), ("otlp", otlp(now)))
+    texts = ((ADAPTER, adapter(now - LONG_MS)), (ADAPTER, adapter(now)), ("remote-write", remote_write(now)), ("otlp", otlp(now)))
     for place, (form, value) in enumerate(texts):
         headers: Headers = () if form == ADAPTER else (("airra.format", form.encode()),)  # by the batch where no header says what it is
         record = Record(RAW_METRICS.name, 0, place, now, None, value, headers)
@@ -50,10 +49,10 @@ def main() -> None:
     judge(np.array([now], np.int64), np.ones(1), detect.score.of(""))
 
 
-def adapter(now: int, name: str) -> bytes:
-    """Return a sample as prometheus-kafka-adapter writes it; two kinds of one service are judged together, too."""
+def adapter(now: int) -> bytes:
+    """Return a sample as prometheus-kafka-adapter writes it."""
     at = datetime.fromtimestamp(now // 1000, UTC).isoformat().replace("+00:00", "Z")
-    return f'{{"labels":{{"__name__":"{name}","service":"airra"}},"name":"{name}","timestamp":"{at}","value":"1"}}'.encode()
+    return f'{{"labels":{{"__name__":"up","service":"airra"}},"name":"up","timestamp":"{at}","value":"1"}}'.encode()
 
 
 def remote_write(now: int) -> bytes:
