@@ -16,7 +16,7 @@ from streams.harness.stage import Output
 from streams.harness.topics import create_topics
 from tests.faults.detecting import Feed, detecting, folded
 from tests.faults.fleet import Fleet
-from tests.faults.ledger import difference, read_all
+from tests.faults.ledger import committed, difference, length, read_all
 from tests.faults.points.groups import Groups, until
 from tests.faults.reliability.case import Finding, Ground, Listed
 from tests.faults.reliability.workers import held
@@ -75,9 +75,13 @@ def _find(broker: KafkaBroker, folder: Path, item: str, how: str) -> Finding:
 
 
 def _settle(bootstrap: str, fleet: Fleet, wanted: Callable[[], dict[str, Output]]) -> tuple[int, int, int]:
-    """Wait until every output stands, end the workers in order, and compare what they wrote up to their end."""
-    deadline = time.monotonic() + SETTLED_WITHIN_S
-    while difference(bootstrap, SIGNALS.name, wanted())[0] and time.monotonic() < deadline:
+    """Wait until every output stands and all is saved, end the workers in order, and compare what they wrote up to their end.
+
+    Outputs may all stand while their worker has yet to fold again what moved to it: told to end then, it would save less.
+    """
+    deadline, end = time.monotonic() + SETTLED_WITHIN_S, length(bootstrap, SAMPLES.name)
+    owed = lambda: committed(bootstrap, group_of("detect"), SAMPLES.name) < end or difference(bootstrap, SIGNALS.name, wanted())[0]  # noqa: E731
+    while owed() and time.monotonic() < deadline:
         fleet.revive()
         time.sleep(0.5)
     fleet.stop()
