@@ -25,6 +25,7 @@ from streams.harness.kafka import KafkaSettings, check
 from streams.harness.redelivery import letter_of
 from streams.harness.stage import Record
 from streams.normalise.core import Core
+from streams.normalise.raw import by_index
 from streams.normalise.times import Reach, of_history
 
 ingest = typer.Typer(no_args_is_help=True, help="What AIRRA reads of a producer's records.")
@@ -57,7 +58,7 @@ class Looked:
             [max(record.timestamp, 0)],
             lambda _: record,
             of_history(now) if historical else Reach(now),
-            [record.headers] if record.headers else None,
+            by_index([record.headers]),
         )
         self.records += 1
         self.samples += Counter({(name, str(fate)): count for (name, fate), count in taken.samples.items()})

@@ -23,6 +23,7 @@ from streams.detect import stage
 from streams.harness.stage import Headers, Record
 from streams.normalise.core import Core
 from streams.normalise.formats.catalogue import ADAPTER
+from streams.normalise.raw import by_index
 from streams.normalise.times import Reach
 
 LONG_MS = 60_000  # between two samples: windows close, and health is due
@@ -40,7 +41,7 @@ def main() -> None:
     for place, (form, value) in enumerate(texts):
         headers: Headers = () if form == ADAPTER else (("airra.format", form.encode()),)  # by the batch where no header says what it is
         record = Record(RAW_METRICS.name, 0, place, now, None, value, headers)
-        taken = core.take_samples((RAW_METRICS.name, 0), [value], [place], [now], lambda _, it=record: it, Reach(now), [headers])  # type: ignore[misc]
+        taken = core.take_samples((RAW_METRICS.name, 0), [value], [place], [now], lambda _, it=record: it, Reach(now), by_index([headers]))  # type: ignore[misc]
         if taken.refused:
             raise RuntimeError(f"{form}: {', '.join(taken.refused)}")
         for output in (output for output in taken.outputs if output.topic == SAMPLES.name):

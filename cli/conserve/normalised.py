@@ -25,6 +25,7 @@ from streams.harness.redelivery import letter_of
 from streams.harness.stage import Output, Record
 from streams.normalise.core import STAGE, Core
 from streams.normalise.fates import Fate
+from streams.normalise.raw import by_index
 from streams.normalise.times import Reach, of_history
 
 At = tuple[str, int, int]  # topic, partition, offset of a raw record
@@ -164,8 +165,8 @@ def _fates(core: Core, form: str, partition: int, part: list[Record], reach: Rea
         source = part[0].topic, partition
         values: list[bytes | None] = [record.value for record in part]
         offsets, stamps = [record.offset for record in part], [max(record.timestamp, 0) for record in part]
-        headers = [record.headers for record in part]
-        taken = core.take_samples(source, values, offsets, stamps, part.__getitem__, reach, headers if any(headers) else None)
+        headers = by_index(record.headers for record in part)
+        taken = core.take_samples(source, values, offsets, stamps, part.__getitem__, reach, headers)
     elif form == "alerts":
         taken = core.take_alerts(part, reach)
     else:

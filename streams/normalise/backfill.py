@@ -34,10 +34,10 @@ class Stretch:
 
 def stretches(found: Read) -> Iterator[Stretch]:
     """Cut what was read where history and the live stream take turns."""
-    if found.headers is None:
+    marked = {index for index, of in found.headers.items() if any(name == BACKFILL_HEADER for name, _ in of)}
+    if not marked:
         yield Stretch(found, historical=False)
         return
-    marks = [any(name == BACKFILL_HEADER for name, _ in of) for of in found.headers]
-    for historical, run in groupby(range(len(marks)), key=marks.__getitem__):
+    for historical, run in groupby(range(len(found.values)), key=marked.__contains__):
         rows = list(run)
         yield Stretch(found.part(rows[0], rows[-1] + 1), historical)

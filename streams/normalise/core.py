@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -97,13 +97,14 @@ class Core:
         stamps: Sequence[int],
         record_at: Callable[[int], Record],
         reach: Reach,
-        headers: Sequence[Headers] | None = None,
+        headers: Mapping[int, Headers] | None = None,
     ) -> Taken:
         """Take messages of one source partition, offsets rising; `record_at` gives the whole record of a refused one.
 
-        `headers` is None where no message has any. Raises Retryable where a schema cannot be fetched now: then nothing was taken.
+        `headers` are those of the messages that have any, by index. Raises Retryable where a schema cannot be fetched now: then nothing
+        was taken.
         """
-        found = self._reader.read(Raw(source[0], values, stamps, headers))
+        found = self._reader.read(Raw(source[0], values, stamps, headers or {}))
         decoded = settle(found.rows, offsets, stamps, found.refusals, self.cache, reach, found.before)
         taken = Taken()
         self._count(taken, found, decoded, len(values))

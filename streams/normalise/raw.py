@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from schemas.samples import SOURCE_HEADER
@@ -22,10 +22,10 @@ class Raw:
     topic: str
     values: Sequence[bytes | None]
     stamps: Sequence[int]  # Kafka timestamps in ms; 0 where there is none
-    headers: Sequence[Headers] | None  # None where no record has any
+    headers: Mapping[int, Headers]  # by index, of the records that have any: few have, and the others are not to pay for them
 
     def headers_of(self, index: int) -> Headers:
-        return self.headers[index] if self.headers is not None else ()
+        return self.headers.get(index, ())
 
     def source(self, index: int) -> str:
         """Return who sends a record: what the API has seen by its token, elsewhere the topic, whose ACL says who writes to it."""
@@ -33,6 +33,11 @@ class Raw:
             return self.topic
         name = next((value for name, value in reversed(self.headers_of(index)) if name == SOURCE_HEADER), None)
         return self.topic if name is None else name.decode(errors="replace")
+
+
+def by_index(headers: Iterable[Headers]) -> dict[int, Headers]:
+    """Return the headers of those records that have any, by the index of the record."""
+    return {index: of for index, of in enumerate(headers) if of}
 
 
 @dataclass(slots=True)

@@ -154,10 +154,9 @@ def _describer(format_: Format, key: bytes) -> Callable[[], Described]:
 
 def _apart(raw: Raw) -> tuple[Sequence[int], Sequence[int]]:
     """Return the records whose headers say nothing of their format, and those whose do or that are replayed."""
-    if raw.headers is None:
-        return range(len(raw.values)), ()
-    telling = [bool(of) and _tells(of) for of in raw.headers]
-    return [index for index, tells in enumerate(telling) if not tells], [index for index, tells in enumerate(telling) if tells]
+    telling = {index for index, of in raw.headers.items() if _tells(of)}
+    every = range(len(raw.values))
+    return [index for index in every if index not in telling] if telling else every, sorted(telling)
 
 
 def _tells(headers: Headers) -> bool:

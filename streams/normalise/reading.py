@@ -20,15 +20,13 @@ class Read:
     offsets: list[int]
     stamps: list[int]  # Kafka timestamps in ms; 0 where there is none
     repeated: int  # messages that had been read before
-    headers: list[Headers] | None  # None where no message has any: that is soon said
+    headers: dict[int, Headers]  # by index, of the messages that have any
 
     def part(self, begin: int, end: int) -> Read:
         """Return these of the messages, as if nothing else had been read."""
         rows = slice(begin, end)
-        headers = self.headers[rows] if self.headers is not None else None
-        return Read(
-            self.messages[rows], self.values[rows], self.offsets[rows], self.stamps[rows], 0, headers if headers and any(headers) else None
-        )
+        headers = {index - begin: of for index, of in self.headers.items() if begin <= index < end}
+        return Read(self.messages[rows], self.values[rows], self.offsets[rows], self.stamps[rows], 0, headers)
 
     def pieces(self) -> Iterator[Read]:
         """Cut where it is long: a record of a batching agent may hold ten thousand samples."""
@@ -67,8 +65,8 @@ def read(messages: Sequence[Message]) -> Read:
         offsets = [message.offset() for message in messages]
     values = [message.value() for message in messages]
     stamps = [at if at > 0 and kind != TIMESTAMP_NOT_AVAILABLE else 0 for message in messages for kind, at in (message.timestamp(),)]
-    headers = [message.headers() for message in messages]
-    return Read(messages, values, offsets, stamps, repeated, [_headers(of) for of in headers] if any(headers) else None)
+    headers = {index: _headers(of) for index, of in enumerate([message.headers() for message in messages]) if of}
+    return Read(messages, values, offsets, stamps, repeated, headers)
 
 
 def record_of(message: Message) -> Record:

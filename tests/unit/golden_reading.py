@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from schemas.config.formats import FormatsMapping
 from schemas.config.metrics import MetricsMapping
 from schemas.kinds import MetricType
-from streams.harness.stage import Headers
 from streams.normalise.core import Core
 from streams.normalise.fates import Rejection
 from streams.normalise.formats.catalogue import choice_of
 from streams.normalise.formats.port import Described
 from streams.normalise.formats.staleness import is_stale
-from streams.normalise.raw import Found, Raw
+from streams.normalise.raw import Found, Raw, by_index
 from streams.normalise.reader import Reader
 from tests.golden.messages import Message
 
@@ -87,6 +86,6 @@ def bare(messages: Sequence[Message]) -> list[Message]:
 def by_stage(messages: Sequence[Message], topic: str = "metrics") -> tuple[Found, Core]:
     """Let normalise read all as one batch of Kafka."""
     core = Core(MetricsMapping.model_validate({"metrics": [{"match": "*", "kind": "other"}]}), 1, 1)
-    headers: list[Headers] = [message.headers for message in messages]
+    headers = by_index(message.headers for message in messages)
     raw = Raw(topic, [message.value for message in messages], [message.stamp for message in messages], headers)
     return Reader(core.cache, choice_of(FormatsMapping()), core.samples).read(raw), core

@@ -14,7 +14,7 @@ import pytest
 from schemas.kinds import MetricType
 from streams.normalise.by_batch import ByBatch
 from streams.normalise.formats.catalogue import choice_of
-from streams.normalise.raw import Found, Raw
+from streams.normalise.raw import Found, Raw, by_index
 from tests.golden.messages import messages, says
 from tests.unit.golden_reading import Labels, Seen, bare, by_stage, choose, labelled, read
 
@@ -154,7 +154,7 @@ def test_the_batch_reads_what_the_reader_of_single_records_reads(temporality: st
     sent = messages("otel-python", temporality)
     found, core = by_stage(sent)
     single = [(index, one) for index, message in enumerate(sent) for one in read([message])[1]]
-    raw = Raw("metrics", [one.value for one in sent], [one.stamp for one in sent], [one.headers for one in sent])
+    raw = Raw("metrics", [one.value for one in sent], [one.stamp for one in sent], by_index(one.headers for one in sent))
 
     batched = ByBatch(core.cache, choice_of(choose()), lambda *_: b"\x00x\x00").read(raw, range(len(sent)), Found())
 

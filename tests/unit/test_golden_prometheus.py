@@ -17,7 +17,7 @@ from streams.normalise.formats.choice import Likeness
 from streams.normalise.formats.looks import remote_write as looks_like_it
 from streams.normalise.formats.remote_write_count import Written, count, count_2
 from streams.normalise.formats.wire import put
-from streams.normalise.raw import Found, Raw
+from streams.normalise.raw import Found, Raw, by_index
 from tests.golden.messages import messages, says
 from tests.unit.golden_reading import Labels, Seen, bare, by_stage, choose, labelled, read
 
@@ -199,7 +199,7 @@ def test_the_batch_reads_what_the_reader_of_single_records_reads(producer: str, 
 def test_machine_code_takes_every_request_of_1_0_but_those_with_native_histograms(producer: str) -> None:
     sent = messages(producer, ONE)
     _, core = by_stage(sent)
-    raw = Raw("metrics", [one.value for one in sent], [one.stamp for one in sent], [one.headers for one in sent])
+    raw = Raw("metrics", [one.value for one in sent], [one.stamp for one in sent], by_index(one.headers for one in sent))
 
     left = ByBatch(core.cache, choice_of(choose()), lambda *_: b"\x00x\x00").read(raw, range(len(sent)), Found()).left
 

@@ -81,6 +81,18 @@ def test_a_batch_never_mixes_history_and_the_live_stream() -> None:
     assert batches(outputs) == [(1, 2, False), (3, 4, True), (5, 5, False)]
 
 
+def test_headers_stay_with_their_record_wherever_it_is_cut_off() -> None:
+    messages = [FakeMessage(1, marked=True), FakeMessage(2, other=True), FakeMessage(3), FakeMessage(4, marked=True, other=True)]
+    found = read(messages)  # type: ignore[arg-type]
+
+    for begin in range(len(messages)):
+        for end in range(begin, len(messages) + 1):
+            part = found.part(begin, end)
+            assert {part.offsets[index]: list(of) for index, of in part.headers.items()} == {
+                one.at: one.headers() for one in messages[begin:end] if one.headers()
+            }
+
+
 def test_everything_that_comes_of_history_is_marked_once() -> None:
     outputs = taken(FakeMessage(1, marked=True), FakeMessage(2, marked=True, body=b"{"))
 

@@ -20,6 +20,7 @@ from streams.normalise.core import Core, Taken
 from streams.normalise.fates import SampleFate
 from streams.normalise.formats.remote_write import RemoteWrite
 from streams.normalise.formats.staleness import STALE
+from streams.normalise.raw import by_index
 from streams.normalise.times import Reach
 from tests.unit.prometheus_messages import V1, pack, request, series
 from tests.unit.test_normalise_formats import MAPPING, NOW
@@ -48,7 +49,7 @@ def take(core: Core, values: Sequence[bytes], headers: Headers = TOLD, topic: st
         return Record(topic, 0, index, stamp, None, values[index], headers)
 
     return core.take_samples(
-        (topic, 0), values, list(range(len(values))), [stamp] * len(values), record, Reach(NOW), [headers] * len(values)
+        (topic, 0), values, list(range(len(values))), [stamp] * len(values), record, Reach(NOW), by_index([headers] * len(values))
     )
 
 

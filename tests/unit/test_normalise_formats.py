@@ -25,6 +25,7 @@ from streams.normalise.fates import SampleFate
 from streams.normalise.formats.catalogue import NAMES, choice_of
 from streams.normalise.formats.harvest import MAX_ITEMS
 from streams.normalise.formats.staleness import STALE
+from streams.normalise.raw import by_index
 from streams.normalise.times import Reach
 from tests.unit.otlp_messages import as_json, export, gauge, point, resource
 from tests.unit.prometheus_messages import V2, pack, request, request_2, series
@@ -74,7 +75,7 @@ def take(
 
     core = core or Core(MAPPING, 4, 4)
     offsets = list(range(100, 100 + len(records)))
-    return core.take_samples((topic, 2), records, offsets, [stamp] * len(records), record, Reach(NOW), headers)
+    return core.take_samples((topic, 2), records, offsets, [stamp] * len(records), record, Reach(NOW), by_index(headers or ()))
 
 
 def rows(taken: Taken) -> list[tuple[int, int, float]]:

@@ -21,6 +21,7 @@ from streams.detect import TICK_EVERY_S
 from streams.harness.emit import emit
 from streams.harness.stage import Output, Record
 from streams.normalise.core import Core
+from streams.normalise.raw import by_index
 from streams.normalise.times import Reach
 
 _TICK = ((TYPE_HEADER, b"tick"), SCHEMA)
@@ -53,7 +54,7 @@ class Pipeline:
         def whole(index: int) -> Record:
             return Record(*place, offsets[index], now, None, records[index], headers)
 
-        taken = self._core.take_samples(place, records, offsets, stamps, whole, Reach(now), [headers] * len(records))
+        taken = self._core.take_samples(place, records, offsets, stamps, whole, Reach(now), by_index([headers] * len(records)))
         self.refused.update(map(str, taken.refused))
         self.samples += taken.held
         for output in taken.outputs:
