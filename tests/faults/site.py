@@ -154,6 +154,9 @@ class Site:
     def approve(self, key: str) -> None:
         self._waiting.discard(key)
 
+    def said_yes(self, key: str) -> bool:
+        return self._patients[key].approved
+
     def forget(self, key: str) -> None:
         """Renew the evidence of this incident no longer."""
         self._patients.pop(key, None)

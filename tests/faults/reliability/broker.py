@@ -15,7 +15,7 @@ from tests.faults.bench import Bench, Result
 from tests.faults.points.acting_world import LONG
 from tests.faults.points.groups import until
 from tests.faults.recovery import Tracker
-from tests.faults.reliability import lost_control, lost_logs, reread, restored
+from tests.faults.reliability import anew_sink, expired, lost_control, lost_logs, reread, restored
 from tests.faults.reliability.case import Case, Chapter, Finding, Ground, Listed, single
 from tests.faults.reliability.harness import finding
 from tests.faults.site import READY_WITHIN_S, Site
@@ -209,6 +209,8 @@ CHAPTER = Chapter(
         ),
         *lost_logs.CASES,
         *lost_control.CASES,
+        *expired.CASES,
+        *anew_sink.CASES,
         *reread.CASES,
         *restored.CASES,
     ),

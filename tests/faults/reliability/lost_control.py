@@ -24,6 +24,7 @@ LOGS = (topics.SIGNALS, topics.INCIDENTS, topics.APPROVALS, topics.ACTIONS, topi
 ANOTHER_LOG = re.compile(r"(\S+) is not the log that the state of (\S+) was folded from")
 TO_DELETE = re.compile(r"Delete (\S+) and the group (\S+) ")
 ANEW = (topics.APPROVALS, topics.ACTIONS)
+JUDGED = (topics.SIGNALS, topics.INCIDENTS)  # what leads to a proposal: what was approved, and done, stands on logs of its own
 STAGES = ("correlate", "reason", "approve", "admit", "report", "verify")
 ROUNDS = 8  # more than there are stages: each that finds its log made anew says so in its turn
 ARMED_S = 24 * 3600.0
@@ -88,6 +89,32 @@ def _anew(ground: Ground, log: topics.TopicSpec) -> Finding:
         wrong = len(site.effects()) - len(before) - sum(counts)
         notes = f"exits {dict(site.exits)}; {', '.join(told)} began anew"
         return Finding(log.name, 1, int(not counts[-1]), doubled, wrong, notes=notes, failed=tuple(failed))
+
+
+def judged_anew(ground: Ground, done: frozenset[str]) -> Iterator[Finding]:
+    """Delete a log from which proposals are made under the running role, make it anew, and do as it says."""
+    for log in JUDGED:
+        if log.name not in done:
+            yield _judged_anew(ground, log)
+
+
+def _judged_anew(ground: Ground, log: topics.TopicSpec) -> Finding:
+    with ground.own_kafka() as broker, Site(broker.bootstrap, ground.new_folder("site")) as site:
+        site.start()
+        first = site.fall_ill()
+        site.heal(first)
+        delete_topics(broker.bootstrap, log.name)
+        create_topics(site.kafka, [log])
+        if failed := refuses(site, log.name):
+            return Finding(log.name, 1, failed=tuple(failed))  # it told nobody how to go on
+        told = _as_it_says(site, broker.bootstrap)
+        _arm(site)
+        new = site.fall_ill()
+        site.heal(new)
+        counts = [site.of(key) for key in (first, new)]
+        wrong = len(site.effects()) - sum(counts)
+        notes = f"exits {dict(site.exits)}; {', '.join(told)} began anew"
+        return Finding(log.name, 1, counts.count(0), sum(max(0, count - 1) for count in counts), wrong, notes=notes)
 
 
 def refuses(site: Site, log: str) -> list[str]:
@@ -158,5 +185,11 @@ CASES = (
         "approvals, or actions, deleted and made anew under the control role: it ends, says how; 0 actions until armed",
         Listed(tuple(log.name for log in ANEW), anew),
         8,
+    ),
+    Case(
+        "anew-judged",
+        "signals, or incidents, deleted and made anew under the control role: it ends, says how; what was done is not done again",
+        Listed(tuple(log.name for log in JUDGED), judged_anew),
+        6,
     ),
 )
