@@ -80,13 +80,13 @@ CASES = (
     Case(
         "restart",
         f"SIGKILL, started again at once, 20 MB of state: kill to caught up, 95 % within {RESTART_GOAL_S:.0f} s",
-        items({f"10 kills, 20 MB in {count}": restarts(count) for count in (1, 4)}),
-        minutes=6,
+        items({f"10 kills, 20 MB in {count}": restarts(count) for count in (1, 4, 12)}),
+        minutes=9,
     ),
     Case(
         "takeover",
         f"SIGKILL, not started again, 20 MB of state move: kill to caught up, 95 % within {MOVE_GOAL_S:.0f} s",
-        items({f"10 moves, 20 MB in {count}": takeovers(count) for count in (1, 4)}),
-        minutes=12,
+        items({f"10 moves, 20 MB in {count}": takeovers(count) for count in (1, 4, 12)}),
+        minutes=18,
     ),
 )
