@@ -114,8 +114,7 @@ def settle(
                 refusals.add(int(rows.record[row]), _refusal(float(value[row]), int(at[row]), int(stamp[row]), reach), int(rows.part[row]))
     kept = rows if good.all() else rows.pick(good)
     batch = SampleBatch(cache.ids[kept.slot], kept.time, kept.value, np.array(offsets, np.int64)[kept.record])
-    refused = [_refused(record, refusals, kept, before) for record in sorted(refusals.first)]
-    return Decoded(batch, kept.slot, kept.record, refused, rows.record[unmapped], unknown)
+    return Decoded(batch, kept.slot, kept.record, _refused(refusals, kept, before), rows.record[unmapped], unknown)
 
 
 def _unknown(slots: NDArray[np.int64], cache: SeriesCache) -> list[SeriesDef]:
@@ -133,12 +132,18 @@ def _valued(value: NDArray[np.float64]) -> NDArray[np.bool_]:
     return valued if valued.all() else valued | (np.ascontiguousarray(value).view(np.uint64) == STALE_BITS)
 
 
-def _refused(record: int, refusals: Refusals, kept: Rows, before: Mapping[int, frozenset[int]]) -> Refused:
-    (_, rejection), count = refusals.first[record], refusals.count[record]
-    taken = kept.part[slice(*np.searchsorted(kept.record, [record, record + 1]))].tolist()
-    if count > 1:
-        rejection = Rejection(rejection.reason, f"{rejection.detail}; so or otherwise {count} of its samples")
-    return Refused(record, rejection, ranges(sorted({*taken, *before.get(record, ())})))
+def _refused(refusals: Refusals, kept: Rows, before: Mapping[int, frozenset[int]]) -> list[Refused]:
+    """Say of each record that was refused why, and which of its samples were taken all the same."""
+    found: list[Refused] = []
+    records = sorted(refusals.first)
+    begins, ends = (np.searchsorted(kept.record, records, side).tolist() for side in ("left", "right"))
+    for record, begin, end in zip(records, begins, ends, strict=True):
+        (_, rejection), count = refusals.first[record], refusals.count[record]
+        if count > 1:
+            rejection = Rejection(rejection.reason, f"{rejection.detail}; so or otherwise {count} of its samples")
+        taken = {*kept.part[begin:end].tolist(), *before.get(record, ())} if end > begin or record in before else ()
+        found.append(Refused(record, rejection, ranges(sorted(taken)) if taken else ""))
+    return found
 
 
 def _refusal(number: float, at: int, stamp: int, reach: Reach) -> Rejection:

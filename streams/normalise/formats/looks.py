@@ -26,15 +26,25 @@ def words(begin: bytes, *wanted: bytes) -> Looks:
     """Return the test for JSON that begins with one of these characters and holds all of these words."""
 
     def look(value: bytes) -> Likeness:
-        head = value[:64].lstrip(SPACE)[:1]
-        return Likeness.PERHAPS if head and head in begin and all(word in value for word in wanted) else Likeness.NO
+        first = value[:1]
+        if first in SPACE:  # also of no bytes at all
+            first = value[:64].lstrip(SPACE)[:1]
+        if not first or first not in begin:
+            return Likeness.NO
+        for word in wanted:
+            if word not in value:
+                return Likeness.NO
+        return Likeness.PERHAPS
 
     return look
 
 
 def any_of(*looks: Looks) -> Looks:
     def look(value: bytes) -> Likeness:
-        return next((seen for one in looks if (seen := one(value)) is not Likeness.NO), Likeness.NO)
+        for one in looks:
+            if (seen := one(value)) is not Likeness.NO:
+                return seen
+        return Likeness.NO
 
     return look
 
