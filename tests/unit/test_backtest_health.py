@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.config import ConfigError
-from cli.main import app
+from cli.main import program
 
 SERVICES = ("web", "shop", "till")
 COLUMNS = [
@@ -60,7 +60,7 @@ def site(folder: Path, moved: Values, *, incidents: int = 6) -> Path:
 
 
 def found(folder: Path) -> dict[str, int]:
-    result = CliRunner().invoke(app, ["backtest", "health", str(folder), "--json", "-"])
+    result = CliRunner().invoke(program(), ["backtest", "health", str(folder), "--json", "-"])
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)["health"]
     assert {one["incidents"] for one in told} == {6}
@@ -121,4 +121,4 @@ def test_a_folder_that_is_not_laid_out_so_is_told(tmp_path: Path, spoil: Callabl
     site(tmp_path, lambda *_: 1.0)
     spoil(tmp_path)
     with pytest.raises(ConfigError, match=re.escape(said)):
-        CliRunner().invoke(app, ["backtest", "health", str(tmp_path)], catch_exceptions=False)
+        CliRunner().invoke(program(), ["backtest", "health", str(tmp_path)], catch_exceptions=False)

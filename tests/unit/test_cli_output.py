@@ -10,7 +10,7 @@ import typer
 
 from cli import main as command_line
 from cli.config import ConfigError
-from cli.main import EXIT_CODES, app
+from cli.main import EXIT_CODES, program
 from cli.output import openable, optional_file, rows, say, show, takes_arguments, write_json
 from streams.harness.errors import Fatal, Retryable
 
@@ -38,7 +38,7 @@ def test_json_goes_to_the_file(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "x.json").read_text()) == {"a": 1}
 
 
-COMMANDS = typer.main.get_command(app)
+COMMANDS = typer.main.get_command(program())
 
 
 def leaves(command: Any = COMMANDS, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from cli.backtest import peer, shapes
 from cli.backtest.series import Series, read_series
 from cli.config import ConfigError
-from cli.main import app
+from cli.main import program
 from schemas.config.score import ScoreRule
 
 STEP = 1500
@@ -36,7 +36,7 @@ def series(tmp_path: Path) -> Path:
 
 
 def run(*words: str) -> str:
-    result = CliRunner().invoke(app, list(words), catch_exceptions=False)
+    result = CliRunner().invoke(program(), list(words), catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.output
 

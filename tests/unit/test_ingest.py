@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cli.main import app
+from cli.main import program
 
 CHECK = ["ingest", "check", "--topic", "metrics"]
 
@@ -21,7 +21,7 @@ def shipped(monkeypatch: pytest.MonkeyPatch) -> None:
 def look(tmp_path: Path, record: bytes, *more: str) -> tuple[int, dict]:
     path, out = tmp_path / "record", tmp_path / "out.json"
     path.write_bytes(record)
-    result = CliRunner().invoke(app, [*CHECK, "--file", str(path), f"--json={out}", *more])
+    result = CliRunner().invoke(program(), [*CHECK, "--file", str(path), f"--json={out}", *more])
     return result.exit_code, json.loads(out.read_text()) if out.exists() else {"said": result.output}
 
 
@@ -50,7 +50,7 @@ def test_what_is_not_read_says_why_and_ends_with_1(tmp_path: Path) -> None:
 
 def test_for_people_it_is_a_table(tmp_path: Path) -> None:
     (tmp_path / "record").write_bytes(b"up,service=cart value=1")
-    result = CliRunner().invoke(app, [*CHECK, "--file", str(tmp_path / "record")])
+    result = CliRunner().invoke(program(), [*CHECK, "--file", str(tmp_path / "record")])
     assert result.exit_code == 0
     assert "1 records of metrics: 1 accepted" in result.output
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from cli import runfile
 from cli.config import ConfigError
-from cli.main import app
+from cli.main import program
 from cli.observe import ObserveServer
 from cli.settings import read_settings
 from cli.top import command, roles
@@ -179,7 +179,7 @@ def server() -> Iterator[ObserveServer]:
 
 
 def run(*words: str) -> tuple[int, str, BaseException | None]:
-    result = CliRunner().invoke(app, ["top", *words])
+    result = CliRunner().invoke(program(), ["top", *words])
     return result.exit_code, result.output, result.exception
 
 
