@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from cli.demo.ending import waiting
+from cli.demo.ending import Until, waiting
 from cli.processes import our_env, python_module, stop
 from streams.harness.children import spawn
 
@@ -30,19 +30,20 @@ class Job:
     fault: str
     seed: int
     waiting_s: float = 0.0
+    until: Until = Until.VERDICT
 
     @property
     def name(self) -> str:
         return f"{self.fault}-{self.seed}"
 
     def command(self, directory: Path | None) -> list[str]:
-        chosen = ["--scenario", str(self.scenario), "--fault", self.fault, "--seed", str(self.seed)]
+        chosen = ["--scenario", str(self.scenario), "--fault", self.fault, "--seed", str(self.seed), "--until", self.until]
         return python_module("cli.main", "demo", *chosen, "--yes", "--json", *(["--keep", str(directory)] if directory else []))
 
 
-def jobs(scenario: Path, listed: Sequence[Mapping[str, Any]], seeds: Sequence[int]) -> list[Job]:
+def jobs(scenario: Path, listed: Sequence[Mapping[str, Any]], seeds: Sequence[int], until: Until = Until.VERDICT) -> list[Job]:
     """Return a run of every listed fault with every seed, once each."""
-    found = [Job(scenario, fault["name"], seed, waiting(fault)) for seed in seeds for fault in listed]
+    found = [Job(scenario, fault["name"], seed, waiting(fault), until) for seed in seeds for fault in listed]
     return list(dict.fromkeys(found))
 
 

@@ -16,10 +16,10 @@ from rich.console import Console
 from cli import preflight
 from cli.config import ConfigError
 from cli.demo.asking import approve_all, asking, leave_it
-from cli.demo.ending import THINKING_S
+from cli.demo.ending import FOUND_WITHIN_S, THINKING_S, Until
 from cli.demo.run import Plan, Run, Say
 from cli.demo.sandbox import faults
-from cli.demo.story import met
+from cli.demo.story import found, met
 from cli.output import STDOUT, JsonTo, err, out, say, write_json
 
 INTERRUPTED = 130
@@ -33,6 +33,7 @@ def demo(
     seed: Annotated[int, typer.Option(help="Of the load and every random draw in the sandbox.")] = 1,
     seconds: Annotated[float, typer.Option(help="With --fault none: how long.")] = 60.0,
     yes: Annotated[bool, typer.Option("--yes", help="Approve as the demo's operator; without it you are asked.")] = False,
+    until: Annotated[Until, typer.Option(help="verdict: to the end; incident: only find the fault, within 20 s.")] = Until.VERDICT,
     kafka: Annotated[str | None, typer.Option(help="host:port of an empty broker of your own, in place of the embedded one.")] = None,
     keep: Annotated[Path | None, typer.Option(help="Work in this folder and keep its logs.")] = None,
     json_to: JsonTo = None,
@@ -54,10 +55,10 @@ def demo(
     signal.signal(signal.SIGTERM, _interrupt)
     with tempfile.TemporaryDirectory(prefix="airra-demo-", ignore_cleanup_errors=True) as scratch:
         directory = keep.resolve() if keep is not None else Path(scratch)
-        plan = Plan(scenario, chosen, seed, seconds, directory, kafka, ROOT / "config", thinking_s=0.0 if yes else THINKING_S)
+        plan = Plan(scenario, chosen, seed, seconds, directory, kafka, ROOT / "config", thinking_s=0.0 if yes else THINKING_S, until=until)
         run = Run(plan, _speaker(console), approve_all if yes else asking(console) if sys.stdin.isatty() else leave_it)
         result = _result(run)
-    wrong = met(run.story, result)
+    wrong = met(run.story, result) if until is Until.VERDICT else found(run.story, FOUND_WITHIN_S)
     if json_to is not None:
         write_json(json_to, result)
     for line in wrong:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from cli.demo.story import Story
@@ -17,7 +18,16 @@ SILENCE_S = 105.0  # how long a harmless fault is watched: the peak rises, holds
 CALM_S = 20.0  # after an abstention or a refusal: long enough to see that nothing is executed
 EXPIRY_SEEN_S = 30.0  # a proposal's end is a record of its own, written at a tick after it
 THINKING_S = 900.0  # as long as a proposal waits for a person (expires_s of the runbooks)
+FOUND_WITHIN_S = 20.0  # of a fault: what detection promises
+TOO_LATE_S = FOUND_WITHIN_S + 10.0  # by so much later it is worth knowing that it was found at all
 UNDONE = (DecisionOutcome.REJECTED, DecisionOutcome.EXPIRED)  # nothing will be done about these
+
+
+class Until(StrEnum):
+    """How far a run goes."""
+
+    VERDICT = "verdict"  # found, repaired and verified
+    INCIDENT = "incident"  # found, or too late
 
 
 def waiting(fault: Mapping[str, Any]) -> float:
@@ -49,11 +59,13 @@ class Asked:
         return proposal is not None and proposal.id in self.elsewhere and now < proposal.expires_at + EXPIRY_SEEN_S * 1000
 
 
-def ended(story: Story, expected: Mapping[str, Any], asked: Asked, now: int) -> bool:
+def ended(story: Story, expected: Mapping[str, Any], asked: Asked, now: int, until: Until = Until.VERDICT) -> bool:
     """Tell whether a run whose fault was injected is over. Times are milliseconds of the wall clock, as in the story."""
     assert story.fault is not None  # noqa: S101 - asked after the injection
     if not expected:
         return now - story.fault.at >= SILENCE_S * 1000
+    if until is Until.INCIDENT:
+        return story.found_at is not None or now - story.fault.at > TOO_LATE_S * 1000
     if expected.get("action") == ActionName.NONE and story.escalated_at is not None:
         return now - story.escalated_at > CALM_S * 1000
     if story.outcomes or story.refused:

@@ -14,7 +14,7 @@ from typing import Any
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from api.client import ApiClient, ApiError
-from cli.demo.ending import SILENCE_S, Asked, armed_for, ended, injected_within
+from cli.demo.ending import SILENCE_S, Asked, Until, armed_for, ended, injected_within
 from cli.demo.sandbox import Sandbox
 from cli.demo.stack import Stack
 from cli.demo.story import Fault, Story
@@ -48,6 +48,7 @@ class Plan:
     settings: dict[str, Any] = field(default_factory=dict)  # more settings of the roles
     test_hooks: bool = False  # of the sandbox
     thinking_s: float = 0.0  # of a person who is asked: acting stays armed meanwhile
+    until: Until = Until.VERDICT
 
 
 class Run:
@@ -179,7 +180,7 @@ class Run:
         if fault is None:
             return since_start >= (self.plan.seconds or SILENCE_S)
         if self.story.fault is not None:
-            return ended(self.story, fault.get("expected") or {}, self._asked, now_ms())
+            return ended(self.story, fault.get("expected") or {}, self._asked, now_ms(), self.plan.until)
         if since_start > injected_within(fault):
             raise RuntimeError(f"the fault was not injected within {injected_within(fault):.0f} s; see {self.plan.directory / 'sandbox'}")
         return False

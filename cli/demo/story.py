@@ -84,6 +84,12 @@ class Story:
         return []
 
     @property
+    def found_at(self) -> int | None:
+        """Return when the first incident was opened that can be about the fault."""
+        after = [at for at in self.incidents.values() if self.fault is not None and at >= self.fault.at]
+        return min(after, default=None)
+
+    @property
     def last_proposal(self) -> Proposal | None:
         """Return the one that was acted on, otherwise the newest."""
         acted = {started.proposal for started in self.started}
@@ -124,6 +130,20 @@ class Story:
             },
             "outcome": row,
         }
+
+
+def found(story: Story, within_s: float) -> list[str]:
+    """Say what is not as it should be of a run that only had to find its fault; where silence is expected, as `met` does."""
+    fault = story.fault
+    if fault is None or (fault.root_cause is None and fault.action is None):
+        return met(story, {"incidents": len(story.incidents)})
+    wrong = ["an incident was opened before the fault"] if story.early else []
+    took = _between(fault.at, story.found_at)
+    if took is None:
+        wrong.append("no incident was opened")
+    elif took > within_s:
+        wrong.append(f"the incident was opened after {took:g} s, and should be within {within_s:g}")
+    return wrong
 
 
 def met(story: Story, result: dict[str, Any]) -> list[str]:

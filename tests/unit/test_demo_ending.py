@@ -14,7 +14,9 @@ from cli.demo.ending import (
     INJECTED_WITHIN_S,
     SILENCE_S,
     THINKING_S,
+    TOO_LATE_S,
     Asked,
+    Until,
     armed_for,
     ended,
     injected_within,
@@ -56,6 +58,16 @@ def test_an_answer_that_took_long_starts_the_time_for_the_cure() -> None:
     story = decided(asked_story(), DecisionOutcome.APPROVED, 300)
     assert not ended(story, CURABLE, late, after(300 + END_AFTER_S - 1))
     assert ended(story, CURABLE, late, after(300 + END_AFTER_S + 1))
+
+
+def test_a_run_that_only_has_to_find_its_fault_ends_with_the_incident_or_when_it_is_too_late() -> None:
+    story = asked_story()
+    assert not ended(story, CURABLE, Asked(), after(TOO_LATE_S), Until.INCIDENT)
+    assert ended(story, CURABLE, Asked(), after(TOO_LATE_S + 1), Until.INCIDENT)
+    story.incidents["inc-0"] = after(-1)
+    assert not ended(story, CURABLE, Asked(), after(5), Until.INCIDENT)
+    story.incidents["inc-1"] = after(4)
+    assert ended(story, CURABLE, Asked(), after(5), Until.INCIDENT)
 
 
 def test_the_page_may_decide_until_the_proposal_expires() -> None:

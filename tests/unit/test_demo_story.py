@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from cli.demo.all import demands, summary
-from cli.demo.story import Fault, Story, met
+from cli.demo.ending import Until
+from cli.demo.story import Fault, Story, found, met
 from schemas.actions import ActionSpec, Seen, Started
 from schemas.base import Position
 from schemas.incidents import Incident, IncidentPhase
@@ -140,8 +141,40 @@ def test_the_summary_counts_a_missing_incident() -> None:
         "fault_to_incident_p50_s": 5.0,
         "fault_to_incident_worst_s": 5.0,
         "without_incident": 1,
+        "found_within_20_s": 0.5,
+        "incidents_of_nothing": 0,
         "longest_run_s": 99.0,
     }
+
+
+def test_a_run_that_only_has_to_find_its_fault_is_judged_by_when_it_did() -> None:
+    def told(*incidents: tuple[str, float]) -> list[str]:
+        story = Story(fault=Fault("leak", "memory_leak", "inventory", 1000, "inventory", "restart"))
+        story.incidents = {name: int(at) for name, at in incidents}
+        story.early = sum(at < 1000 for _, at in incidents)
+        return found(story, 20.0)
+
+    assert told(("inc-1", 21_000)) == []
+    assert told(("inc-1", 21_100)) == ["the incident was opened after 20.1 s, and should be within 20"]
+    assert told() == ["no incident was opened"]
+    assert told(("inc-1", 900)) == ["an incident was opened before the fault", "no incident was opened"]
+    silent = Story(fault=Fault("peak", "load_peak", "gateway", 1000))
+    assert found(silent, 20.0) == []
+    silent.incidents["inc-1"] = 2000
+    assert found(silent, 20.0) == ["silence was expected, 1 incidents were opened"]
+
+
+def test_most_faults_must_be_found_in_time_and_nothing_where_there_is_nothing() -> None:
+    def runs(found: int, late: int, of_nothing: int) -> list[dict[str, Any]]:
+        one = {"met": True, "expected": {"root_cause": "a"}, "incidents": 1}
+        good = [one | {"seconds": {"fault_to_incident": 5.0, "total": 90.0}}] * found
+        bad = [one | {"seconds": {"fault_to_incident": 25.0, "total": 90.0}}] * late
+        silent = [{"met": not of_nothing, "expected": {}, "incidents": of_nothing, "seconds": {"fault_to_incident": None, "total": 80.0}}]
+        return good + bad + silent
+
+    assert all(demands(summary(runs(97, 3, 0)), Until.INCIDENT).values())
+    assert list(demands(summary(runs(96, 4, 0)), Until.INCIDENT).values()) == [False, True]
+    assert list(demands(summary(runs(97, 3, 1)), Until.INCIDENT).values()) == [True, False]
 
 
 def test_what_the_loop_promises_is_enforced() -> None:
