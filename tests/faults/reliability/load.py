@@ -33,6 +33,7 @@ STEADY_PER_SECOND = 2_000
 SETTLED_S = 900  # of a soak: caches and allocators have their size
 FILLED = max(KEPT, MAX_CASES + MAX_FORGOTTEN) + 100  # incidents: then the API's and approve's tables are full
 FILLING, FILLED_WITHIN_S = 6, 3600.0  # at a time
+ARMED_S = 4 * 3600.0
 GROWTH = 1.05  # of a role's memory from then to the end
 
 
@@ -120,6 +121,8 @@ def soak(ground: Ground) -> Finding:
     with ground.own_kafka() as broker, everything(ground, broker.bootstrap) as stack:
         stack.start_roles()
         stack.wait_ready([role for role in ROLES if role != "control"])  # control is not ready before it is armed
+        stack.arm(ARMED_S)  # else nothing that is granted ever ends, and waits for an operator in a table of ten thousand
+        stack.wait_ready(ROLES)
         pids = Pids.of(stack, ROLES)
         _fill(ground, stack)
         traffic = Traffic(broker.bootstrap, Shape(STEADY_PER_SECOND))
