@@ -53,17 +53,28 @@ def median_and_scale(ring: Floats, order: Places, filled: int) -> tuple[float, f
 
 @compiled_bare
 def _median_distance(ring: Floats, order: Places, filled: int, center: float) -> float:
-    """Return the median of the distances from the center: they grow from the middle of the order in both directions."""
-    left, right = filled // 2 - 1, filled // 2
-    before = newest = 0.0
-    for _ in range(filled // 2 + 1):
-        below = center - ring[order[left]] if left >= 0 else np.inf
-        above = ring[order[right]] - center if right < filled else np.inf
-        before, newest = newest, min(below, above)
-        nearer = below < above
-        left -= nearer
-        right += not nearer
-    return newest if filled % 2 else (before + newest) / 2
+    """Return the median of the distances from the center: they rise from the middle of the order in both directions.
+
+    Looked for is how many of those up to the median lie on the left, by halving: to walk there waits for each step's value.
+    """
+    half = filled // 2
+    wanted = half + 1
+    low, high = wanted - (filled - half), half
+    while low < high:
+        left = (low + high) // 2
+        nearer = center - ring[order[half - 1 - left]] < ring[order[half + wanted - left - 1]] - center
+        low, high = left + 1 if nearer else low, high if nearer else left
+    left, right = low, wanted - low
+    below = center - ring[order[half - left]] if left > 0 else -np.inf
+    above = ring[order[half + right - 1]] - center
+    newest = max(below, above)
+    if filled % 2:
+        return newest
+    if below > above:
+        before = max(center - ring[order[half - left + 1]] if left > 1 else -np.inf, above)
+    else:
+        before = max(below, ring[order[half + right - 2]] - center if right > 1 else -np.inf)
+    return (before + newest) / 2
 
 
 @compiled_bare
