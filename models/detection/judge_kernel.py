@@ -1,6 +1,6 @@
 """The judging of points as compiled code: what judge.py describes, a series at a time.
 
-Two passes, for a tail's witness gets its point in the same window.
+A second pass is for tails alone: their witness gets its point in the same window. To go through all series twice is to fetch them twice.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ ORDINARY, SHIFTED, SILENT = 0, 1, 2
 MAX_Z = 1000.0  # a flat series gives any z: beyond this it says no more
 RELEASE_SLOWER = 4  # a departure that outlasts its release enters the baseline at a quarter of the pace
 _HISTORY = (1 << MAX_POINTS) - 1
+_STAYS, _OPENS, _CLOSES, _WAITS = range(4)  # what is found of a point; the last: its witness is waited for
 
 
 class Rule(NamedTuple):
@@ -50,34 +51,58 @@ def judge(slots: Any, ring: Floats, order: Any, going: Ints, rows: Ints, at: Int
     """
     opened, closed, harmed = np.empty(len(rows), np.int64), np.empty(len(rows), np.int64), np.empty(len(going), np.int64)
     harmed = np.sort(harmed[: _harmed(slots, going, harmed)])
-    opens, closes = _judge(slots, ring, order, harmed, rows, at, value, rule, opened, closed)
+    found = np.empty(len(rows), np.uint8)
+    opens, closes = _judge(slots, ring, order, harmed, rows, at, value, rule, found, opened, closed)
     return opened[:opens], closed[:closes]
 
 
 @compiled_bare
 def _judge(
-    slots: Any, ring: Floats, order: Any, harmed: Ints, rows: Ints, at: Ints, value: Floats, rule: Any, opened: Ints, closed: Ints
+    slots: Any,
+    ring: Floats,
+    order: Any,
+    harmed: Ints,
+    rows: Ints,
+    at: Ints,
+    value: Floats,
+    rule: Any,
+    found: Any,
+    opened: Ints,
+    closed: Ints,
 ) -> tuple[int, int]:
-    """Put the rows whose anomaly opened, and closed, into the arrays for them; return how many. `harmed`: instances in rising order."""
+    """Put the rows whose anomaly opened, and closed, into the arrays for them; return how many.
+
+    `harmed`: instances in rising order. `found` (n,): what is found of each point.
+    """
     for i in range(len(rows)):
-        _note(slots[rows[i]], at[i], value[i], rule)
+        row, one = rows[i], slots[rows[i]]
+        _note(one, at[i], value[i], rule)
+        found[i] = _WAITS if one.witness >= 0 else _settle(slots, one, ring[row], order[row], harmed, at[i], value[i], rule)
     opens = closes = 0
     for i in range(len(rows)):
-        one = slots[rows[i]]
-        opens_now = _opens(slots, one)
-        if opens_now:
-            opened[opens] = rows[i]
+        row = rows[i]
+        if found[i] == _WAITS:
+            found[i] = _settle(slots, slots[row], ring[row], order[row], harmed, at[i], value[i], rule)
+        if found[i] == _OPENS:
+            opened[opens] = row
             opens += 1
-        elif _closes(one):
-            closed[closes] = rows[i]
+        elif found[i] == _CLOSES:
+            closed[closes] = row
             closes += 1
-        if opens_now or one.state != ORDINARY:
-            one.bad_at = at[i]
-        _track_peak(one)
-        if at[i] >= max(one.settled, one.held) and (one.judged or place_of(harmed, one.inst) == NONE):
-            _learn(one, ring[rows[i]], order[rows[i]], at[i], value[i], rule)
     _turn(slots, opened[:opens], closed[:closes])
     return opens, closes
+
+
+@compiled_bare
+def _settle(slots: Any, one: Any, ring: Floats, order: Any, harmed: Ints, at: int, value: float, rule: Any) -> int:
+    """Say what a point that is noted brings, and learn from it."""
+    found = _OPENS if _opens(slots, one) else _CLOSES if _closes(one) else _STAYS
+    if found == _OPENS or one.state != ORDINARY:
+        one.bad_at = at
+    _track_peak(one)
+    if at >= max(one.settled, one.held) and (one.judged or place_of(harmed, one.inst) == NONE):
+        _learn(one, ring, order, at, value, rule)
+    return found
 
 
 @compiled_bare
@@ -137,8 +162,9 @@ def _opens(slots: Any, one: Any) -> bool:
 
 @compiled_bare
 def _closes(one: Any) -> bool:
-    calm = one.calms & 1 and bits(one.calms & one.leave_mask) >= one.leave_m
-    return bool(one.state == SILENT or (one.state == SHIFTED and calm))
+    if one.state != SHIFTED:
+        return bool(one.state == SILENT)
+    return bool(one.calms & 1 and bits(one.calms & one.leave_mask) >= one.leave_m)
 
 
 @compiled_bare
