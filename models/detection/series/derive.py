@@ -24,7 +24,7 @@ def derive(tables: Any, folded: Any, end: int, active: int, rule: Any) -> Any:
     most = MOST_POINTS * len(folded)
     points = Points(np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.float64), np.zeros(1, np.int64))
     found = np.empty(len(folded), np.int64)
-    touched = np.sort(found[: _touch(tables, folded, active, scratch, found)])
+    touched = _in_order(found[: _touch(tables, folded, active, scratch, found)])
     _values(tables, folded, points)
     _rates(tables, folded, points)
     gather_histograms(tables, folded, points, rule, scratch, found)
@@ -34,6 +34,15 @@ def derive(tables: Any, folded: Any, end: int, active: int, rule: Any) -> Any:
     for inst in touched:
         scratch.insts[inst].touched = False
     return points
+
+
+@compiled
+def _in_order(numbers: Ints) -> Ints:
+    """Return a copy of numbers (n,) in rising order: mostly they are in it already, for an instance's series were defined together."""
+    for i in range(1, len(numbers)):
+        if numbers[i] < numbers[i - 1]:
+            return np.sort(numbers)
+    return numbers.copy()
 
 
 @compiled_bare
