@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.compiled import compiled_bare
-from models.detection.health_kernel import BASE, DIGITS, HIGH, LOW, PEAK, POINTS, VALUE, Z
+from models.detection.health_kernel import BASE, DIGITS, HIGH, LOW, PEAK, POINTS, VALUE, Z, leading
 from models.detection.packed import Floats, Ints
 from schemas.config.detect import MAX_POINTS
 
@@ -26,6 +26,7 @@ _TENS = 10 ** np.arange(16)
 _POWERS = 10.0 ** np.arange(16)  # exact
 _NUMBERS = np.array([BASE, HIGH, LOW, PEAK, NOT_PLAIN, VALUE, Z])  # in the order of their names, which is that of the pieces
 _OF_POINTS = 4
+_PAIRS = np.frombuffer("".join(f"{number:02}" for number in range(100)).encode(), np.uint8)  # two digits a step
 _COMMA, _POINT, _MINUS, _ZERO, _OPEN, _CLOSE = b",.-0[]"
 
 
@@ -53,7 +54,7 @@ def _write(value: Floats, times: Ints, kept: int, text: Text, begin: int, sizes:
     for piece in range(PIECES):
         size = sizes[piece]
         for i in range(size):
-            out[at + i] = text[begin + i]
+            out[np.uintp(at + i)] = text[np.uintp(begin + i)]  # an index that may be below 0 is looked at each time
         begin, at = begin + size, at + size
         if piece == _OF_POINTS:
             at = _put_points(value, times, kept, out, at)
@@ -88,23 +89,23 @@ def put_number(out: Text, at: int, value: float) -> int:
         return at + 3
     if not LEAST <= size < MOST:
         return NOT_PLAIN
-    shift = DIGITS - 1 - int(np.floor(np.log10(size)))
+    shift = DIGITS - 1 - leading(size)
     digits = int(np.rint(size * _POWERS[shift] if shift >= 0 else size / _POWERS[-shift]))
     if size != (digits / _POWERS[shift] if shift >= 0 else digits * _POWERS[-shift]):
         return NOT_PLAIN
     if shift < 0:
         digits, shift = digits * _TENS[-shift], 0
+    while shift > 2 and digits % 1000 == 0:
+        digits, shift = digits // 1000, shift - 3
     while shift > 0 and digits % 10 == 0:
         digits, shift = digits // 10, shift - 1
     if value < 0:
         out[at] = _MINUS
         at += 1
-    at = put_integer(out, at, digits // _TENS[shift])
+    whole = digits // _TENS[shift]
+    at = put_integer(out, at, whole)
     out[at] = _POINT
-    fraction = digits % _TENS[shift]
-    for place in range(max(shift, 1) - 1, -1, -1):
-        out[at + 1 + place] = _ZERO + fraction % 10
-        fraction //= 10
+    _put_digits(out, at + 1, digits - whole * _TENS[shift], max(shift, 1))
     return at + 1 + max(shift, 1)
 
 
@@ -114,7 +115,18 @@ def put_integer(out: Text, at: int, number: int) -> int:
     width = 1
     while width < len(_TENS) and number >= _TENS[width]:
         width += 1
-    for place in range(width - 1, -1, -1):
-        out[at + place] = _ZERO + number % 10
-        number //= 10
+    _put_digits(out, at, number, width)
     return at + width
+
+
+@compiled_bare
+def _put_digits(out: Text, at: int, number: int, width: int) -> None:
+    """Write the last so many digits of a number, the last first."""
+    place = at + width
+    while place - at >= 2:
+        place -= 2
+        pair = number % 100 * 2
+        out[place], out[place + 1] = _PAIRS[pair], _PAIRS[pair + 1]
+        number //= 100
+    if place > at:
+        out[at] = _ZERO + number % 10

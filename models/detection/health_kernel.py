@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from schemas.config.detect import MAX_POINTS
 
 DIGITS = 9  # significant, of values; z needs fewer
 _POWERS = 10.0 ** np.arange(23)  # exact; beyond them nothing is shortened
+_USUAL = -9, 15  # powers of ten between which the leading digit is found without a logarithm, which costs more than all the rest
+_BOUNDS = 10.0 ** np.arange(_USUAL[0], _USUAL[1] + 1)
+_LEAST, _MOST = 1e-9, 1e15  # their numbers
 VALUE, BASE, LOW, HIGH, Z, PEAK, POINTS = range(7)  # columns of what is described
 COLUMNS = POINTS + MAX_POINTS
 
@@ -63,19 +67,22 @@ def _worse(slots: Any, row: int, other: int, lately: int) -> bool:
 
 
 @compiled
-def describe(slots: Any, rows: Ints, sigma: float) -> tuple[Floats, Ints]:
-    """Return the values of these series in short, (n, COLUMNS), and the times of their points, (n, MAX_POINTS), the newest last."""
-    values, times = np.empty((len(rows), COLUMNS)), np.empty((len(rows), MAX_POINTS), np.int64)
+def describe(slots: Any, rows: Ints, kept: Ints, sigma: float) -> tuple[Floats, Ints]:
+    """Return the values of these series in short, (n, COLUMNS), and the times of their points, (n, MAX_POINTS), the newest last.
+
+    Args: slots, the records of the table; rows (n,); kept (n,), how many of its newest points are told of each: the others are 0; sigma.
+    """
+    values, times = np.zeros((len(rows), COLUMNS)), np.zeros((len(rows), MAX_POINTS), np.int64)
     for i in range(len(rows)):
         one, found = slots[rows[i]], values[i]
         width = half_width(one, sigma)
         found[VALUE], found[BASE] = one.values[MAX_POINTS - 1], one.base
         found[LOW], found[HIGH] = one.base - width, one.base + width
         found[Z], found[PEAK] = one.z, one.peak if one.state != ORDINARY else 0.0
-        for k in range(MAX_POINTS):
-            found[POINTS + k], times[i, k] = one.values[k], one.times[k]
-        for k in range(COLUMNS):
+        for k in range(POINTS):
             found[k] = round(found[k], 3) if k in (Z, PEAK) else short(found[k])
+        for k in range(MAX_POINTS - kept[i], MAX_POINTS):
+            found[POINTS + k], times[i, k] = short(one.values[k]), one.times[k]
     return values, times
 
 
@@ -85,9 +92,22 @@ def short(value: float) -> float:
     size = abs(value)
     if size == 0 or not np.isfinite(size):
         return value
-    shift = DIGITS - 1 - int(np.floor(np.log10(size)))
+    shift = DIGITS - 1 - leading(size)
     if abs(shift) >= len(_POWERS):
         return value
     digits = np.rint(size * _POWERS[shift] if shift >= 0 else size / _POWERS[-shift])
     found = digits / _POWERS[shift] if shift >= 0 else digits * _POWERS[-shift]
     return float(np.copysign(found, value))
+
+
+@compiled_bare
+def leading(size: float) -> int:
+    """Return the power of ten of the leading digit of a number above 0: the logarithm, rounded down.
+
+    Next to a power of ten a logarithm rounds up to it and this does not, or the other way round: of DIGITS digits both give the same.
+    """
+    if not _LEAST <= size < _MOST:
+        return int(np.floor(np.log10(size)))
+    _, exponent = math.frexp(size)
+    power = ((exponent - 1) * 1233) >> 12  # log10(2) is 1233 / 4096, near enough for exponents of two that are not above 90
+    return power + 1 if size >= _BOUNDS[power + 1 - _USUAL[0]] else power

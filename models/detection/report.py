@@ -105,8 +105,9 @@ def health(registry: Registry, directory: Directory, at: int, source: Position, 
     told = np.array([everyone or service in watched for service, _ in groups], np.bool_)
     rows, counts = choose(slots.rows, directory.members, directory.starts, told, lately, config.health_series)
     points = np.repeat([config.points if service in watched else config.points_calm for service, _ in groups], counts[:, 0])
-    values, times = describe(slots.rows, rows, config.sigma)
-    text, ends = directory.texts.written(values, times, rows, np.minimum(points, slots.seen[rows]))
+    kept = np.minimum(points, slots.seen[rows])
+    values, times = describe(slots.rows, rows, kept, config.sigma)
+    text, ends = directory.texts.written(values, times, rows, kept)
     place, found = PositionRecord(source.offset, source.partition, source.topic), []
     begin = first = 0
     for (service, kind), (size, count, anomalous) in zip(groups, counts.tolist(), strict=True):
@@ -135,10 +136,10 @@ def in_trouble(registry: Registry, at: int) -> set[str]:
 def _evidence(registry: Registry, rows: Ints, points: Ints) -> list[EvidenceRecord]:
     """Describe derived series as they are now, each with so many of its newest points."""
     slots, metas = registry.slots, registry.metas
-    values, times = describe(slots.rows, rows, registry.config.sigma)
-    kept = np.minimum(points, slots.seen[rows]).tolist()
+    kept = np.minimum(points, slots.seen[rows])
+    values, times = describe(slots.rows, rows, kept, registry.config.sigma)
     found = []
-    for slot, own, at, many in zip(rows.tolist(), values.tolist(), times.tolist(), kept, strict=True):
+    for slot, own, at, many in zip(rows.tolist(), values.tolist(), times.tolist(), kept.tolist(), strict=True):
         meta = metas[slot]
         first = MAX_POINTS - many
         newest = list(zip(at[first:], own[POINTS + first :], strict=True))
