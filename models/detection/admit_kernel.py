@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from models.compiled import compiled, compiled_bare
 from models.detection.fates import FUTURE, ON_TIME, REORDERED
-from models.detection.ordered_kernel import place_of
+from models.detection.ordered_kernel import place_among, shift_of
 from models.detection.packed import Ints
 from models.detection.series.tables import NONE
 from schemas.samples import LARGEST, STALE_BITS
@@ -63,22 +63,24 @@ class Came(NamedTuple):
 
 
 @compiled
-def look(batch: Any, ends: Ints, numbers: Ints, sources: Any, ids: Ids, rows: Ints, raw: Ints, found: NDArray[np.uint8]) -> Ints:
+def look(batch: Any, ends: Ints, numbers: Ints, sources: Any, known: Any, raw: Ints, found: NDArray[np.uint8]) -> Ints:
     """Tell of each row what it is, and its raw series; return how many there are of each kind, and of RESTARTED sources.
 
     Args: batch, its columns series, time, value, offset (n,); ends and numbers, where the rows of each source end and its row of
-    `sources`; ids, known series in rising order, and rows, their raw series. Changes raw (n,), found (n,), and the marks of `sources`.
+    `sources`; known (registry.Known), the series that are. Changes raw (n,), found (n,), and the marks of `sources`.
     """
     counts, begin = np.zeros(5, np.int64), 0
     for part in range(len(ends)):
-        _look(batch, begin, ends[part], sources[numbers[part]], ids, rows, raw, found, counts)
+        _look(batch, begin, ends[part], sources[numbers[part]], known, raw, found, counts)
         begin = ends[part]
     return counts
 
 
 @compiled_bare
-def _look(batch: Any, begin: int, end: int, source: Any, ids: Ids, rows: Ints, raw: Ints, found: NDArray[np.uint8], counts: Ints) -> None:
+def _look(batch: Any, begin: int, end: int, source: Any, known: Any, raw: Ints, found: NDArray[np.uint8], counts: Ints) -> None:
     series, time, value, offset = batch
+    ids, rows, begins = known
+    shift = shift_of(begins)
     anew, highest, latest = begins_anew(source.mark, source.latest, offset, time, begin, end), NOBODY, NOBODY
     if anew < end:
         counts[RESTARTED] += 1
@@ -90,7 +92,7 @@ def _look(batch: Any, begin: int, end: int, source: Any, ids: Ids, rows: Ints, r
             found[i] = DUPLICATE
         else:
             highest, latest = max(highest, offset[i]), max(latest, time[i])
-            place = place_of(ids, series[i])
+            place = place_among(ids, begins, shift, series[i])
             if place == NONE:
                 found[i] = UNKNOWN
             else:
@@ -151,6 +153,9 @@ def _arrange(
     sources[number].fed = True
     clock, lead = clock_of(sources, number, times), lead_of(sources, number, times)
     newest, reached, claimed, sound = lead.newest, NOBODY, NOBODY, False
+    window = times.window
+    row_window, row_begins = 0, 0  # of the row before: most rows are of the same, and to divide is most of what a row costs here
+    link, link_begins = 0, 0
     for i in range(begin, end):
         if found[i] != TAKEN:
             continue
@@ -162,7 +167,14 @@ def _arrange(
         row = rows[count]
         row.raw, row.at, row.source, row.offset = raw[i], at, number, offset[i]
         row.value = min(max(value[i], -LARGEST), LARGEST) if np.isfinite(value[i]) else value[i]
-        row.window, row.link = at // times.window, watermark(newest, lead) // times.window
+        if not row_begins <= at < row_begins + window:
+            row_window = at // window
+            row_begins = row_window * window
+        mark = watermark(newest, lead)
+        if not link_begins <= mark < link_begins + window:
+            link = mark // window
+            link_begins = link * window
+        row.window, row.link = row_window, link
         row.arrival = FUTURE if future else REORDERED if at < newest else ON_TIME
         ids[count] = series[i]
         count += 1

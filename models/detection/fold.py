@@ -108,7 +108,7 @@ class Detector:
         numbers = np.array([self._number(one.topic, one.partition) for one in found.sources], np.int64)
         columns = batch.series, batch.time, np.ascontiguousarray(batch.value), batch.offset
         raw, kinds = np.empty(len(batch.offset), np.int64), np.empty(len(batch.offset), np.uint8)
-        counts = look(columns, found.ends, numbers, sources.table, *self._registry.known(), raw, kinds)
+        counts = look(columns, found.ends, numbers, sources.table, self._registry.known(), raw, kinds)
         told.restarted_sources += int(counts[RESTARTED])
         if counts[UNKNOWN] and self._registry.asleep:
             self._rouse(batch, raw, kinds)

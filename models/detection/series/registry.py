@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from models.detection.judge import Slots, configure, slots_for
+from models.detection.ordered_kernel import begins_of
 from models.detection.packed import Ints, widened
 from models.detection.series.census import Census
 from models.detection.series.points import Tables, scratch_for
@@ -31,6 +33,14 @@ class Meta(msgspec.Struct, frozen=True, gc=False):
     unit: str
     direction: Direction
     floor: str = ""  # the unit whose absolute floor judges it: of a rate that of what is counted
+
+
+class Known(NamedTuple):
+    """The raw series that are known."""
+
+    ids: NDArray[np.uint64]  # in rising order
+    rows: Ints  # of each
+    begins: NDArray[np.int32]  # ordered_kernel.begins_of them
 
 
 @dataclass
@@ -57,7 +67,7 @@ class Registry:
     census: Census = field(default_factory=Census)
     going: set[int] = field(default_factory=set)  # slots with an open anomaly
     version: int = 0
-    _sorted: tuple[NDArray[np.uint64], Ints] | None = None
+    _sorted: Known | None = None
     _services: Ints | None = None
 
     def __post_init__(self) -> None:
@@ -69,17 +79,18 @@ class Registry:
         """How many raw series are known, awake or asleep."""
         return self.raws.count + len(self.asleep)
 
-    def known(self) -> tuple[NDArray[np.uint64], Ints]:
-        """Return the ids that are known in rising order, and the raw row of each."""
+    def known(self) -> Known:
+        """Return the ids that are known, and the raw row of each."""
         if self._sorted is None:
             known = np.fromiter(self.index, np.uint64, len(self.index))
             order = np.argsort(known)
-            self._sorted = known[order], np.fromiter(self.index.values(), np.int64, len(self.index))[order]
+            ids = known[order]
+            self._sorted = Known(ids, np.fromiter(self.index.values(), np.int64, len(self.index))[order], begins_of(ids))
         return self._sorted
 
     def find(self, ids: NDArray[np.uint64]) -> Ints:
         """Return the raw row of each id, NONE where it is unknown."""
-        known, rows = self.known()
+        known, rows, _ = self.known()
         if not len(known):
             return np.full(len(ids), NONE, np.int64)
         at = np.minimum(np.searchsorted(known, ids), len(known) - 1)
