@@ -76,4 +76,9 @@ def unambiguous(*parts: str) -> bytes:
 
 def derive_id(prefix: str, *parts: object) -> str:
     """Derive an id from content and position: what a crash repeats has the same id."""
-    return f"{prefix}-{hashlib.blake2b(unambiguous(*map(str, parts)), digest_size=10).hexdigest()}"
+    return id_of(prefix, unambiguous(*map(str, parts)))
+
+
+def id_of(prefix: str, together: bytes) -> str:
+    """Derive an id from parts that are put together already (`unambiguous`)."""
+    return f"{prefix}-{hashlib.blake2b(together, digest_size=10).hexdigest()}"

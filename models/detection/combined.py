@@ -48,6 +48,8 @@ def combine(registry: Registry, directory: Directory, at: int, *, everyone: bool
     """Make a point of each service that is told at this moment, and judge it. What is ordinary is learned, at the moments of all."""
     for service in sorted(directory.of(registry).sided - registry.past_of.keys()):
         _enrol(registry, service)
+    if not registry.past_of:
+        return Moment()
     told = sorted(registry.past_of if everyone else registry.past_of.keys() & in_trouble(registry, at))
     if not told:
         return Moment()

@@ -15,7 +15,7 @@ from models.detection.packed import Ints
 from models.detection.series.registry import Registry
 from models.detection.series.tables import NONE
 from models.joint.past import CONTEXT, KINDS
-from schemas.base import Position, derive_id
+from schemas.base import Position, derive_id, id_of, unambiguous
 from schemas.config.detect import MAX_POINTS
 from schemas.health_record import EvidenceRecord, HealthRecord, PositionRecord
 from schemas.kinds import Kind
@@ -53,6 +53,7 @@ class Directory:
     def __init__(self) -> None:
         self._version = -1
         self.groups: list[tuple[str, Kind]] = []
+        self.names: list[bytes] = []  # of each group: what its ids begin with
         self.starts = self.members = np.zeros(0, np.int64)  # the slots of group g at starts[g] … starts[g + 1], in order
         self.services: list[str] = []  # in order
         self.sided: set[str] = set()  # those with more than one kind, of harm one at least
@@ -66,6 +67,7 @@ class Directory:
             for slot, meta in registry.metas.items():
                 slots[meta.service, meta.kind].append(slot)
             self.groups = sorted(slots)
+            self.names = [unambiguous(service, kind.value) for service, kind in self.groups]
             self.starts = np.cumsum([0, *(len(slots[group]) for group in self.groups)])
             self.members = np.array([slot for group in self.groups for slot in sorted(slots[group])], np.int64)
             self.services = sorted({service for service, _ in self.groups})
@@ -108,9 +110,9 @@ def health(registry: Registry, directory: Directory, at: int, source: Position, 
     kept = np.minimum(points, slots.seen[rows])
     values, times = describe(slots.rows, rows, kept, config.sigma)
     text, ends = directory.texts.written(values, times, rows, kept)
-    place, found = PositionRecord(source.offset, source.partition, source.topic), []
+    place, moment, found = PositionRecord(source.offset, source.partition, source.topic), unambiguous(str(at)), []
     begin = first = 0
-    for (service, kind), (size, count, anomalous) in zip(groups, counts.tolist(), strict=True):
+    for (service, kind), name, (size, count, anomalous) in zip(groups, directory.names, counts.tolist(), strict=True):
         if not count:
             continue
         own = ends[first : first + size]
@@ -120,7 +122,7 @@ def health(registry: Registry, directory: Directory, at: int, source: Position, 
         else:
             end = own[-1]
             series = msgspec.Raw(b"[" + text[begin : end - 1] + b"]")
-        found.append(HealthRecord(anomalous, at, derive_id("hea", service, kind.value, at), kind, series, count, service, place))
+        found.append(HealthRecord(anomalous, at, id_of("hea", name + moment), kind, series, count, service, place))
         first, begin = first + size, end
     return found
 
