@@ -84,7 +84,10 @@ def _put_points(value: Floats, times: Ints, kept: int, out: Text, at: int) -> in
 def put_number(out: Text, at: int, value: float) -> int:
     """Write a number of at most DIGITS significant digits as a float of JSON; return the place behind it, or NOT_PLAIN."""
     size = abs(value)
-    if size == 0.0 and not np.signbit(value):
+    if np.signbit(value):  # also of a 0: what is rounded to one from below keeps its sign
+        out[at] = _MINUS
+        at += 1
+    if size == 0.0:
         out[at], out[at + 1], out[at + 2] = _ZERO, _POINT, _ZERO
         return at + 3
     if not LEAST <= size < MOST:
@@ -99,9 +102,6 @@ def put_number(out: Text, at: int, value: float) -> int:
         digits, shift = digits // 1000, shift - 3
     while shift > 0 and digits % 10 == 0:
         digits, shift = digits // 10, shift - 1
-    if value < 0:
-        out[at] = _MINUS
-        at += 1
     whole = digits // _TENS[shift]
     at = put_integer(out, at, whole)
     out[at] = _POINT
