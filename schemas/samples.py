@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import accumulate, chain
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -133,9 +133,10 @@ def decode_batch(data: bytes) -> SampleBatch:
         found.validate(full=True)
     except (pa.ArrowException, OSError) as error:  # a stream that is cut short, or garbled, is an OSError
         raise ValueError(str(error)) from error
-    if any(column.null_count for column in found.columns):
+    columns = found.columns  # made at each look
+    if any(column.null_count for column in columns):
         raise ValueError("a batch has no nulls")
-    batch = SampleBatch(*(column.to_numpy() for column in found.columns))
+    batch = SampleBatch(*(column.to_numpy() for column in columns))
     if len(batch.time) and not (0 <= batch.time.min() <= batch.time.max() <= LAST_MS):
         raise ValueError(f"times from {batch.time.min()} to {batch.time.max()}")
     return batch
@@ -171,11 +172,12 @@ def decode_batches(value: bytes, header: bytes | None) -> Batches:
     """
     rows, sources = decode_batch(value), decode_sources(header)
     count = len(rows.offset)
-    ends = np.cumsum([source.rows for source in sources]) if len(sources) > 1 else np.array([count], np.int64)
-    if len(sources) > 1 and (ends[-1] != count or not all(source.rows for source in sources)):
-        raise ValueError(f"{count} rows, its header tells of {[source.rows for source in sources]}")
+    told = [source.rows for source in sources] if len(sources) > 1 else [count]
+    if len(sources) > 1 and (sum(told) != count or not all(told)):
+        raise ValueError(f"{count} rows, its header tells of {told}")
+    ends = np.array(list(accumulate(told)), np.int64)
     if count:
-        begins = np.concatenate([[0], ends[:-1]])
+        begins = ends - told
         lowest, highest = np.minimum.reduceat(rows.offset, begins), np.maximum.reduceat(rows.offset, begins)
         for source, low, high in zip(sources, lowest.tolist(), highest.tolist(), strict=True):
             if not source.first <= low <= high <= source.last:

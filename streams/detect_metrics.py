@@ -81,11 +81,11 @@ def measure(state: DetectState, partition: int, told: Told, topics: AbstractSet[
         for fate, count in fates.items():
             if count:
                 _labelled(counter, fate).inc(count)
-    for one in told.signals:
-        if isinstance(one, Anomaly):
-            ANOMALIES.labels(one.phase, one.reason, one.evidence.kind).inc()
-        else:
-            HEALTH.inc()
+    anomalies = [one for one in told.signals if isinstance(one, Anomaly)]
+    for one in anomalies:
+        ANOMALIES.labels(one.phase, one.reason, one.evidence.kind).inc()
+    if len(told.signals) > len(anomalies):
+        HEALTH.inc(len(told.signals) - len(anomalies))
     for evicted, counted in (
         (told.evicted, EVICTED),
         (told.evicted_sources, EVICTED_SOURCES),

@@ -114,7 +114,8 @@ class Detector:
             self._rouse(batch, raw, kinds)
             counts = np.bincount(kinds, minlength=len(counts))
         for fate, kind in ((RowFate.DUPLICATE, DUPLICATE), (RowFate.UNKNOWN_SERIES, UNKNOWN), (RowFate.NOT_FINITE, NOT_FINITE)):
-            told.fates[fate] += int(counts[kind])
+            if counts[kind]:
+                told.fates[fate] += int(counts[kind])
         first = self.state.history and not sources.table["fed"][numbers[0]]
         rows, ids = np.empty(len(raw), ROW), np.empty(len(raw), np.uint64)
         count = arrange(columns, found.ends, numbers, sources.table, sources.times(now), raw, kinds, rows, ids)
