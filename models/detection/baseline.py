@@ -69,12 +69,12 @@ def _median_distance(ring: Floats, order: Places, filled: int, center: float) ->
     above = ring[order[half + right - 1]] - center
     newest = max(below, above)
     if filled % 2:
-        return newest
+        return float(newest)
     if below > above:
         before = max(center - ring[order[half - left + 1]] if left > 1 else -np.inf, above)
     else:
         before = max(below, ring[order[half + right - 2]] - center if right > 1 else -np.inf)
-    return (before + newest) / 2
+    return float((before + newest) / 2)
 
 
 @compiled_bare

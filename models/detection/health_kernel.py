@@ -21,6 +21,20 @@ VALUE, BASE, LOW, HIGH, Z, PEAK, POINTS = range(7)  # columns of what is describ
 COLUMNS = POINTS + MAX_POINTS
 
 
+@compiled_bare
+def troubled(slots: Any, used: int, lately: int, found: Ints) -> int:
+    """Put the slots on which something that opens incidents was out of the ordinary since `lately` (ms) into `found`; return how many.
+
+    Args: slots, the records of the table, of which the first `used` were handed out; found (used,). Changes `found`.
+    """
+    count = 0
+    for row in range(used):
+        if slots[row].bad_at >= lately and slots[row].opens:
+            found[count] = row
+            count += 1
+    return count
+
+
 @compiled
 def choose(slots: Any, members: Ints, starts: Ints, told: Bools, lately: int, most: int) -> tuple[Ints, Ints]:
     """Return the worst series of each group that is told, the worst first, and (groups, 3): how many those are, all, and anomalous.

@@ -9,7 +9,7 @@ import numpy as np
 
 from models.detection.evidence import Texts
 from models.detection.evidence_kernel import NOT_PLAIN
-from models.detection.health_kernel import BASE, HIGH, LOW, PEAK, POINTS, VALUE, Z, choose, describe
+from models.detection.health_kernel import BASE, HIGH, LOW, PEAK, POINTS, VALUE, Z, choose, describe, troubled
 from models.detection.judge import SILENT
 from models.detection.packed import Ints
 from models.detection.series.registry import Registry
@@ -131,8 +131,8 @@ def in_trouble(registry: Registry, at: int) -> set[str]:
     """Return the services on which something that opens incidents is out of the ordinary at this moment, or was lately."""
     slots = registry.slots
     lately = at - round(registry.config.recent_s * 1000)
-    troubled = slots.opens[: slots.used] & (slots.bad_at[: slots.used] >= lately)
-    return {registry.metas[slot].service for slot in np.flatnonzero(troubled).tolist()}
+    found = np.empty(slots.used, np.int64)
+    return {registry.metas[slot].service for slot in found[: troubled(slots.rows, slots.used, lately, found)].tolist()}
 
 
 def _evidence(registry: Registry, rows: Ints, points: Ints) -> list[EvidenceRecord]:
