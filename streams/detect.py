@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from models.detection.close import Told
 from models.detection.fold import Detector
-from models.detection.state import FORMAT, DetectState, restore, snapshot
+from models.detection.state import FORMAT, DetectState, capture, restore, snapshot
 from schemas.config.detect import DetectConfig
 from schemas.samples import (
     BATCH_HEADER,
@@ -50,6 +50,7 @@ def stage(config: DetectConfig, topics: Iterable[str] = ()) -> Stage[DetectState
         restore=lambda data: restore(data, config),
         apply=apply,
         snapshot=snapshot,
+        capture=capture,
         tick_every_s=TICK_EVERY_S,
         format=FORMAT,
         another_log=AnotherLog.GO_ON,  # marks, baselines and windows are about the sources

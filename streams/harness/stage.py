@@ -60,6 +60,9 @@ class Stage(Generic[State]):
     `apply` may change `state` in place and returns what it emits; it raises `Poison` for a record that never will be readable,
     *before* it changes anything. `restore(None)` is the empty state; `restore(snapshot(s))` equals `s`.
 
+    `capture`, of a stage whose state is large, does what `snapshot` does in two steps: what it returns needs the state no more, and is
+    called in a thread of its own while the next records are folded.
+
     `format` numbers what `snapshot` gives, and `reads` makes that of other formats: of the one before and, a release ahead of its
     first writer, of the next. A snapshot of any other is refused. When to count up: docs/adr/0007-versions.md.
     """
@@ -73,6 +76,7 @@ class Stage(Generic[State]):
     format: int = 1
     reads: Mapping[int, Callable[[bytes], bytes]] = field(default_factory=dict)
     another_log: AnotherLog = AnotherLog.STOP
+    capture: Callable[[State], Callable[[], bytes]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

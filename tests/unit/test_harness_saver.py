@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +16,8 @@ from streams.harness import saver as module
 from streams.harness.fold import Part
 from streams.harness.snapshots import CHUNK_BYTES, Snapshot, decode, encode
 from tests.unit.harness_parts import Appender, Table, echo, message, turns, worker_of
+
+WITHIN_S = 10.0
 
 
 def part(data: list[int], offset: int) -> Part:
@@ -45,6 +50,35 @@ async def test_the_manifest_is_sent_only_once_every_chunk_is_acknowledged(tmp_pa
     await turns()
     assert len(table.sent) == 2
     saving.cancel()
+
+
+async def test_records_are_folded_while_a_snapshot_is_made_of_what_was_captured(tmp_path: Path) -> None:
+    begun, go_on, table = threading.Event(), threading.Event(), Table()
+
+    def capture(state: list[int]) -> Callable[[], bytes]:
+        captured = bytes(state)
+
+        def made() -> bytes:
+            begun.set()
+            assert go_on.wait(WITHIN_S)
+            return captured
+
+        return made
+
+    worker = worker_of(replace(echo(), capture=capture), tmp_path, table=table)
+    worker.parts[0] = part([], -1)
+    await worker._take(message(0))
+    before = bytes(worker.parts[0].state)
+    saving = asyncio.create_task(worker._saver.save(worker.parts[0]))
+    assert await asyncio.to_thread(begun.wait, WITHIN_S)
+    await worker._take(message(1))
+    go_on.set()
+    await saving
+    found = decode(table.data, 0)
+    assert found is not None
+    assert (found.offset, found.data) == (0, before)
+    assert worker.parts[0].offset == 1
+    assert worker.ceiling(0) == 1
 
 
 async def test_a_part_that_belongs_to_another_owner_by_now_is_not_saved(tmp_path: Path) -> None:
