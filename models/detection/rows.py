@@ -52,7 +52,7 @@ class Waiting:
 
     def ready(self, closed: int, more: int) -> None:
         """Make room for so many more rows; the windows below `closed` are closed."""
-        if (need := int(self.shelf["used"][0]) + more) > len(self.room):
+        if (need := len(self) + more) > len(self.room):  # what was given back is used first
             room = np.zeros(max(_LEAST_ROOM, need + need // 4), ROW)
             room[: len(self.room)] = self.room
             self.room, self.order = room, np.zeros(len(room), np.int64)
