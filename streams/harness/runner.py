@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -101,7 +100,6 @@ async def serve(
         await runner.start()
     tasks = [asyncio.create_task(_plain(work, stop)) for work in plain]
     lineage = asyncio.create_task(_watched(kafka, logs))
-    gc.freeze()  # what is there now stays: to look through its 200,000 objects for garbage stops everything for a tenth of a second, or two
     log.info("serving", stages=[stage.name for stage in stages], effectors=[effector.name for effector in effectors])
     await stop.wait()
     lineage.cancel()
