@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from functools import lru_cache
-from typing import NamedTuple
 
 from schemas.base import derive_id
 from schemas.topics import DLQ
@@ -17,39 +15,15 @@ HEADERS_KEPT = 32_768  # bytes of the original's headers, the first ones
 HEADERS_BYTES = 65_536  # room kept for key and headers, ours among them, below the topic's limit
 DETAIL_CHARS = 1000
 
-_KNOWN = 4096  # places and reasons whose headers are made once
-_CONNECT, _EXCEPTION = "__connect.errors.", "__connect.errors.exception."
-_CONNECT_OFFSET, _MESSAGE = f"{_CONNECT}offset", f"{_EXCEPTION}message"
-_UNCUT = (("airra.error.truncated", b"false"), ("airra.error.truncated.parts", b""))
-_UNTRACED = (f"{_EXCEPTION}stacktrace", b"")
-
-Pair = tuple[str, bytes]
-
-
-class _Alike(NamedTuple):
-    """What letters of one stage, source partition and reason have in common: a flood of poison must not slow down what is sound."""
-
-    why: tuple[Pair, ...]
-    where: tuple[Pair, ...]
-    connect_where: tuple[Pair, ...]
-    connect_who: tuple[Pair, ...]
-
-
-@lru_cache(_KNOWN)
-def _alike(stage: str, topic: str, partition: int, reason: str) -> _Alike:
-    place = (("topic", topic.encode()), ("partition", b"%d" % partition))
-    return _Alike(
-        (("airra.error.stage", stage.encode()), ("airra.error.reason", reason.encode())),
-        tuple((f"airra.error.{name}", value) for name, value in place),
-        tuple((f"{_CONNECT}{name}", value) for name, value in place),
-        (
-            (f"{_CONNECT}connector.name", b"airra-" + stage.encode()),
-            (f"{_CONNECT}task.id", b"0"),
-            (f"{_CONNECT}stage", b"VALUE_CONVERTER"),
-            (f"{_CONNECT}class.name", stage.encode()),
-            (f"{_EXCEPTION}class.name", reason.encode()),
-        ),
-    )
+# Named once: a flood of poison must not slow down what is sound.
+_OURS = ("id", "stage", "reason", "detail", "topic", "partition", "offset", "timestamp", "length", "sha256", "truncated", "truncated.parts")
+_CONNECT = ("topic", "partition", "offset", "connector.name", "task.id", "stage", "class.name")
+_EXCEPTION = ("class.name", "message", "stacktrace")
+_NAMES = (
+    *(f"airra.error.{name}" for name in _OURS),
+    *(f"__connect.errors.{name}" for name in _CONNECT),
+    *(f"__connect.errors.exception.{name}" for name in _EXCEPTION),
+)
 
 
 def dead_letter(record: Record, stage: str, poison: Poison, limit: int = DLQ.max_message_bytes) -> Output:
@@ -62,31 +36,28 @@ def dead_letter(record: Record, stage: str, poison: Poison, limit: int = DLQ.max
     length = len(record.value)
     key = record.key if record.key is None else record.key[:KEY_BYTES]
     kept = _kept(record.headers)
-    is_long = length + HEADERS_BYTES > limit
-    cut = {"value": is_long, "key": key != record.key, "headers": kept != record.headers}
-    parts = ",".join([name for name, is_cut in cut.items() if is_cut])
+    cut = {"value": length + HEADERS_BYTES > limit, "key": key != record.key, "headers": kept != record.headers}
+    parts = ",".join(name for name, is_cut in cut.items() if is_cut)
     detail = poison.detail.encode(errors="replace")
     if len(detail) > DETAIL_CHARS:
         detail = poison.detail.encode(errors="replace").decode()[:DETAIL_CHARS].encode()
-    alike, offset = _alike(stage, record.topic, record.partition, poison.reason), b"%d" % record.offset
-    headers = (
-        *kept,
-        ("airra.error.id", derive_id("dlq", stage, record.topic, record.partition, record.offset).encode()),
-        *alike.why,
-        ("airra.error.detail", detail),
-        *alike.where,
-        ("airra.error.offset", offset),
-        ("airra.error.timestamp", b"%d" % record.timestamp),
-        ("airra.error.length", b"%d" % length),
-        ("airra.error.sha256", hashlib.sha256(record.value).hexdigest().encode()),
-        *((("airra.error.truncated", b"true"), ("airra.error.truncated.parts", parts.encode())) if parts else _UNCUT),
-        *alike.connect_where,
-        (_CONNECT_OFFSET, offset),
-        *alike.connect_who,
-        (_MESSAGE, detail),
-        _UNTRACED,
+    place = (record.topic.encode(), b"%d" % record.partition, b"%d" % record.offset)
+    name, reason = stage.encode(), poison.reason.encode()
+    ours = (
+        derive_id("dlq", stage, record.topic, record.partition, record.offset).encode(),
+        name,
+        reason,
+        detail,
+        *place,
+        b"%d" % record.timestamp,
+        b"%d" % length,
+        hashlib.sha256(record.value).hexdigest().encode(),
+        b"true" if parts else b"false",
+        parts.encode(),
     )
-    return Output(DLQ.name, key, record.value[:HEAD_BYTES] if is_long else record.value, headers)
+    connect = (*place, b"airra-" + name, b"0", b"VALUE_CONVERTER", name, reason, detail, b"")
+    headers = (*kept, *zip(_NAMES, ours + connect, strict=True))
+    return Output(DLQ.name, key, record.value[:HEAD_BYTES] if cut["value"] else record.value, headers)
 
 
 def _kept(headers: Headers) -> Headers:
