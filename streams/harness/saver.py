@@ -112,9 +112,10 @@ class Saver:
 
     async def _trim(self, partition: int, first: int, records: int, size: int) -> None:
         """Delete the changelog below the snapshot before this one: compaction leaves the active segment alone."""
-        count, volume = self._written.get(partition, (0, 0))
-        count, volume = count + records, volume + size
         keep, self._first[partition] = self._first.get(partition), first
+        # Of what lies there from before this process nothing is known: who is ended again and again would never come to tidy it up.
+        count, volume = self._written.get(partition, (TRIM_AFTER_RECORDS, 0))
+        count, volume = count + records, volume + size
         if keep is not None and (count >= TRIM_AFTER_RECORDS or volume >= TRIM_AFTER_BYTES):
             await asyncio.to_thread(self._delete_below, partition, keep)
             count, volume = 0, 0

@@ -141,6 +141,29 @@ async def test_a_broker_that_does_not_answer_to_the_tidying_of_the_changelog_end
     assert worker.ceiling(0) == 3
 
 
+async def test_what_lies_there_from_before_this_process_is_tidied_up_with_its_second_snapshot(tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    class Answered:
+        def result(self, _: float) -> None: ...
+
+    def delete_records(places: list[Any]) -> dict[int, Answered]:
+        asked.append(places[0].offset)
+        return {0: Answered()}
+
+    table: Any = Table()
+    table.changelog_topic = SimpleNamespace(get_topic_name=lambda: "changelog")
+    worker: Any = worker_of(echo(), tmp_path, table=table)
+    worker._saver._admin = SimpleNamespace(delete_records=delete_records)
+    worker.parts[0] = part([], -1)
+    firsts = []
+    for offset in range(4):
+        await worker._take(message(offset))
+        firsts.append(len(table.sent) + 1)  # the offset that its first record gets
+        await worker._saver.save(worker.parts[0])
+    assert asked == firsts[:1]
+
+
 def test_an_owner_that_lost_its_partition_cannot_write_over_the_next_owners_snapshot() -> None:
     fresh, stale = Snapshot(100, 8, b"new"), Snapshot(60, 8, b"old")
     assert decode({**dict(encode(0, 5, fresh)), **dict(encode(0, 4, stale))}, 0) == fresh
