@@ -256,3 +256,12 @@ class Site:
         """Return how many effects an incident had."""
         actions = {action for action, grant in self.seen.grants.items() if grant.incident == key}
         return sum(1 for effect in self.effects() if effect in actions)
+
+
+def one_waits(site: Site) -> tuple[str, str]:
+    """Live through one incident, and a second one until it waits for a person; return both."""
+    first = site.fall_ill()
+    site.heal(first)
+    second = site.fall_ill(approve=False)
+    until(lambda: second in site.seen.proposals, READY_WITHIN_S, "it is proposed", site.step)
+    return first, second

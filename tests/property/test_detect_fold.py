@@ -147,8 +147,11 @@ def test_a_restart_anywhere_changes_nothing(items: list[Item], at: int) -> None:
             data = one.snapshot(state)
             state = one.restore(data)
             assert one.snapshot(state) == data
+            assert one.capture is not None
+            made = one.capture(state)
         found += one.apply(state, record, record.timestamp)
     assert found == outputs(records, QUICK)
+    assert made() == data, "what was captured does not change with what is folded after it"
 
 
 @QUICK_SETTINGS

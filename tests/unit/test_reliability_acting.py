@@ -12,7 +12,7 @@ from typing import Any, Self
 import pytest
 
 from schemas.actions import RefusalReason
-from schemas.topics import APPROVALS
+from schemas.topics import APPROVALS, SIGNALS
 from tests.faults.reliability import broker, lost_control, restored
 from tests.faults.reliability.case import Finding, Ground
 from tests.unit.test_telemetry_faults import ACTS, OPENED, SAID, WAITS, Control, Place
@@ -223,3 +223,28 @@ def test_a_control_role_that_says_nothing_or_acts_on_a_log_made_anew_is_found(
     site = type("Wrong", (Refusing,), changes)(tmp_path, wrong)
     finding = found(lost(site, monkeypatch, []), tmp_path)
     assert (finding.failed, finding.passed) == (expected, False)
+
+
+OF_SIGNALS = SAID.replace(APPROVALS.name, SIGNALS.name).replace("admit", "correlate")
+
+
+@pytest.mark.parametrize(
+    ("said", "wrong", "expected"),
+    [
+        (OF_SIGNALS, "", {}),
+        (OF_SIGNALS, "twice", {"doubled": 2}),
+        (OF_SIGNALS, "never", {"lost": 2}),
+        (SAID, "", {"failed": ("not told which log",)}),
+    ],
+)
+def test_what_was_done_is_not_done_again_where_a_log_that_leads_to_proposals_is_made_anew(
+    said: str, wrong: str, expected: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deleted: list[Sequence[str]] = []
+    lost(site := Refusing(tmp_path, wrong), monkeypatch, deleted)
+    site.said = said
+    finding = found(lambda ground: lost_control._judged_anew(ground, SIGNALS), tmp_path)
+    assert finding.passed == (not expected)
+    assert {name: getattr(finding, name) for name in expected} == expected
+    if not expected:
+        assert deleted == [("airra.signals.v1",), ("airra-correlate-state-changelog",), ("airra-correlate",)]

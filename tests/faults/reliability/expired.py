@@ -14,7 +14,7 @@ from tests.faults.points.groups import until
 from tests.faults.reliability.case import Case, Finding, Ground, Listed
 from tests.faults.reliability.harness import finding
 from tests.faults.reliability.lost_logs import PER_SECOND, STILL_S, admin_of
-from tests.faults.site import READY_WITHIN_S, Site
+from tests.faults.site import READY_WITHIN_S, Site, one_waits
 
 SOON = {"offsets.retention.minutes": "1", "offsets.retention.check.interval.ms": "1000"}
 EXPIRED_WITHIN_S = 180.0  # a session of who was killed, and a minute
@@ -62,10 +62,7 @@ def of_execute(ground: Ground) -> Finding:
     failed: list[str] = []
     with ground.own_kafka(properties=SOON) as broker, Site(broker.bootstrap, ground.new_folder("site")) as site:
         site.start()
-        first = site.fall_ill()
-        site.heal(first)
-        second = site.fall_ill(approve=False)
-        until(lambda: second in site.seen.proposals, READY_WITHIN_S, "it is proposed", site.step)
+        first, second = one_waits(site)
         site.stop_control()
         before = len(site.effects())
         site.approve(second)

@@ -18,7 +18,7 @@ from streams.harness.topics import create_topics
 from tests.faults.points.groups import until
 from tests.faults.reliability.case import Case, Finding, Ground, Listed, single
 from tests.faults.reliability.lost_logs import STILL_S, delete_group, delete_topics
-from tests.faults.site import READY_WITHIN_S, Site
+from tests.faults.site import READY_WITHIN_S, Site, one_waits
 
 LOGS = (topics.SIGNALS, topics.INCIDENTS, topics.APPROVALS, topics.ACTIONS, topics.OUTCOMES, topics.NOTICES)
 ANOTHER_LOG = re.compile(r"(\S+) is not the log that the state of (\S+) was folded from")
@@ -62,10 +62,7 @@ def anew(ground: Ground, done: frozenset[str]) -> Iterator[Finding]:
 def _anew(ground: Ground, log: topics.TopicSpec) -> Finding:
     with ground.own_kafka() as broker, Site(broker.bootstrap, ground.new_folder("site")) as site:
         site.start()
-        first = site.fall_ill()
-        site.heal(first)
-        waiting = site.fall_ill(approve=False)
-        until(lambda: waiting in site.seen.proposals, READY_WITHIN_S, "it is proposed", site.step)
+        _, waiting = one_waits(site)
         before = site.effects()
         delete_topics(broker.bootstrap, log.name)
         create_topics(site.kafka, [log])

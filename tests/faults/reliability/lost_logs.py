@@ -31,7 +31,7 @@ from tests.faults.load.traffic import Shape, Traffic
 from tests.faults.points.groups import until
 from tests.faults.reliability.case import Case, Finding, Ground, single
 from tests.faults.reliability.harness import finding
-from tests.faults.site import READY_WITHIN_S, Site
+from tests.faults.site import READY_WITHIN_S, Site, one_waits
 from tests.kafka.broker import KafkaBroker
 
 PER_SECOND = 1000.0
@@ -194,10 +194,7 @@ def unarmed(ground: Ground) -> Finding:
     failed: list[str] = []
     with ground.own_kafka() as broker, Site(broker.bootstrap, ground.new_folder("site")) as site:
         site.start()
-        first = site.fall_ill()
-        site.heal(first)
-        second = site.fall_ill(approve=False)
-        until(lambda: second in site.seen.proposals, READY_WITHIN_S, "it is proposed", site.step)
+        first, second = one_waits(site)
         site.stop_control()
         delete_group(broker.bootstrap, "airra-execute")
         before = len(site.effects())
