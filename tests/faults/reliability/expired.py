@@ -10,10 +10,11 @@ from confluent_kafka import ConsumerGroupTopicPartitions
 
 from streams.harness.app import group_of
 from tests.faults.bench import Bench, Result
+from tests.faults.ledger import committed
 from tests.faults.points.groups import until
 from tests.faults.reliability.case import Case, Finding, Ground, Listed
 from tests.faults.reliability.harness import finding
-from tests.faults.reliability.lost_logs import PER_SECOND, STILL_S, admin_of
+from tests.faults.reliability.lost_logs import PER_SECOND, STILL_S, WITHIN_S, admin_of
 from tests.faults.site import READY_WITHIN_S, Site, one_waits
 
 SOON = {"offsets.retention.minutes": "1", "offsets.retention.check.interval.ms": "1000"}
@@ -46,12 +47,15 @@ def of_a_stage(ground: Ground) -> Finding:
     with ground.own_kafka(properties=SOON) as broker:
         bench = Bench(broker, ground.new_folder("expired"), 1, revived=False)
         with contextlib.closing(bench.fleet):
+            group = group_of(bench.stages[0])
             bench.fleet.start(0)
             bench.at_work(PER_SECOND)
+            has_committed = lambda: committed(broker.bootstrap, group, bench.logs[0]) > 0  # noqa: E731
+            until(has_committed, WITHIN_S, "the stage has committed", lambda: bench.pump.during(0.5, PER_SECOND))
             bench.fleet.kill(0)
             bench.pump.during(2.0, PER_SECOND)
             bench.pump.flush()
-            await_expiry(broker.bootstrap, group_of(bench.stages[0]))
+            await_expiry(broker.bootstrap, group)
             bench.fleet.start(0)
             bench.at_work(PER_SECOND)
             return finding(STAGE, 1, bench.settle(Result("expired")))
