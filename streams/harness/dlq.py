@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
-from schemas.base import derive_id
+from schemas.base import id_of, unambiguous
 from schemas.topics import DLQ
 from streams.harness.errors import Poison
 from streams.harness.stage import Headers, Output, Record
@@ -15,15 +16,25 @@ HEADERS_KEPT = 32_768  # bytes of the original's headers, the first ones
 HEADERS_BYTES = 65_536  # room kept for key and headers, ours among them, below the topic's limit
 DETAIL_CHARS = 1000
 
-# Named once: a flood of poison must not slow down what is sound.
-_OURS = ("id", "stage", "reason", "detail", "topic", "partition", "offset", "timestamp", "length", "sha256", "truncated", "truncated.parts")
-_CONNECT = ("topic", "partition", "offset", "connector.name", "task.id", "stage", "class.name")
-_EXCEPTION = ("class.name", "message", "stacktrace")
-_NAMES = (
-    *(f"airra.error.{name}" for name in _OURS),
-    *(f"__connect.errors.{name}" for name in _CONNECT),
-    *(f"__connect.errors.exception.{name}" for name in _EXCEPTION),
-)
+Header = tuple[str, bytes]
+
+
+@lru_cache(4096)  # reasons and partitions are few; made once, for a flood of poison must not slow down what is sound
+def _shared(stage: str, reason: str, topic: str, partition: int) -> tuple[tuple[Header, ...], bytes]:
+    """Return the headers that all letters of a stage, a reason and a partition share, and how what their ids are made of begins."""
+    place = (("topic", topic.encode()), ("partition", b"%d" % partition))
+    ours = (("stage", stage.encode()), ("reason", reason.encode()), *place)
+    connect = (
+        *place,
+        ("connector.name", b"airra-" + stage.encode()),
+        ("task.id", b"0"),
+        ("stage", b"VALUE_CONVERTER"),
+        ("class.name", stage.encode()),
+        ("exception.class.name", reason.encode()),
+        ("exception.stacktrace", b""),
+    )
+    headers = (*((f"airra.error.{name}", value) for name, value in ours), *((f"__connect.errors.{name}", value) for name, value in connect))
+    return headers, unambiguous(stage, topic, str(partition))
 
 
 def dead_letter(record: Record, stage: str, poison: Poison, limit: int = DLQ.max_message_bytes) -> Output:
@@ -36,28 +47,28 @@ def dead_letter(record: Record, stage: str, poison: Poison, limit: int = DLQ.max
     length = len(record.value)
     key = record.key if record.key is None else record.key[:KEY_BYTES]
     kept = _kept(record.headers)
-    cut = {"value": length + HEADERS_BYTES > limit, "key": key != record.key, "headers": kept != record.headers}
-    parts = ",".join(name for name, is_cut in cut.items() if is_cut)
+    is_cut = length + HEADERS_BYTES > limit
+    parts = [b"value"] * is_cut + [b"key"] * (key != record.key) + [b"headers"] * (kept != record.headers)
     detail = poison.detail.encode(errors="replace")
     if len(detail) > DETAIL_CHARS:
-        detail = poison.detail.encode(errors="replace").decode()[:DETAIL_CHARS].encode()
-    place = (record.topic.encode(), b"%d" % record.partition, b"%d" % record.offset)
-    name, reason = stage.encode(), poison.reason.encode()
-    ours = (
-        derive_id("dlq", stage, record.topic, record.partition, record.offset).encode(),
-        name,
-        reason,
-        detail,
-        *place,
-        b"%d" % record.timestamp,
-        b"%d" % length,
-        hashlib.sha256(record.value).hexdigest().encode(),
-        b"true" if parts else b"false",
-        parts.encode(),
+        detail = detail.decode()[:DETAIL_CHARS].encode()
+    offset = b"%d" % record.offset
+    shared, begin = _shared(stage, poison.reason, record.topic, record.partition)
+    headers = (
+        *kept,
+        *shared,
+        ("airra.error.id", id_of("dlq", begin + unambiguous(offset.decode())).encode()),
+        ("airra.error.detail", detail),
+        ("airra.error.offset", offset),
+        ("airra.error.timestamp", b"%d" % record.timestamp),
+        ("airra.error.length", b"%d" % length),
+        ("airra.error.sha256", hashlib.sha256(record.value).hexdigest().encode()),
+        ("airra.error.truncated", b"true" if parts else b"false"),
+        ("airra.error.truncated.parts", b",".join(parts)),
+        ("__connect.errors.offset", offset),
+        ("__connect.errors.exception.message", detail),
     )
-    connect = (*place, b"airra-" + name, b"0", b"VALUE_CONVERTER", name, reason, detail, b"")
-    headers = (*kept, *zip(_NAMES, ours + connect, strict=True))
-    return Output(DLQ.name, key, record.value[:HEAD_BYTES] if cut["value"] else record.value, headers)
+    return Output(DLQ.name, key, record.value[:HEAD_BYTES] if is_cut else record.value, headers)
 
 
 def _kept(headers: Headers) -> Headers:

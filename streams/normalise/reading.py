@@ -43,10 +43,12 @@ class Read:
             yield self.part(begin, len(self.values))
 
     def record(self, index: int) -> Record:
-        return record_of(self.messages[index])
+        message = self.messages[index]
+        value, headers = self.values[index] or b"", self.headers.get(index, ())
+        return Record(message.topic(), message.partition(), self.offsets[index], self.stamps[index], message.key(), value, headers)
 
     def records(self) -> list[Record]:
-        return [record_of(message) for message in self.messages]
+        return [self.record(index) for index in range(len(self.messages))]
 
 
 def read(messages: Sequence[Message]) -> Read:
@@ -69,21 +71,5 @@ def read(messages: Sequence[Message]) -> Read:
     return Read(messages, values, offsets, stamps, repeated, headers)
 
 
-def record_of(message: Message) -> Record:
-    return Record(
-        topic=message.topic(),
-        partition=message.partition(),
-        offset=message.offset(),
-        timestamp=_stamp(*message.timestamp()),
-        key=message.key(),
-        value=message.value() or b"",
-        headers=_headers(message.headers()),
-    )
-
-
 def _headers(found: Sequence[tuple[str, bytes | None]] | None) -> Headers:
     return tuple((name, value or b"") for name, value in found or ())
-
-
-def _stamp(kind: int, at: int) -> int:
-    return 0 if kind == TIMESTAMP_NOT_AVAILABLE else max(at, 0)

@@ -106,12 +106,11 @@ def settle(
     unknown: list[SeriesDef] = []
     if not good.all():
         unknown = _unknown(rows.slot[unmapped], cache)
-        for row in np.flatnonzero(~good & ~unmapped).tolist():
-            meaning = cache.meaning(int(rows.slot[row]))
-            if isinstance(meaning, Rejection):
-                refusals.add(int(rows.record[row]), meaning, int(rows.part[row]))
-            else:
-                refusals.add(int(rows.record[row]), _refusal(float(value[row]), int(at[row]), int(stamp[row]), reach), int(rows.part[row]))
+        bad = np.flatnonzero(~good & ~unmapped)
+        columns = (column[bad].tolist() for column in (rows.record, rows.part, rows.slot, value, at, stamp))
+        for record, part, slot, number, time, written in zip(*columns, strict=True):
+            meaning = cache.meaning(slot)
+            refusals.add(record, meaning if isinstance(meaning, Rejection) else _refusal(number, time, written, reach), part)
     kept = rows if good.all() else rows.pick(good)
     batch = SampleBatch(cache.ids[kept.slot], kept.time, kept.value, np.array(offsets, np.int64)[kept.record])
     return Decoded(batch, kept.slot, kept.record, _refused(refusals, kept, before), rows.record[unmapped], unknown)

@@ -169,32 +169,33 @@ def _first(look: Look, value: bytes, headers: Headers) -> Read:
         if not read.found or any(isinstance(each, Sample) for each in read.found):
             return read
         refused += [(one.format.name, each) for each in read.found[:1] if isinstance(each, Rejection)]
-    raise _none(look.among, refused, value)
+    none = _none(look.among, refused, value)
+    raise Rejected(none.reason, none.detail)
 
 
 def _read(candidate: Candidate, value: bytes, headers: Headers) -> Read:
     return Read(candidate, list(candidate.format.read(candidate.reframe(value, headers))))
 
 
-def _none(candidates: Sequence[Candidate], refused: Sequence[tuple[str, Rejection]], value: bytes) -> Rejected:
+def _none(candidates: Sequence[Candidate], refused: Sequence[tuple[str, Rejection]], value: bytes) -> Rejection:
     if not refused:
         if (broken := _broken_json(value)) is not None:
             return broken
         names = ", ".join(one.format.name for one in candidates)
         begins = repr(value[:SHOWN_CHARS])[:SHOWN_CHARS]
-        return Rejected(Reason.UNKNOWN_FORMAT, f"begins with {begins}, which no format does of {names}"[:REASONS_CHARS])
+        return Rejection(Reason.UNKNOWN_FORMAT, f"begins with {begins}, which no format does of {names}"[:REASONS_CHARS])
     said = "; ".join(f"{name}: {rejection.detail[:REASON_CHARS]}" for name, rejection in refused)
-    return Rejected(refused[0][1].reason, f"of no format that it looks like: {said}"[:REASONS_CHARS])
+    return Rejection(refused[0][1].reason, f"of no format that it looks like: {said}"[:REASONS_CHARS])
 
 
-def _broken_json(value: bytes) -> Rejected | None:
+def _broken_json(value: bytes) -> Rejection | None:
     """Return why a record that set out to be JSON is none: that says more than which formats it is not of."""
     if value and value[:64].lstrip()[:1] not in (b"{", b"["):
         return None
     try:
         decode(_ANY, value, JSON_BYTES)
     except Rejected as refused:
-        return refused if refused.rejection.reason is Reason.NOT_JSON else None
+        return refused.rejection if refused.rejection.reason is Reason.NOT_JSON else None
     return None
 
 

@@ -61,6 +61,8 @@ _STRING = msgspec.json.Decoder(str)
 
 def text_of(headers: Headers, name: str) -> str | None:
     """Return the last header of this name in whatever case, None where there is none; raise Rejected for what is not UTF-8."""
+    if not headers:
+        return None
     found = next((value for key, value in reversed(headers) if key.lower() == name), None)
     try:
         return None if found is None else found.decode()
@@ -74,6 +76,8 @@ def media_of(content_type: str) -> str:
 
 def is_event(headers: Headers) -> bool:
     """Tell whether a record says of itself that it is a CloudEvent; raise Rejected for a content-type that is not UTF-8."""
+    if not headers:
+        return False
     names = {key.lower() for key, _ in headers}
     return _structured(text_of(headers, "content-type")) or all(f"ce_{name}" in names for name in _REQUIRED)
 
