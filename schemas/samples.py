@@ -136,18 +136,23 @@ def decode_batch(data: bytes) -> SampleBatch:
     columns = found.columns  # made at each look
     if any(column.null_count for column in columns):
         raise ValueError("a batch has no nulls")
-    batch = SampleBatch(*(column.to_numpy() for column in columns))
+    batch = SampleBatch(*map(_values, columns))
     if len(batch.time) and not (0 <= batch.time.min() <= batch.time.max() <= LAST_MS):
         raise ValueError(f"times from {batch.time.min()} to {batch.time.max()}")
     return batch
+
+
+def _values(column: Any) -> NDArray[Any]:
+    """Return what is in a column where it stands; `to_numpy` would import pandas, half a second of a recovery."""
+    return np.from_dlpack(column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column)
 
 
 def _batch(data: bytes) -> pa.RecordBatch | pa.Table:
     """Read a stream, which need not be of this release; what is, holds one batch and is read without a reader."""
     if data.startswith(_BEGIN) and data.endswith(_END):
         one: Any = pa.BufferReader(pa.py_buffer(data).slice(len(_BEGIN), len(data) - len(_BEGIN) - len(_END)))
-        batch = pa.ipc.read_record_batch(one, _SCHEMA)
-        if one.tell() == one.size():
+        batch = pa.ipc.read_record_batch(one, _SCHEMA) if one.size() else None  # a stream may hold none
+        if batch is not None and one.tell() == one.size():
             return batch
     with pa.ipc.open_stream(data) as reader:
         if reader.schema != _SCHEMA:

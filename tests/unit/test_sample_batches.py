@@ -23,6 +23,19 @@ def test_a_batch_is_what_the_stream_writer_writes(rows: int) -> None:
     assert decode_batch(encode_batch(batch)).offset.tolist() == batch.offset.tolist()
 
 
+@pytest.mark.parametrize("batches", [0, 1, 2, 3])
+def test_a_stream_of_another_writer_may_hold_any_number_of_batches(batches: int) -> None:
+    columns = {"series": np.array([7], np.uint64), "time": np.array([1]), "value": np.array([0.5]), "offset": np.array([2])}
+    whole = pa.record_batch(columns)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, whole.schema) as writer:
+        for _ in range(batches):
+            writer.write_batch(whole)
+
+    found = decode_batch(sink.getvalue().to_pybytes())
+    assert (found.series.tolist(), found.offset.tolist()) == ([7] * batches, [2] * batches)
+
+
 def part(partition: int, first: int, rows: int) -> tuple[BatchSource, SampleBatch]:
     offsets = np.arange(first, first + rows)
     batch = SampleBatch(offsets.astype(np.uint64), offsets + 1_000, offsets / 2, offsets)
