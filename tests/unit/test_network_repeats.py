@@ -19,7 +19,7 @@ from streams.harness.emit import SOURCE_HEADER, emit
 from streams.harness.fold import fold, restore
 from streams.harness.stage import Output, Record
 from tests.faults.network import repeats
-from tests.faults.network.plane import repeated_rows
+from tests.faults.network.plane import rows_said, said_again
 from tests.faults.network.trouble import Spell, Trouble
 from tests.faults.points.patient import SICK, Patient
 from tests.network.recorder import Heard
@@ -159,9 +159,9 @@ def batch(first: int, *values: float) -> Record:
 
 
 def test_a_row_of_the_same_place_is_a_repeat_however_its_batch_is_cut() -> None:
-    assert repeated_rows([batch(0, 1.0, 2.0), batch(2, 3.0)]) == (0, 0)
-    assert repeated_rows([batch(0, 1.0, 2.0), batch(1, 2.0, 3.0)]) == (1, 0)
-    assert repeated_rows([batch(0, 1.0, 2.0), batch(1, 5.0)]) == (1, 1)
+    assert said_again(rows_said([batch(0, 1.0, 2.0), batch(2, 3.0)])) == (0, 0)
+    assert said_again(rows_said([batch(0, 1.0, 2.0), batch(1, 2.0, 3.0)])) == (1, 0)
+    assert said_again(rows_said([batch(0, 1.0, 2.0), batch(1, 5.0)])) == (1, 1)
 
 
 def test_a_trouble_that_never_came_to_its_point_says_so() -> None:

@@ -8,7 +8,7 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -31,6 +31,8 @@ from tests.faults.points.groups import until
 from tests.faults.reliability.case import Finding
 from tests.kafka.broker import KafkaBroker
 from tests.network.toxiproxy import Proxy
+
+Said = tuple[object, object]  # what something on a log is known by, and what it says
 
 ROLES = ("normalise", "detect", "dedup")
 PER_SECOND = 60  # series, each with a sample a second
@@ -71,13 +73,14 @@ class PlaneBench:
     def during(self, name: str, begin: Callable[[], None], end: Callable[[], None], lasts_s: float, killed: str | None = None) -> Finding:
         """Let traffic flow before, while and after; then wait until all of it has come out, and compare.
 
-        A role that is `killed` is so at the end of the trouble, as soon as rows stand on their log that were not there: where answers
-        are late, nobody can have been told that they do.
+        A role that is `killed` is so at the end of the trouble, as soon as what it writes stands on its log that was not there: where
+        answers are late, nobody can have been told that it does.
         """
         assert self.stack.supervisor is not None
         restarts = {role: child.restarts for role, child in self.stack.supervisor.children.items()}
         self._flow(BEFORE_S)
-        repeated = self._repeated()[0]
+        writer = killed or "normalise"
+        repeated = said_again(self._said(writer))[0]
         begin()
         try:
             self._flow(int(lasts_s))
@@ -91,7 +94,7 @@ class PlaneBench:
         rows, alerts, lost, wrong, twice = self._settled()
         took = time.monotonic() - ended
         again = {role: child.restarts - restarts[role] for role, child in self.stack.supervisor.children.items()}
-        again_rows, differing = self._repeated()
+        said, differing = said_again(self._said(writer))
         notes = f"{self._traffic.sent} samples and {self._alerts} alerts sent so far; ready meanwhile: {_words(ready)}"
         notes += (
             f"; started again: {_words({role: count for role, count in again.items() if count})}; {twice} signals with the same id twice"
@@ -99,8 +102,8 @@ class PlaneBench:
         failed = self.dead_letters() + [
             f"{-each} more {what} than were sent" for what, each in (("rows", rows), ("alerts", alerts)) if each < 0
         ]
-        if killed is not None and again_rows == repeated:
-            failed.append("no row stands again of those that were acknowledged to nobody")
+        if killed is not None and said == repeated:
+            failed.append("nothing stands again of what was acknowledged to nobody")
         lost += max(0, rows) + max(0, alerts)
         return Finding(
             name,
@@ -110,24 +113,38 @@ class PlaneBench:
             recovery_s=(took,),
             notes=notes,
             failed=tuple(failed),
-            repeated=again_rows - repeated,
+            repeated=said - repeated,
         )
 
     def _kill_when_written(self, role: str) -> None:
+        """Go on with the traffic until something new of the role stands on its log, and kill it."""
         assert self.stack.supervisor is not None
-        before = self._standing()
-        self._second()
-        until(lambda: self._standing() > before, SETTLED_S, "rows stand on their log", lambda: time.sleep(LOOK_S))
+        before = self._standing(role)
+        next_at = time.monotonic()
+
+        def wait() -> None:
+            nonlocal next_at
+            if time.monotonic() >= next_at:
+                self._second()
+                next_at += 1.0
+            time.sleep(LOOK_S)
+
+        until(lambda: self._standing(role) > before, SETTLED_S, f"something of {role} stands on its log", wait)
         pid = self.stack.supervisor.pid(role)
         assert pid is not None, f"{role} does not run"
         os.kill(pid, signal.SIGKILL)
 
-    def _standing(self) -> int:
-        return sum(1 for _ in _rows(read_all(self._broker.bootstrap, topics.SAMPLES.name)))
+    def _standing(self, role: str) -> int:
+        return sum(1 for _ in self._said(role))
 
-    def _repeated(self) -> tuple[int, int]:
-        """Return how many rows stand again on their log, and how many of them say something else than the first."""
-        return repeated_rows(read_all(self._broker.bootstrap, topics.SAMPLES.name))
+    def _said(self, role: str) -> Iterator[Said]:
+        """Yield what the role's log holds: rows by the raw record that they were, signals by their ids."""
+        if role == "normalise":
+            yield from rows_said(read_all(self._broker.bootstrap, topics.SAMPLES.name))
+            return
+        for record in read_all(self._broker.bootstrap, topics.SIGNALS.name):
+            if record.header("airra.type") != b"tick":
+                yield json.loads(record.value)["id"], record.value
 
     def dead_letters(self) -> list[str]:
         """Return what is wrong with the dead letters: there should be none."""
@@ -183,13 +200,19 @@ def _rows(samples: list[Record]) -> Iterator[tuple[int, int, object]]:
                     yield source.partition, offset, row
 
 
-def repeated_rows(samples: list[Record]) -> tuple[int, int]:
-    """Return how many rows stand again on their log, and how many of those say something else than the first of their place."""
-    first: dict[tuple[int, int], object] = {}
-    again = differing = 0
+def rows_said(samples: list[Record]) -> Iterator[Said]:
+    """Yield each row by the raw record that it was."""
     for partition, offset, row in _rows(samples):
-        again += (partition, offset) in first
-        differing += first.setdefault((partition, offset), row) != row
+        yield (partition, offset), row
+
+
+def said_again(found: Iterable[Said]) -> tuple[int, int]:
+    """Return how much is said again on a log, and how much of it is not what was said first."""
+    first: dict[object, object] = {}
+    again = differing = 0
+    for name, what in found:
+        again += name in first
+        differing += first.setdefault(name, what) != what
     return again, differing
 
 

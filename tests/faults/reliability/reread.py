@@ -30,7 +30,7 @@ from tests.faults.detecting import folded
 from tests.faults.ledger import difference, read_all
 from tests.faults.load.account import saved_states
 from tests.faults.load.traffic import Shape, Traffic
-from tests.faults.network.plane import repeated_rows
+from tests.faults.network.plane import rows_said, said_again
 from tests.faults.points.groups import plain_environment, until
 from tests.faults.points.victim import Victim
 from tests.faults.reliability.case import Case, Finding, Ground, single
@@ -62,7 +62,7 @@ def reread(ground: Ground) -> Finding:
             normalise.start()
             _flow(traffic, AFTER_S)
             until(lambda: _rows(broker.bootstrap) >= 2 * traffic.sent - AFTER_S * LIVE.per_second, SETTLED_S, "all is read again")
-            again, differing = repeated_rows(read_all(broker.bootstrap, SAMPLES.name))
+            again, differing = said_again(rows_said(read_all(broker.bootstrap, SAMPLES.name)))
             until(lambda: dropped(_metrics(stack)) >= again, SETTLED_S, f"detect has dropped {again} rows")
             counted = dropped(_metrics(stack))
         finally:
