@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from sys import intern
 from typing import Any
 
 import cramjam
@@ -17,8 +18,9 @@ from models.detection.judge import ORDINARY, configure
 from models.detection.report import Directory
 from models.detection.rows import COLUMNS, ROW, Waiting
 from models.detection.series.define import register
+from models.detection.series.definitions import Definitions
 from models.detection.series.dormant import sleep
-from models.detection.series.registry import Meta, Registry, empty, give_slot
+from models.detection.series.registry import Meta, Registry, empty, give_slot, shared
 from models.detection.series.tables import NONE
 from models.detection.silence import ActiveClock
 from models.detection.sources import Source, Sources
@@ -52,7 +54,7 @@ class _Image(msgspec.Struct):
 
     shape: tuple[int, int, float]
     tables: dict[str, dict[str, Any]]
-    defs: dict[int, SeriesDef]
+    defs: dict[int, msgspec.Raw]  # of SeriesDef
     metas: dict[int, Meta]
     names: dict[int, tuple[str, str]]
     members: dict[int, list[int]]
@@ -84,7 +86,7 @@ def capture(state: DetectState) -> Callable[[], bytes]:
         _Image(
             shape=_shape(registry.config),
             tables={name: getattr(registry, name).dump() for name in _TABLES},
-            defs=registry.defs,
+            defs=registry.defs.image(),
             metas=registry.metas,
             names=registry.names,
             members=registry.members,
@@ -132,20 +134,23 @@ def restore(data: bytes | None, config: DetectConfig) -> DetectState:
     sources = Sources.of(config, image.numbers, image.sources, image.tick)
     for members in image.dormant:
         sleep(registry, members)
+    defs = Definitions(image.defs)
     if image.shape != _shape(config) or image.format not in _COLUMNS_READ:
-        for found in image.defs.values():
+        for found in defs.values():
             register(registry, found, now=0)
         return DetectState(registry, sources, given_up=image.given_up + len(_waiting(image.pending)))
     for name in image.tables.keys() & set(_TABLES):
         getattr(registry, name).load(image.tables[name])
-    registry.defs, registry.metas, registry.names, registry.members = image.defs, image.metas, image.names, image.members
-    registry.index = {found.id: row for row, found in image.defs.items()}
-    registry.groups = {
-        found.group: int(registry.raws.unit[row]) for row, found in image.defs.items() if registry.units.hist[registry.raws.unit[row]] >= 0
-    }
-    registry.places = {name: inst for inst, name in image.names.items()}
-    for found in image.defs.values():
+    registry.defs, registry.members = defs, image.members
+    registry.metas = {slot: shared(meta) for slot, meta in image.metas.items()}
+    registry.names = {inst: (intern(service), intern(instance)) for inst, (service, instance) in image.names.items()}
+    registry.places = {name: inst for inst, name in registry.names.items()}
+    histogram = registry.units.hist[registry.raws.unit] >= 0
+    for row, found in defs.items():
+        registry.index[found.id] = row
         registry.census.enter(found)
+        if histogram[row]:
+            registry.groups[found.group] = int(registry.raws.unit[row])
     registry.past_of = {registry.metas[int(slot)].service: row for row, slot in enumerate(registry.pasts.slot.tolist()) if slot != NONE}
     _let_go_of_orphans(registry)
     _reconfigure(registry)

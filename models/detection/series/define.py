@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sys import intern
+
 import msgspec
 import numpy as np
 
@@ -89,7 +91,7 @@ def _type(found: SeriesDef) -> int:
 
 
 def _instance(registry: Registry, found: SeriesDef) -> int:
-    key = found.service, found.instance
+    key = intern(found.service), intern(found.instance)
     inst = registry.places.get(key)
     if inst is None:
         inst = registry.insts.take()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from sys import intern
 from typing import NamedTuple
 
 import msgspec
@@ -14,6 +15,7 @@ from models.detection.judge import Slots, configure, slots_for
 from models.detection.ordered_kernel import begins_of
 from models.detection.packed import Ints, widened
 from models.detection.series.census import Census
+from models.detection.series.definitions import Definitions
 from models.detection.series.points import Tables, scratch_for
 from models.detection.series.tables import NONE, Hists, Insts, Pasts, Raws, Units
 from models.detection.way import way_of
@@ -54,7 +56,7 @@ class Registry:
     insts: Insts
     slots: Slots
     pasts: Pasts = field(default_factory=Pasts)
-    defs: dict[int, SeriesDef] = field(default_factory=dict)  # by raw row
+    defs: Definitions = field(default_factory=Definitions)  # by raw row
     metas: dict[int, Meta] = field(default_factory=dict)  # by slot
     names: dict[int, tuple[str, str]] = field(default_factory=dict)  # by instance row: service and instance
     index: dict[int, int] = field(default_factory=dict)  # series id → raw row
@@ -141,8 +143,14 @@ def add_slot(registry: Registry, meta: Meta, unit: str, *, judged: bool) -> int:
 
 def set_slot(registry: Registry, slot: int, meta: Meta, unit: str, *, judged: bool) -> None:
     """Say what a derived series is called and how it is judged; `unit` is the one whose floor does."""
-    registry.metas[slot] = msgspec.structs.replace(meta, floor=unit)
+    registry.metas[slot] = shared(msgspec.structs.replace(meta, floor=unit))
     configure(registry.slots, slot, registry.config.kinds[meta.kind], unit, meta.direction, judged=judged)
+
+
+def shared(meta: Meta) -> Meta:
+    """Return it with the texts that many series have in common kept once."""
+    texts = {name: intern(getattr(meta, name)) for name in ("service", "instance", "metric", "unit", "floor")}
+    return msgspec.structs.replace(meta, **texts)
 
 
 def give_slot(registry: Registry, slot: int) -> None:
