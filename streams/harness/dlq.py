@@ -57,7 +57,7 @@ def dead_letter(record: Record, stage: str, poison: Poison, limit: int = DLQ.max
     headers = (
         *kept,
         *shared,
-        ("airra.error.id", id_of("dlq", begin + unambiguous(offset.decode())).encode()),
+        ("airra.error.id", id_of("dlq", begin + len(offset).to_bytes(4, "big") + offset).encode()),
         ("airra.error.detail", detail),
         ("airra.error.offset", offset),
         ("airra.error.timestamp", b"%d" % record.timestamp),

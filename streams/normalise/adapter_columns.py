@@ -23,13 +23,12 @@ class AdapterColumns:
     def __init__(self, cache: SeriesCache, capacity: int = CAPACITY) -> None:
         self.slots = Slots(cache, _described, capacity)
 
-    def read(self, records: Sequence[int], values: Sequence[bytes]) -> tuple[Rows, list[int]]:
-        """Return what could be read of these records, and those that are left to the reference reader."""
+    def read(self, values: Sequence[bytes]) -> tuple[Rows, list[int]]:
+        """Return what could be read of these records, and those that are left to the reference reader, by their places."""
         found = read_columns(values, self.slots.ready(), MAX_SAMPLE_BYTES)
         slots = self.slots.settle(b"", found.own, found.data, found.start, found.end, found.labels)
-        numbers = np.fromiter(records, np.int64, len(records))
-        rows = Rows(numbers[found.record], np.zeros(len(slots), np.int64), slots, found.at.copy(), found.value)
-        return rows, numbers[found.left].tolist()
+        rows = Rows(found.record.copy(), np.zeros(len(slots), np.int64), slots, found.at.copy(), found.value)
+        return rows, np.flatnonzero(found.left).tolist()
 
 
 def _described(raw: bytes) -> Described:

@@ -76,7 +76,7 @@ class ByBatch:
     def _look(self, raw: Raw, index: int) -> Look | None:
         """Return what a plain record may be; None where it is none, or is replayed."""
         value, headers = raw.values[index], raw.headers_of(index)
-        if value is None or is_event(headers) or skipped(headers):
+        if value is None or (headers and (is_event(headers) or skipped(headers))):
             return None
         return self._choice.look(raw.topic, value, headers)
 

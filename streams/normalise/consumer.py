@@ -30,7 +30,7 @@ from streams.normalise.reading import read
 from streams.normalise.sources import Sources
 
 GROUP = "airra-{lane}"
-BATCH_RECORDS = 10_000
+BATCH_RECORDS = 20_000
 GATHERED_ROWS = 200_000  # of records of batching agents: then they are sent
 BATCH_WAIT_S = 0.03  # at a low rate this is the delay that a sample suffers here, at a high one the batch fills sooner
 COMMIT_EVERY_S = 1.0  # what a crash repeats is dropped downstream: a commit a batch would only cost

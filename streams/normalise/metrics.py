@@ -17,7 +17,7 @@ SOURCE_RECORDS = Counter("airra_normalise_source_records_total", "raw records by
 SOURCE_SAMPLES = Counter("airra_normalise_source_samples_total", "samples by source topic and their one fate", ["topic", "fate"])
 LAG = Gauge("airra_normalise_lag_records", "raw records appended and not yet read, as of the newest fetch", ["topic"])
 BATCH_RECORDS = Histogram(
-    "airra_normalise_batch_records", "raw records that are decoded together", buckets=(1, 3, 10, 30, 100, 300, 1000, 3000, 10_000)
+    "airra_normalise_batch_records", "raw records that are decoded together", buckets=(1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 20_000)
 )
 RECORDS = Counter("airra_normalise_records_total", "raw records by their one fate", ["format", "fate"])
 SAMPLES = Counter("airra_normalise_samples_total", "samples of records of metrics, by their one fate", ["format", "fate"])

@@ -7,7 +7,7 @@ The value is a string. Where `labels.__name__` and `name` differ, the labels win
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -60,14 +60,18 @@ class Decoder:
         info = self._time.cache_info()
         return info.misses - self._untimed - info.currsize
 
-    def decode(self, values: Sequence[bytes | None], chosen: Sequence[int], refusals: Refusals) -> Adapted:
-        """Decode the chosen messages: by the batch, and one by one what that leaves. Never raises for what is in them."""
+    def decode(self, values: Sequence[bytes | None], beside: Collection[int], refusals: Refusals) -> Adapted:
+        """Decode messages but those `beside`: by the batch, and one by one what that leaves. Never raises for what is in them."""
         if self._columns is None:
             from streams.normalise.adapter_columns import AdapterColumns  # noqa: PLC0415 - compiles code: only who needs it
 
             self._columns = AdapterColumns(self.cache)
-        picked = values if len(chosen) == len(values) else [values[index] for index in chosen]
-        rows, left = self._columns.read(chosen, [value or b"" for value in picked])
+        texts = [value or b"" for value in values]
+        for index in beside:
+            texts[index] = b""
+        rows, left = self._columns.read(texts)
+        if beside:
+            left = [index for index in left if index not in beside]
         if not left:
             return Adapted(rows, [])
         others = self.one_by_one(values, left, refusals)

@@ -41,16 +41,16 @@ class Reader:
         self._cache.source = raw.topic
         found = Found()
         told = self._choice.topics.get(raw.topic)
-        plain, others = _apart(raw)
-        if told is not None and told.format.name != ADAPTER:
-            plain, others = [], range(len(raw.values))
+        beside = {index for index, of in raw.headers.items() if _tells(of)}
+        others: Sequence[int] = range(len(raw.values))
         parts = []
-        if plain:
-            adapted = self._adapter.decode(raw.values, plain, found.refusals)
+        if (told is None or told.format.name == ADAPTER) and len(beside) < len(raw.values):
+            adapted = self._adapter.decode(raw.values, beside, found.refusals)
             parts.append(adapted.rows)
             if told is None:
-                others = sorted({*others, *(index for index, _ in adapted.foreign)})
+                others = sorted({*beside, *(index for index, _ in adapted.foreign)})
             else:
+                others = sorted(beside)
                 for index, rejection in adapted.foreign:
                     found.refusals.add(index, rejection)
         columns = _Columns()
@@ -59,7 +59,7 @@ class Reader:
             self._samples(raw, read, index, first, columns, found)
         for index, look in sorted(batched.left.items(), key=itemgetter(0)):
             self._record(raw, index, look, columns, found)
-        found.rows = together([*parts, *batched.rows, columns.rows()])
+        found.rows = together([*parts, *batched.rows, *([columns.rows()] if columns.record else [])])
         return found
 
     def _record(self, raw: Raw, index: int, look: Look | None, columns: _Columns, found: Found) -> None:
@@ -152,12 +152,6 @@ def _describer(format_: Format, key: bytes) -> Callable[[], Described]:
     return lambda: format_.describe(key)
 
 
-def _apart(raw: Raw) -> tuple[Sequence[int], Sequence[int]]:
-    """Return the records whose headers say nothing of their format, and those whose do or that are replayed."""
-    telling = {index for index, of in raw.headers.items() if _tells(of)}
-    every = range(len(raw.values))
-    return [index for index in every if index not in telling] if telling else every, sorted(telling)
-
-
 def _tells(headers: Headers) -> bool:
+    """Tell whether headers say of what format their record is, or that it is replayed."""
     return any(name.lower() in TELLING or name.startswith("airra.replay.") for name, _ in headers)

@@ -35,6 +35,7 @@ class Rows:
         return Rows(self.record[chosen], self.part[chosen], self.slot[chosen], self.time[chosen], self.value[chosen])
 
 
+_COLUMNS = tuple(one.name for one in fields(Rows))
 _NONE = np.zeros(0, np.int64)
 NO_ROWS = Rows(_NONE, _NONE, _NONE, _NONE, np.zeros(0, np.float64))
 
@@ -44,9 +45,8 @@ def together(parts: Sequence[Rows]) -> Rows:
     some = [part for part in parts if len(part)]
     if len(some) <= 1:
         return some[0] if some else NO_ROWS
-    columns = {one.name: np.concatenate([getattr(part, one.name) for part in some]) for one in fields(Rows)}
-    order = np.argsort(columns["record"], kind="stable")
-    return Rows(**{name: column[order] for name, column in columns.items()})
+    order = np.argsort(np.concatenate([part.record for part in some]), kind="stable")
+    return Rows(*(np.concatenate([getattr(part, name) for part in some])[order] for name in _COLUMNS))
 
 
 @dataclass(slots=True)
@@ -105,7 +105,7 @@ def settle(
     unmapped = where == UNMAPPED
     unknown: list[SeriesDef] = []
     if not good.all():
-        unknown = _unknown(rows.slot[unmapped], cache)
+        unknown = _unknown(rows.slot[unmapped], cache) if unmapped.any() else []
         bad = np.flatnonzero(~good & ~unmapped)
         columns = (column[bad].tolist() for column in (rows.record, rows.part, rows.slot, value, at, stamp))
         for record, part, slot, number, time, written in zip(*columns, strict=True):

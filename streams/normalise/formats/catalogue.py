@@ -9,7 +9,7 @@ from streams.harness.errors import Unfit
 from streams.harness.stage import Headers
 from streams.normalise.fates import Reason, Rejected, Rejection
 from streams.normalise.formats import looks
-from streams.normalise.formats.choice import Candidate, Choice, Likeness
+from streams.normalise.formats.choice import ANY, Candidate, Choice, Likeness
 from streams.normalise.formats.cloudevents import text_of
 from streams.normalise.formats.collectd_json import CollectdJson, CollectdRates
 from streams.normalise.formats.confluent import Confluent, whole_frame
@@ -55,17 +55,18 @@ class _UnmappedFrame:
         raise Rejected(Reason.UNKNOWN_FORMAT, repr(key[:64]))
 
 
+OBJECT, LIST, TEXT = b"{" + looks.SPACE, b"[" + looks.SPACE, bytes(set(ANY) - set(looks.NO_LINE))
 CANDIDATES = (
-    Candidate(AdapterJson(), looks.words(b"{", b'"labels"')),
-    Candidate(OtlpJson(), looks.any_of(looks.words(b"{", b'"resourceMetrics"'), looks.words(b"{", b'"resource_metrics"'))),
-    Candidate(TelegrafJson(), looks.words(b"{", b'"fields"')),
-    Candidate(CollectdRates(), looks.words(b"[", b'"dstypes"')),
-    Candidate(CollectdJson(), lambda _: Likeness.NO),  # told from its rates by nothing in a record: by name alone
-    Candidate(_UnmappedFrame(), looks.frame),
-    Candidate(Otlp(), looks.otlp, frozenset({"application/x-protobuf"}), no_value=True),
-    Candidate(RemoteWrite2(), looks.remote_write_2, frozenset({"application/x-protobuf"}), body, no_value=True),
+    Candidate(AdapterJson(), looks.words(b"{", b'"labels"'), begins=OBJECT),
+    Candidate(OtlpJson(), looks.any_of(looks.words(b"{", b'"resourceMetrics"'), looks.words(b"{", b'"resource_metrics"')), begins=OBJECT),
+    Candidate(TelegrafJson(), looks.words(b"{", b'"fields"'), begins=OBJECT),
+    Candidate(CollectdRates(), looks.words(b"[", b'"dstypes"'), begins=LIST),
+    Candidate(CollectdJson(), lambda _: Likeness.NO, begins=b""),  # told from its rates by nothing in a record: by name alone
+    Candidate(_UnmappedFrame(), looks.frame, begins=b"\x00\x01"),
+    Candidate(Otlp(), looks.otlp, frozenset({"application/x-protobuf"}), begins=looks.TAGS, no_value=True),
+    Candidate(RemoteWrite2(), looks.remote_write_2, frozenset({"application/x-protobuf"}), body, no_value=True),  # packed: with any
     Candidate(RemoteWrite(), looks.remote_write, frozenset({"application/x-protobuf"}), body, no_value=True),
-    Candidate(InfluxLine(), looks.line, frozenset({"text/plain"})),
+    Candidate(InfluxLine(), looks.line, frozenset({"text/plain"}), begins=TEXT),
 )
 NAMES = tuple(one.format.name for one in CANDIDATES)
 

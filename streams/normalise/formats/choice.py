@@ -31,6 +31,9 @@ REASONS_CHARS = 1_500  # of them all: a dead letter is read by people
 _ANY = msgspec.json.Decoder()
 
 
+ANY = bytes(range(256))
+
+
 class Likeness(Enum):
     NO = "no"
     PERHAPS = "perhaps"
@@ -50,6 +53,7 @@ class Candidate:
     likeness: Callable[[bytes], Likeness]
     media_types: frozenset[str] = frozenset()  # lower case, that name this format and are not as wide as application/json
     reframe: Callable[[bytes, Headers], bytes] = as_it_stands  # for what a format keeps in headers of its own
+    begins: bytes = ANY  # the bytes that a record of it may begin with: the likeness of no other is looked at
     no_value: bool = False  # a value that is not a number says that there is none: a summary that nobody fed, a gauge nobody set
 
 
@@ -84,6 +88,10 @@ class Choice:
     candidates: Sequence[Candidate]  # in the order of looking
     topics: Mapping[str, Candidate]  # as the configuration names them
     _last: dict[str, Candidate] = field(default_factory=dict)  # that may be SURE again; one a topic that is subscribed
+    _by_first: list[list[Candidate]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._by_first = [[one for one in self.candidates if first in one.begins] for first in ANY]
 
     def read(self, topic: str, value: bytes, headers: Headers, look: Look | None = None) -> list[Read | Rejection]:
         """Return one Read for a plain record, one or a Rejection for each event of a CloudEvents record.
@@ -126,14 +134,15 @@ class Choice:
         """Return of which formats a plain record may be, without reading it; `content_type` in place of the headers' own."""
         if (told := self.told(topic, headers)) is not None:
             return Look((told,), (told,))
-        named = self._named((text_of(headers, "content-type") or "") if content_type is None else content_type)
-        if named:
-            return Look(named, named if len(named) == 1 else _likely(named, value))
+        if headers or content_type is not None:
+            named = self._named((text_of(headers, "content-type") or "") if content_type is None else content_type)
+            if named:
+                return Look(named, named if len(named) == 1 else _likely(named, value)[0])
         last = self._last.get(topic)
         if last is not None and last.likeness(value) is Likeness.SURE:
             return Look(self.candidates, (last,))
-        likely = _likely(self.candidates, value)
-        if len(likely) == 1:
+        likely, sure = _likely(self._by_first[value[0]] if value else self.candidates, value)
+        if sure:
             self._last[topic] = likely[0]
         return Look(self.candidates, likely)
 
@@ -143,16 +152,16 @@ class Choice:
         return [one for one in self.candidates if media in one.media_types] if media else []
 
 
-def _likely(candidates: Sequence[Candidate], value: bytes) -> list[Candidate]:
-    """Return those that a record may be of, in their order: the one that is sure alone."""
+def _likely(candidates: Sequence[Candidate], value: bytes) -> tuple[list[Candidate], bool]:
+    """Return those that a record may be of, in their order, and whether one is sure, which then is alone."""
     likely: list[Candidate] = []
     for one in candidates:
         likeness = one.likeness(value)
         if likeness is Likeness.SURE:
-            return [one]
+            return [one], True
         if likeness is Likeness.PERHAPS:
             likely.append(one)
-    return likely
+    return likely, False
 
 
 def _first(look: Look, value: bytes, headers: Headers) -> Read:

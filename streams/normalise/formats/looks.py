@@ -16,6 +16,8 @@ from streams.normalise.formats.wire import LEN, VARINT, fields, tag
 Looks = Callable[[bytes], Likeness]
 
 SPACE = b" \t\r\n"
+NO_LINE = b'{["<\x7f'  # none of line protocol begins with one of these
+TAGS = bytes(byte for byte in range(256) if begins_with_tag(bytes([byte])))
 HEAD_BYTES = 4096  # of a line protocol's first line
 FIELDS = 3  # of a message that are looked at: agents write the common parts first
 _ONE, _TWO, _THREE, _FOUR = tag(1, LEN), tag(2, LEN), tag(3, LEN), tag(4, LEN)
@@ -55,7 +57,7 @@ def line(value: bytes) -> Likeness:
         return Likeness.NO
     head = value[:HEAD_BYTES].lstrip(SPACE)
     first = head[:1]
-    if not first or first < b"!" or first in b'{["<\x7f':
+    if not first or first < b"!" or first in NO_LINE:
         return Likeness.NO
     return Likeness.PERHAPS if first == b"#" or (b"=" in head and b" " in head) else Likeness.NO
 
