@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import gc
 import os
 import signal
@@ -34,6 +35,8 @@ from streams.harness.readiness import Readiness
 log = structlog.get_logger()
 
 YOUNG = 50_000  # objects that may be part of a cycle, made since the last look
+M_MMAP_THRESHOLD = -3  # malloc.h
+LARGE = 1_048_576  # bytes of a block that is given back as it is freed: smaller ones are many, and to ask anew for each would cost
 ADDRESSES_WITHIN_S = 60.0  # a role has its address once it is built: seconds of imports on a busy machine
 
 
@@ -73,6 +76,7 @@ async def serve_role(role: str, settings: Settings, json_to: str | None = None) 
     if json_to is not None:
         write_json(json_to, {"role": role, "pid": os.getpid(), **addresses}, indent=None)
     spare_the_collector()
+    give_back_what_is_large()
     try:
         await serve(
             parts.stages,
@@ -100,6 +104,13 @@ def spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG, *gc.get_threshold()[1:])
+
+
+def give_back_what_is_large() -> None:
+    """Have large blocks returned to the system as soon as they are freed. glibc learns to keep what is freed often: a snapshot's worth."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:  # another libc has its own way
+        mallopt(M_MMAP_THRESHOLD, LARGE)
 
 
 def _observed(settings: Settings, readiness: Readiness) -> ObserveServer:

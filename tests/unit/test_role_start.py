@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gc
 import json
+import platform
 import subprocess
 import sys
+
+import pytest
 
 from cli.run import YOUNG, spare_the_collector
 
@@ -41,3 +44,24 @@ def test_what_a_role_begins_with_is_not_looked_through_for_garbage_and_what_foll
     finally:
         gc.set_threshold(*before)
         gc.unfreeze()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another libc has its own way")
+def test_what_is_large_is_given_back_when_it_is_freed() -> None:
+    code = """
+import sys, psutil
+from cli.run import give_back_what_is_large
+if sys.argv[1] == "with": give_back_what_is_large()
+def resident(): return psutil.Process().memory_info().rss
+for _ in range(3): bytearray(30_000_000)  # glibc learns from what is freed
+before, blocks, between = resident(), [], []
+for _ in range(20):
+    blocks.append(bytearray(4_000_000)); between.append(bytearray(100_000))
+del blocks
+print(resident() - before)
+"""
+    kept = {
+        way: int(subprocess.run([sys.executable, "-c", code, way], capture_output=True, text=True, check=True, timeout=60).stdout)
+        for way in ("with", "without")
+    }
+    assert kept["with"] < 10_000_000 < 30_000_000 < kept["without"], kept
