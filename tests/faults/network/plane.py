@@ -35,6 +35,7 @@ from tests.network.toxiproxy import Proxy
 Said = tuple[object, object]  # what something on a log is known by, and what it says
 
 ROLES = ("normalise", "detect", "dedup")
+SIGNALS_OF = {"detect": {b"anomaly", b"health"}, "dedup": {b"alert"}}  # who writes which types to the same log
 PER_SECOND = 60  # series, each with a sample a second
 SETTLED_S = 90.0
 LOOK_S = 0.05  # how soon it is seen that a row stands on its log
@@ -143,7 +144,7 @@ class PlaneBench:
             yield from rows_said(read_all(self._broker.bootstrap, topics.SAMPLES.name))
             return
         for record in read_all(self._broker.bootstrap, topics.SIGNALS.name):
-            if record.header("airra.type") != b"tick":
+            if record.header("airra.type") in SIGNALS_OF[role]:
                 yield json.loads(record.value)["id"], record.value
 
     def dead_letters(self) -> list[str]:
