@@ -21,6 +21,7 @@ from bench.load import Load
 from bench.meter import Reading, Unmeasured, follow, rate, total
 from cli.demo.stack import Stack
 from schemas.topics import RAW_METRICS
+from streams.normalise.consumer import BATCH_RECORDS
 
 WITHIN_S = 600.0
 GOALS = (
@@ -87,7 +88,7 @@ def limit(ours: Bed, plan: Plan) -> Figure:
     readings, count = [Reading(time.monotonic(), 0)], 0
     with contextlib.closing(consumer):
         while count < plan.samples:
-            count += sum(message.error() is None for message in consumer.consume(10_000, 1.0))
+            count += sum(message.error() is None for message in consumer.consume(BATCH_RECORDS, 1.0))
             readings.append(Reading(time.monotonic(), count))
     return _figure("consume only", rate(readings, plan.samples), plan)
 

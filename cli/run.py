@@ -97,7 +97,7 @@ async def serve_role(role: str, settings: Settings, json_to: str | None = None) 
 
 
 def spare_the_collector() -> None:
-    """Let Python look for cycles of garbage less often: a batch of ten thousand messages is not to be gone through a dozen times.
+    """Let Python look for cycles of garbage less often: a batch of thousands of messages is not to be gone through a dozen times.
 
     What was imported stays to the end, and is never looked at again: to go through all of it stops everything in the midst of a record.
     """

@@ -143,7 +143,7 @@ def decode_batch(data: bytes) -> SampleBatch:
 
 
 def _values(column: Any) -> NDArray[Any]:
-    """Return what is in a column where it stands; `to_numpy` would import pandas, half a second of a recovery."""
+    """Return what is in a column where it stands; `to_numpy` would import pandas, in the midst of a recovery."""
     return np.from_dlpack(column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column)
 
 
@@ -215,7 +215,7 @@ def decode_series(data: bytes) -> list[SeriesDef]:
 
 def pack_series(found: SeriesDef) -> bytes:
     """Return a definition as it is kept by the hundred thousand."""
-    return bytes(memoryview(_series_packer.encode(found)))  # copied: what an encoder returns stands in half a kilobyte, however short it is
+    return bytes(memoryview(_series_packer.encode(found)))  # copied: what an encoder returns keeps the room it was written in
 
 
 def unpack_series(data: bytes) -> SeriesDef:

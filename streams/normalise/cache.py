@@ -2,7 +2,7 @@
 
 Two generations stand in for an LRU list, which would cost a write on every hit: what was used since the last turn is young; at a
 turn the old ones are forgotten and counted. A text has a slot, an index into NumPy arrays, so that a batch needs no objects. What a
-series means is kept packed: that takes a third of the object.
+series means is kept packed: that takes less than the object.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ def lanes(
     Raises Fatal for settings that name no topic, or one topic twice.
     """
     Sources(metrics, alerts, changes)  # what both lanes name twice, neither sees
-    if metrics:  # hundreds of files: beside a lane at work, which takes the interpreter at each of them, it lasts seconds
+    if metrics:  # hundreds of files: beside a lane at work, which takes the interpreter at each of them, it would last long
         import_module("streams.normalise.adapter_columns")
     samples = [Normaliser(kafka, mapping, metrics, instance=instance, choice=choice)] if metrics else []
     events = [Normaliser(kafka, mapping, (), alerts, changes, instance, lane=EVENTS)] if alerts or changes else []

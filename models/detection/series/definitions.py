@@ -1,4 +1,4 @@
-"""What raw rows stand for, packed: as an object with its texts and labels a definition takes three times as much."""
+"""What raw rows stand for, packed: as an object with its texts and labels a definition takes much more memory."""
 
 from __future__ import annotations
 
