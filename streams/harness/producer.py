@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, UnknownError
+from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from schemas.base import Position
@@ -20,6 +22,7 @@ from streams.harness.topics import max_message_bytes
 
 log = structlog.get_logger()
 
+place = attrgetter("topic", "partition")  # where an output goes
 REQUEST_TIMEOUT_MS = 40_000  # a broker that restarts after a crash is back in 10 to 15 s
 
 
@@ -80,14 +83,29 @@ class KafkaAppender:
         Raises MessageSizeTooLargeError where the topic would refuse the record: once sent, its sequence number is spent, and the
         broker would refuse everything that this producer appends to the partition after it.
         """
+        producer, headers = self._started(), list(output.headers)
+        _refuse_above(await self._limit(output.topic), output, headers)
+        return await producer.send(output.topic, value=output.value, key=output.key, partition=output.partition, headers=headers)
+
+    async def send_together(self, outputs: Sequence[Output]) -> list[asyncio.Future[Any]]:
+        """Put records that go to one topic, and to one partition where they name it, into the send buffer, in order.
+
+        Where the partition is known there is one future for each batch of them: a future, and a partition from a key, cost more than the
+        record. Raises MessageSizeTooLargeError as `send` does, before any of them is sent.
+        """
+        producer, (topic, partition) = self._started(), place(outputs[0])
+        limit = await self._limit(topic)
+        for output in outputs:
+            _refuse_above(limit, output, list(output.headers))
+        partitions = await producer.partitions_for(topic) if partition is None else {partition}
+        if len(outputs) == 1 or len(partitions) > 1:
+            return [await self.send(output) for output in outputs]
+        return [await producer.send_batch(batch, topic, partition=min(partitions)) for batch in _batches(producer, outputs)]
+
+    def _started(self) -> AIOKafkaProducer:
         if self._producer is None:
             raise Fatal("append before start or after stop")
-        size = DefaultRecordBatchBuilder.estimate_size_in_bytes(output.key, output.value, list(output.headers))
-        if size > (limit := await self._limit(output.topic)):
-            raise MessageSizeTooLargeError(f"{size} bytes, but {output.topic} takes {limit}")
-        return await self._producer.send(
-            output.topic, value=output.value, key=output.key, partition=output.partition, headers=list(output.headers)
-        )
+        return self._producer
 
     async def _limit(self, topic: str) -> int:
         if topic not in self._limits:
@@ -103,3 +121,19 @@ class KafkaAppender:
             kind = Retryable if error.retriable else Fatal
             raise kind(f"append to {', '.join(sorted({output.topic for output in outputs}))}: {error!r}") from error
         return [Position(topic=done.topic, partition=done.partition, offset=done.offset) for done in acknowledged]
+
+
+def _refuse_above(limit: int, output: Output, headers: list[tuple[str, bytes]]) -> None:
+    size = DefaultRecordBatchBuilder.estimate_size_in_bytes(output.key, output.value, headers)
+    if size > limit:
+        raise MessageSizeTooLargeError(f"{size} bytes, but {output.topic} takes {limit}")
+
+
+def _batches(producer: AIOKafkaProducer, outputs: Sequence[Output]) -> list[BatchBuilder]:
+    batches = [producer.create_batch()]
+    for output in outputs:
+        record = {"key": output.key, "value": output.value, "headers": list(output.headers), "timestamp": None}
+        if batches[-1].append(**record) is None:  # it is full; the first record of one always fits
+            batches.append(producer.create_batch())
+            batches[-1].append(**record)
+    return batches

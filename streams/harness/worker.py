@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -25,7 +26,7 @@ from streams.harness.fetched import Bounds
 from streams.harness.fold import HoleError, Part, fold, restore
 from streams.harness.kafka import KafkaSettings, first_at
 from streams.harness.lineage import unfit
-from streams.harness.producer import KafkaAppender
+from streams.harness.producer import KafkaAppender, place
 from streams.harness.readiness import Readiness
 from streams.harness.saver import Saver
 from streams.harness.snapshots import Snapshot
@@ -203,8 +204,8 @@ class StageWorker:
             )
             outputs = await self._apply(part, record)
             self._records.inc()
-            for output in outputs:
-                part.unacked.append(await self._send(output, record))
+            for _, run in groupby(outputs, place):
+                part.unacked += await self._send(list(run), record)
         if len(part.unacked) > UNACKED_OUTPUTS:
             await asyncio.gather(*part.unacked[: UNACKED_OUTPUTS // 2])
             del part.unacked[: UNACKED_OUTPUTS // 2]
@@ -221,14 +222,18 @@ class StageWorker:
                 await asyncio.sleep(pause)
         return ()
 
-    async def _send(self, output: Output, record: Record) -> Any:
+    async def _send(self, outputs: Sequence[Output], record: Record) -> list[Any]:
+        """Send what goes to one place."""
         try:
-            acknowledged = await self._appender.send(output)
+            sent = await self._appender.send_together(outputs)
         except MessageSizeTooLargeError:
-            acknowledged = await self._appender.send(self._oversized(output, record))
-        self._outputs.inc()
-        acknowledged.add_done_callback(self._settled)
-        return acknowledged
+            if len(outputs) > 1:
+                return [one for output in outputs for one in await self._send([output], record)]
+            sent = [await self._appender.send(self._oversized(outputs[0], record))]
+        self._outputs.inc(len(outputs))
+        for acknowledged in sent:
+            acknowledged.add_done_callback(self._settled)
+        return sent
 
     def _oversized(self, output: Output, record: Record) -> Output:
         poison = Poison("output_too_large", f"{len(output.value)} bytes for {output.topic}")

@@ -14,6 +14,8 @@ from typing import Any
 from schemas.base import derive_id
 from streams.harness.stage import Output, Record, Stage
 
+TOGETHER = 3  # outputs of one record that name one partition: they go to the broker together
+
 
 class Counts:
     """Counts per key, a digest over all records in order, and the last offset."""
@@ -27,8 +29,10 @@ class Counts:
         return json.dumps({"counts": self.counts, "sum": self.sum}, sort_keys=True).encode()
 
 
-def counting(name: str, source: str, target: str, tick_every_s: float | None = None, ballast: int = 0) -> Stage[Counts]:
-    """Emit the count of the key of every fifth record; `ballast` bytes make the snapshot large."""
+def counting(
+    name: str, source: str, target: str, tick_every_s: float | None = None, ballast: int = 0, together: int = TOGETHER
+) -> Stage[Counts]:
+    """Emit the count of the key of every fifth record, of every 25th `together` times; `ballast` bytes make the snapshot large."""
 
     def apply(state: Counts, record: Record, now: int) -> Sequence[Output]:
         if record.header("airra.type") == b"tick":
@@ -38,13 +42,20 @@ def counting(name: str, source: str, target: str, tick_every_s: float | None = N
         state.sum = (state.sum * 31 + record.offset + len(record.value)) % 1_000_000_007
         if count % 5:
             return ()
-        body = {"id": derive_id("cnt", record.topic, record.partition, record.offset), "key": key, "count": count, "sum": state.sum}
-        return [Output(target, record.key, json.dumps(body, sort_keys=True).encode())]
+        where = record.topic, record.partition, record.offset
+        body = {"key": key, "count": count, "sum": state.sum}
+        if count % 25:
+            return [_told(target, record.key, body, derive_id("cnt", *where))]
+        return [_told(target, record.key, body, derive_id("cnt", *where, number), 0) for number in range(together)]
 
     def snapshot(state: Counts) -> bytes:
         return state.dump() + b" " * ballast
 
     return Stage(name, source, Counts, apply, snapshot, tick_every_s)
+
+
+def _told(target: str, key: bytes | None, body: dict[str, Any], name: str, partition: int | None = None) -> Output:
+    return Output(target, key, json.dumps({**body, "id": name}, sort_keys=True).encode(), partition=partition)
 
 
 def replay(stage: Stage[Counts], records: Iterable[Record]) -> tuple[dict[int, Counts], list[Output]]:

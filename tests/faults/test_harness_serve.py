@@ -41,7 +41,7 @@ REPO = Path(__file__).parent.parent.parent
 
 async def test_a_chain_counts_restarts_where_it_ended_and_repeats_nothing(bed: Any, append: KafkaAppender, tmp_path: Path) -> None:
     first, second, third = (bed.unique(name, 1) for name in ("first", "second", "third"))
-    stages = [counting(f"one-{first}", first, second), counting(f"two-{second}", second, third)]
+    stages = [counting(f"one-{first}", first, second, together=1), counting(f"two-{second}", second, third, together=1)]
     async with collecting(bed.kafka, third) as seen:
         async with serving(bed.kafka, tmp_path, stages):
             await append([Output(first, b"k", b"v")] * 50)
@@ -80,24 +80,6 @@ async def test_poison_goes_to_the_dead_letters_and_blocks_nothing(bed: Any, appe
         await until(lambda: len(mine()) == 3)
     assert [record.value for record in mine()] == [b"bad", large, b""]
     assert {record.header("airra.error.reason") for record in mine()} == {b"not_good"}
-
-
-async def test_an_output_that_its_topic_refuses_is_kept_as_a_dead_letter(bed: Any, append: KafkaAppender, tmp_path: Path) -> None:
-    """Given outputs above the topic's and above the client's limit, when they are sent, then the stage goes on and nothing vanishes."""
-    source, target = bed.unique("wide", 1), bed.unique("narrow", 1, max_message_bytes="100000")
-
-    def apply(state: list[int], record: Record, now: int) -> list[Output]:
-        return [Output(target, record.key, b"y" * int(record.value))]
-
-    stage: Stage[list[int]] = Stage(f"wide-{source}", source, lambda _: [], apply, lambda _: b"")
-    async with collecting(bed.kafka, DLQ.name) as dead, collecting(bed.kafka, target) as seen, serving(bed.kafka, tmp_path, [stage]):
-        # One before: a refused record after another has spent its sequence number, and an idempotent producer would be of no use.
-        await append([Output(source, None, size) for size in (b"3", b"200000", b"13000000", b"7")])
-        await until(lambda: len(seen) == 2)
-        mine = lambda: [record for record in dead if record.header("airra.error.topic") == source.encode()]  # noqa: E731
-        await until(lambda: len(mine()) == 2)
-    assert [record.header("airra.error.reason") for record in mine()] == [b"output_too_large"] * 2
-    assert {record.header("airra.error.length") for record in mine()} == {b"200000", b"13000000"}
 
 
 async def test_the_owner_writes_ticks_on_its_own_input_but_none_while_history_passes(

@@ -57,6 +57,9 @@ class Appender(KafkaAppender):
             future.set_result(SimpleNamespace(topic=output.topic, partition=output.partition or 0, offset=len(self.outputs) + 100))
         return future
 
+    async def send_together(self, outputs: Sequence[Output]) -> list[asyncio.Future[Any]]:
+        return [await self.send(output) for output in outputs]
+
     async def __call__(self, outputs: Sequence[Output]) -> Sequence[Position]:
         done = [await (await self.send(output)) for output in outputs]
         return [Position(topic=one.topic, partition=one.partition, offset=one.offset) for one in done]

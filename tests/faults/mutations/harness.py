@@ -195,7 +195,7 @@ SAFEGUARDS = (
     Safeguard(
         "an output that its topic would refuse becomes a dead letter",
         WORKER,
-        "            acknowledged = await self._appender.send(self._oversized(output, record))\n",
+        "            sent = [await self._appender.send(self._oversized(outputs[0], record))]\n",
         "            raise\n",
         unit("harness_worker", "an_output_that_its_topic_would_refuse_becomes_a_dead_letter"),
     ),
