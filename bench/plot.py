@@ -35,6 +35,7 @@ def main(ledger: str, folder: str) -> None:
 
 def rates(found: list[dict[str, Any]], folder: Path) -> None:
     """Draw bars of samples a second."""
+    found = [one for one in found if one["unit"] == "samples/s"]
     figure, axes = plt.subplots(figsize=(7, 0.5 * len(found) + 1))
     axes.barh([one["name"] for one in found], [one["value"] for one in found], color="#3b6ea5")
     axes.invert_yaxis()

@@ -29,6 +29,7 @@ GOALS = (
     Goal("normalise and detect", 2.5, "bytewax"),
     Goal("normalise", 0.25, "consume only"),
     Goal("detect", 1_000_000, unit="samples/s"),
+    Goal("snapshots of detect", 5, most=True, unit="% of its time"),
 )
 SLOW = {"faust": 50, "quix": 4}  # a peer that is so much slower is given so much less of the backlog
 MODULES = {
@@ -62,8 +63,8 @@ def run(plan: Plan) -> Iterator[Figure]:
         yield together(ours, plan)
 
 
-def _figure(name: str, per_second: float, plan: Plan) -> Figure:
-    return Figure("throughput", name, per_second, "samples/s", at={"series": plan.series, "samples": plan.samples})
+def _figure(name: str, value: float, plan: Plan, unit: str = "samples/s") -> Figure:
+    return Figure("throughput", name, value, unit, at={"series": plan.series, "samples": plan.samples})
 
 
 def _write(ours: Bed, plan: Plan) -> None:
@@ -111,7 +112,10 @@ def apart(ours: Bed, plan: Plan) -> Iterator[Figure]:
     yield _figure("normalise", rate(readings, plan.samples), plan)
     with ours.roles("detect") as stack:
         readings = follow(lambda: folded(stack), plan.samples, WITHIN_S)
+        cost_s = total(stack.address("detect", "observe_port"), "airra_harness_snapshot_cost_seconds_total", stage="detect")
     yield _figure("detect", rate(readings, plan.samples), plan)
+    took_s = readings[-1].at - next(one.at for one in readings if one.count)
+    yield _figure("snapshots of detect", 100 * cost_s / took_s, plan, "% of its time")
 
 
 def together(ours: Bed, plan: Plan) -> Figure:

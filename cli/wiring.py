@@ -23,7 +23,7 @@ from schemas.config.topology import TopologyFile
 from schemas.settings import Settings
 from streams.harness.kafka import KafkaSettings
 from streams.harness.readiness import Readiness
-from streams.harness.stage import Effector, Stage
+from streams.harness.stage import SAVED_EVERY_S, Effector, Stage
 
 if TYPE_CHECKING:
     from streams.normalise.formats.choice import Choice
@@ -40,7 +40,7 @@ class Parts:
     plain: list[Plain] = field(default_factory=list)  # consumers and servers that need no fold
     addresses: dict[str, Any] = field(default_factory=dict)  # for the run file
     closing: list[Callable[[], None]] = field(default_factory=list)  # called at the end, in order
-    snapshot_every_s: float = 5.0
+    snapshot_every_s: float = SAVED_EVERY_S
 
 
 def now_ms() -> int:

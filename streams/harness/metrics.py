@@ -16,6 +16,7 @@ ANEW = Counter("airra_harness_logs_made_anew_total", "partitions whose log was f
 TICKS = Counter("airra_harness_ticks_total", "ticks written", ["stage"])
 LAG = Gauge("airra_harness_lag_records", "records appended and not yet folded", ["stage", "partition"])
 SNAPSHOT_BYTES = Gauge("airra_harness_snapshot_bytes", "size of the last snapshot", ["stage", "partition"])
+SNAPSHOT_COST = Counter("airra_harness_snapshot_cost_seconds_total", "time that capturing and packing snapshots took", ["stage"])
 SNAPSHOT_SECONDS = Histogram("airra_harness_snapshot_seconds", "from the capture of a snapshot to its last acknowledgement", ["stage"])
 PERFORMED = Counter("airra_harness_performed_total", "intents performed", ["effector", "result"])
 PENDING = Gauge("airra_harness_pending_intents", "intents without a result", ["effector"])

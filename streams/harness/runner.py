@@ -20,7 +20,7 @@ from streams.harness.lineage import topic_ids, watch
 from streams.harness.partitions import ONE_LOG, one_each, same_as_before
 from streams.harness.producer import KafkaAppender
 from streams.harness.readiness import Readiness
-from streams.harness.stage import Effector, Stage
+from streams.harness.stage import SAVED_EVERY_S, Effector, Stage
 from streams.harness.topics import NewLog, create_topics
 
 log = structlog.get_logger()
@@ -45,7 +45,7 @@ async def serve(
     data_dir: Path,
     readiness: Readiness,
     *,
-    snapshot_every_s: float = 5.0,
+    snapshot_every_s: float = SAVED_EVERY_S,
     replication: int = 1,
     stop: asyncio.Event | None = None,
 ) -> None:
@@ -120,7 +120,7 @@ async def run(
     data_dir: Path,
     readiness: Readiness,
     *,
-    snapshot_every_s: float = 5.0,
+    snapshot_every_s: float = SAVED_EVERY_S,
 ) -> None:
     """Run stages alone."""
     await serve(stages, (), (), kafka, instance, data_dir, readiness, snapshot_every_s=snapshot_every_s)

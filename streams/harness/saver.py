@@ -20,10 +20,15 @@ from streams.harness.stage import Stage
 log = structlog.get_logger()
 
 EARLIEST_S = 1.0  # a small state is saved so often while it changes: a restart replays little
-DUTY = 20.0  # a snapshot whose capture costs c seconds is taken at most every 20 c
+DUTY = 20.0  # of a worker's time snapshots take at most one part of so many
 TRIM_AFTER_RECORDS = 500  # of the changelog, or
 TRIM_AFTER_BYTES = 16 * 1024 * 1024  # a recovery reads what is left: of a state of 20 MB two snapshots, not five
 TRIM_WITHIN_S = 3.0  # whoever stops, or gives up a partition, waits for it
+
+
+def interval_s(cost_s: float, parts: int, every_s: float) -> float:
+    """Return how long after a snapshot the next is due: of so many parts that share the worker's time each costs about as much."""
+    return min(every_s, max(EARLIEST_S, DUTY * parts * cost_s))
 
 
 class Saver:
@@ -57,8 +62,9 @@ class Saver:
         """Return the snapshot that the recovered table holds, of this log before any other."""
         return snapshots.decode(self._table.data, partition, log_id)
 
-    def due(self, part: Part, now_s: float) -> bool:
-        wait = min(self._every_s, max(EARLIEST_S, DUTY * self._cost_s.get(part.partition, 0.0)))
+    def due(self, part: Part, now_s: float, parts: int) -> bool:
+        """Tell whether it is time for this one of so many parts."""
+        wait = interval_s(self._cost_s.get(part.partition, 0.0), parts, self._every_s)
         return part.dirty and now_s - self._saved_at.get(part.partition, 0.0) >= wait
 
     async def save(self, part: Part) -> None:
@@ -84,6 +90,7 @@ class Saver:
             self._cost_s[part.partition] = cost_s + packing_s
             self._saved_at[part.partition] = time.monotonic()
             metrics.SNAPSHOT_BYTES.labels(self._stage.name, str(part.partition)).set(len(data))
+            metrics.SNAPSHOT_COST.labels(self._stage.name).inc(cost_s + packing_s)
             metrics.SNAPSHOT_SECONDS.labels(self._stage.name).observe(time.perf_counter() - begun)
             await self._trim(part.partition, first, len(records), len(data))
 

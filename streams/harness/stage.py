@@ -15,6 +15,8 @@ from schemas.base import Position
 
 State = TypeVar("State")
 
+SAVED_EVERY_S = 30.0  # at the latest, a state that is dear to save; another more often (saver.py)
+
 Headers = tuple[tuple[str, bytes], ...]
 
 

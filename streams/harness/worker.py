@@ -251,7 +251,7 @@ class StageWorker:
         while True:
             await asyncio.sleep(SNAPSHOT_LOOK_S)
             for part in list(self.parts.values()):
-                if self._saver.due(part, time.monotonic()):
+                if self._saver.due(part, time.monotonic(), len(self.parts)):
                     await self._saver.save(part)
 
     async def _assigned(self, _app: Any, tps: Any, **_: Any) -> None:

@@ -93,7 +93,9 @@ def echo(**named: Any) -> Stage[list[int]]:
     return Stage("echo", "log", lambda data: [*(data or b"")], apply, bytes, **named)
 
 
-def worker_of(stage: Stage[Any], folder: Path, appender: KafkaAppender | None = None, table: Table | None = None) -> StageWorker:
+def worker_of(
+    stage: Stage[Any], folder: Path, appender: KafkaAppender | None = None, table: Table | None = None, every_s: float = 1.0
+) -> StageWorker:
     made = StageWorker(
         stage,
         NOWHERE,
@@ -102,7 +104,7 @@ def worker_of(stage: Stage[Any], folder: Path, appender: KafkaAppender | None = 
         data_dir=folder,
         partitions=1,
         readiness=Readiness(),
-        snapshot_every_s=1.0,
+        snapshot_every_s=every_s,
     )
     made._saver._table = table or Table()
     made._saver._app = SimpleNamespace(consumer_generation_id=1)

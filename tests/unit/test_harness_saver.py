@@ -39,6 +39,26 @@ async def test_nothing_is_saved_before_what_the_state_has_emitted_is_acknowledge
     assert worker.ceiling(0) == 1
 
 
+@pytest.mark.parametrize(("cost_s", "parts", "wait_s"), [(0.0, 4, 1.0), (0.01, 4, 1.0), (0.1, 1, 2.0), (0.1, 4, 8.0), (1.0, 4, 30.0)])
+def test_snapshots_of_all_parts_together_take_a_twentieth_of_the_time_unless_they_would_be_too_far_apart(
+    cost_s: float, parts: int, wait_s: float
+) -> None:
+    assert module.interval_s(cost_s, parts, 30.0) == wait_s
+
+
+async def test_a_part_is_due_again_only_when_its_share_of_the_workers_time_is_over(tmp_path: Path) -> None:
+    worker = worker_of(echo(), tmp_path, every_s=30.0)
+    worker.parts[0] = mine = part([], -1)
+    await worker._take(message(0))
+    await worker._saver.save(mine)
+    await worker._take(message(1))
+    worker._saver._cost_s[0] = 0.1
+    saved_at = worker._saver._saved_at[0]
+    assert [worker._saver.due(mine, saved_at + after, parts=4) for after in (7.9, 8.1)] == [False, True]
+    mine.saved = mine.offset
+    assert not worker._saver.due(mine, saved_at + 60, parts=4)  # nothing is new
+
+
 async def test_the_manifest_is_sent_only_once_every_chunk_is_acknowledged(tmp_path: Path) -> None:
     table = Table(at_once=False)
     worker = worker_of(echo(), tmp_path, table=table)
