@@ -178,12 +178,12 @@ def test_items_that_are_done_are_left_out(tmp_path: Path) -> None:
 
 def test_the_report_sums_the_items_of_a_case_and_names_what_does_not_hold() -> None:
     chapter = Chapter("harness", "Harness", (case(),))
-    findings = [GOOD, replace(GOOD, item="seed 2", lost=2, recovery_s=(9.0,))]
+    findings = [GOOD, replace(GOOD, item="seed 2", lost=2, recovery_s=(9.0,), notes="of 90")]
     entries = {found.key: found for found in (ledger.entry("harness", "kills", each, 1.0) for each in findings)}
     text = rendered([chapter], entries)
     assert "| kills | SIGKILL | 20 | 2 |  |  |  | equal |  | 3.0 / 9.0 / 9.0 |" in text
     assert "**1 of 2 do not**" in text
-    assert "- kills, seed 2: **lost 2**" in text
+    assert "- kills, seed 2: **lost 2**; of 90" in text
 
 
 def test_the_report_shows_what_was_measured_and_leaves_a_cell_empty_where_nothing_was() -> None:

@@ -98,7 +98,11 @@ def _holds(findings: Sequence[Finding], items: int | None) -> str:
 
 def _told(mine: Sequence[Entry]) -> Iterable[str]:
     """Say what cannot stand in a table: what did not hold, what was found at several commits, and what the findings note."""
-    lines = [f"- {found.case}, {found.finding.item}: **{_why(found)}**" for found in mine if not found.finding.passed]
+    lines = [
+        "; ".join(filter(None, (f"- {found.case}, {found.finding.item}: **{_why(found)}**", found.finding.notes)))
+        for found in mine
+        if not found.finding.passed
+    ]
     lines += [
         f"- {found.case}, {found.finding.item}: {found.finding.notes}" for found in mine if found.finding.passed and found.finding.notes
     ]
