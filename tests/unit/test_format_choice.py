@@ -9,7 +9,7 @@ import pytest
 from schemas.config.formats import FormatsMapping
 from streams.normalise.fates import Reason, Rejected, Rejection
 from streams.normalise.formats.catalogue import choice_of
-from streams.normalise.formats.choice import REASONS_CHARS, Candidate, Choice, Likeness, Read
+from streams.normalise.formats.choice import REASONS_CHARS, Candidate, Choice, Read
 from streams.normalise.formats.port import Described, Sample
 from tests.unit import otlp_messages, prometheus_messages
 
@@ -17,16 +17,13 @@ from tests.unit import otlp_messages, prometheus_messages
 class Letters:
     """A format of a test: a mark, then one sample a letter; a `!` breaks the record, a `?` its sample; counts what it was asked."""
 
-    def __init__(self, name: str, mark: bytes, seen: Likeness = Likeness.PERHAPS) -> None:
+    def __init__(self, name: str, mark: bytes) -> None:
         self.name = name
         self.mark = mark
-        self.seen = seen
-        self.tests = 0
         self.reads = 0
 
-    def likeness(self, value: bytes) -> Likeness:
-        self.tests += 1
-        return self.seen if value.startswith(self.mark) else Likeness.NO
+    def may_be(self, value: bytes) -> bool:
+        return value.startswith(self.mark)
 
     def read(self, value: bytes) -> Iterable[Sample | Rejection]:
         self.reads += 1
@@ -47,7 +44,7 @@ class Letters:
 
 
 def candidate(form: Letters, *media: str) -> Candidate:
-    return Candidate(form, form.likeness, frozenset(media))
+    return Candidate(form, form.may_be, frozenset(media))
 
 
 def by(found: list[Read | Rejection]) -> list[str]:
@@ -109,15 +106,6 @@ def test_a_format_that_the_record_does_not_look_like_never_reads_it() -> None:
     assert (one.reads, two.reads) == (0, 1)
 
 
-def test_a_format_that_is_sure_comes_before_those_that_are_not() -> None:
-    perhaps, sure = Letters("perhaps", b""), Letters("sure", b"x", Likeness.SURE)
-    choice = Choice([candidate(perhaps), candidate(sure)], {})
-    assert by(choice.read("t", b"xa", ())) == ["sure"]
-    with pytest.raises(Rejected, match=r"^missing_field: sure broke$"):
-        choice.read("t", b"x!", ())
-    assert perhaps.reads == 0
-
-
 def test_a_format_that_finds_no_single_good_sample_leaves_the_record_to_the_next() -> None:
     one, two = Letters("one", b""), Letters("two", b"?")
     assert by(Choice([candidate(one), candidate(two)], {}).read("t", b"?", ())) == ["two"]
@@ -150,25 +138,6 @@ def test_the_list_of_reasons_is_bounded() -> None:
         with pytest.raises(Rejected) as caught:
             choice.read("t", value, ())
         assert len(caught.value.rejection.detail) <= REASONS_CHARS
-
-
-def test_what_a_topic_held_last_is_asked_first_and_alone_while_it_is_sure() -> None:
-    one, two = Letters("one", b"x", Likeness.SURE), Letters("two", b"y", Likeness.SURE)
-    choice = Choice([candidate(one), candidate(two)], {})
-    for value in (b"ya", b"yb", b"yc"):
-        choice.read("t", value, ())
-    assert (one.tests, two.tests) == (1, 3)
-    assert by(choice.read("t", b"xa", ())) == ["one"]
-    assert by(choice.read("u", b"ya", ())) == ["two"]
-
-
-def test_a_format_that_is_not_sure_is_never_taken_from_memory() -> None:
-    one, two = Letters("one", b""), Letters("two", b"")
-    choice = Choice([candidate(one), candidate(two)], {})
-    one.mark = b"x"
-    assert by(choice.read("t", b"ya", ())) == ["two"]
-    one.mark = b""
-    assert by(choice.read("t", b"ya", ())) == ["one"]
 
 
 # envelopes
@@ -209,7 +178,7 @@ def test_a_single_event_that_cannot_be_read_rejects_its_record() -> None:
 
 def test_a_format_may_need_headers_of_its_own() -> None:
     form = Letters("one", b"x")
-    told = Candidate(form, form.likeness, reframe=lambda value, headers: dict(headers)["prefix"] + value)
+    told = Candidate(form, form.may_be, reframe=lambda value, headers: dict(headers)["prefix"] + value)
     assert by(Choice([], {"t": told}).read("t", b"a", (("prefix", b"x"),))) == ["one"]
 
 

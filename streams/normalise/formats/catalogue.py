@@ -9,10 +9,10 @@ from streams.harness.errors import Unfit
 from streams.harness.stage import Headers
 from streams.normalise.fates import Reason, Rejected, Rejection
 from streams.normalise.formats import looks
-from streams.normalise.formats.choice import ANY, Candidate, Choice, Likeness
+from streams.normalise.formats.choice import ANY, Candidate, Choice
 from streams.normalise.formats.cloudevents import text_of
 from streams.normalise.formats.collectd_json import CollectdJson, CollectdRates
-from streams.normalise.formats.confluent import Confluent, whole_frame
+from streams.normalise.formats.confluent import Confluent, is_frame, whole_frame
 from streams.normalise.formats.influx_line import InfluxLine
 from streams.normalise.formats.mapped_json import MappedJson
 from streams.normalise.formats.otlp import Otlp
@@ -57,12 +57,12 @@ class _UnmappedFrame:
 
 OBJECT, LIST, TEXT = b"{" + looks.SPACE, b"[" + looks.SPACE, bytes(set(ANY) - set(looks.NO_LINE))
 CANDIDATES = (
-    Candidate(AdapterJson(), looks.words(b"{", b'"labels"'), begins=OBJECT),
-    Candidate(OtlpJson(), looks.any_of(looks.words(b"{", b'"resourceMetrics"'), looks.words(b"{", b'"resource_metrics"')), begins=OBJECT),
-    Candidate(TelegrafJson(), looks.words(b"{", b'"fields"'), begins=OBJECT),
-    Candidate(CollectdRates(), looks.words(b"[", b'"dstypes"'), begins=LIST),
-    Candidate(CollectdJson(), lambda _: Likeness.NO, begins=b""),  # told from its rates by nothing in a record: by name alone
-    Candidate(_UnmappedFrame(), looks.frame, begins=b"\x00\x01"),
+    Candidate(AdapterJson(), looks.word(b"{", b'"labels"'), begins=OBJECT),
+    Candidate(OtlpJson(), looks.any_of(looks.word(b"{", b'"resourceMetrics"'), looks.word(b"{", b'"resource_metrics"')), begins=OBJECT),
+    Candidate(TelegrafJson(), looks.word(b"{", b'"fields"'), begins=OBJECT),
+    Candidate(CollectdRates(), looks.word(b"[", b'"dstypes"'), begins=LIST),
+    Candidate(CollectdJson(), lambda _: False, begins=b""),  # told from its rates by nothing in a record: by name alone
+    Candidate(_UnmappedFrame(), is_frame, begins=b"\x00\x01"),
     Candidate(Otlp(), looks.otlp, frozenset({"application/x-protobuf"}), begins=looks.TAGS, no_value=True),
     Candidate(RemoteWrite2(), looks.remote_write_2, frozenset({"application/x-protobuf"}), body, no_value=True),  # packed: with any
     Candidate(RemoteWrite(), looks.remote_write, frozenset({"application/x-protobuf"}), body, no_value=True),
@@ -89,7 +89,7 @@ def choice_of(formats: FormatsMapping, schemas: Schemas | None = None) -> Choice
 def _mapped(topic: str, told: Mapping, schemas: Schemas | None) -> Candidate:
     documents = MappedJson(told)
     if told.format is Encoding.JSON:
-        return Candidate(documents, lambda _: Likeness.NO)
+        return Candidate(documents, lambda _: False)
     if schemas is None:
         raise Unfit(f"formats.yaml: topics.{topic} is in {told.format.value}: AIRRA_REGISTRY_URL must say where its schemas are")
-    return Candidate(Confluent(schemas, documents), lambda _: Likeness.NO, reframe=whole_frame)
+    return Candidate(Confluent(schemas, documents), lambda _: False, reframe=whole_frame)

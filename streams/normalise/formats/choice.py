@@ -1,17 +1,14 @@
 """Which format a record is in: its topic's setting, else what its headers say, else how it looks.
 
-Looking is in the fixed order of the candidates. Of each a cheap test says NO, PERHAPS or SURE, and reading decides among those that say
-PERHAPS: the first that reads the record has it. SURE is for a mark that no record of another format bears, and ends the search: so at
-most one candidate may be SURE of a record. That is also what makes remembering possible. A remembered format that is only PERHAPS could
-not be taken before the others without changing the outcome; one that is SURE would have been found in any order. A busy topic of a
-format without such a mark is best named in the configuration.
+Looking is in the fixed order of the candidates. Of each a cheap test says whether a record may be of it, and reading decides among those:
+the first that reads the record has it. No format bears a mark that no record of another may bear, so nothing is remembered from record to
+record; a busy topic is best named in the configuration.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import NamedTuple
 
 import msgspec
@@ -34,12 +31,6 @@ _ANY = msgspec.json.Decoder()
 ANY = bytes(range(256))
 
 
-class Likeness(Enum):
-    NO = "no"
-    PERHAPS = "perhaps"
-    SURE = "sure"  # no record of any other candidate looks so
-
-
 def as_it_stands(value: bytes, headers: Headers) -> bytes:
     del headers
     return value
@@ -50,10 +41,10 @@ class Candidate:
     """A format, and how its records are told from others'."""
 
     format: Format
-    likeness: Callable[[bytes], Likeness]
+    may_be: Callable[[bytes], bool]  # whether a record looks as if it were of it
     media_types: frozenset[str] = frozenset()  # lower case, that name this format and are not as wide as application/json
     reframe: Callable[[bytes, Headers], bytes] = as_it_stands  # for what a format keeps in headers of its own
-    begins: bytes = ANY  # the bytes that a record of it may begin with: the likeness of no other is looked at
+    begins: bytes = ANY  # the bytes that a record of it may begin with: no other is looked at
     no_value: bool = False  # a value that is not a number says that there is none: a summary that nobody fed, a gauge nobody set
 
 
@@ -83,11 +74,10 @@ class Look(NamedTuple):
 
 @dataclass(slots=True)
 class Choice:
-    """Reads any record. What it remembers saves tests and changes no outcome."""
+    """Reads any record."""
 
     candidates: Sequence[Candidate]  # in the order of looking
     topics: Mapping[str, Candidate]  # as the configuration names them
-    _last: dict[str, Candidate] = field(default_factory=dict)  # that may be SURE again; one a topic that is subscribed
     _by_first: list[list[Candidate]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -137,31 +127,13 @@ class Choice:
         if headers or content_type is not None:
             named = self._named((text_of(headers, "content-type") or "") if content_type is None else content_type)
             if named:
-                return Look(named, named if len(named) == 1 else _likely(named, value)[0])
-        last = self._last.get(topic)
-        if last is not None and last.likeness(value) is Likeness.SURE:
-            return Look(self.candidates, (last,))
-        likely, sure = _likely(self._by_first[value[0]] if value else self.candidates, value)
-        if sure:
-            self._last[topic] = likely[0]
-        return Look(self.candidates, likely)
+                return Look(named, named if len(named) == 1 else [one for one in named if one.may_be(value)])
+        return Look(self.candidates, [one for one in (self._by_first[value[0]] if value else self.candidates) if one.may_be(value)])
 
     def _named(self, content_type: str) -> list[Candidate]:
         """Return the candidates that a content-type names."""
         media = media_of(content_type)
         return [one for one in self.candidates if media in one.media_types] if media else []
-
-
-def _likely(candidates: Sequence[Candidate], value: bytes) -> tuple[list[Candidate], bool]:
-    """Return those that a record may be of, in their order, and whether one is sure, which then is alone."""
-    likely: list[Candidate] = []
-    for one in candidates:
-        likeness = one.likeness(value)
-        if likeness is Likeness.SURE:
-            return [one], True
-        if likeness is Likeness.PERHAPS:
-            likely.append(one)
-    return likely, False
 
 
 def _first(look: Look, value: bytes, headers: Headers) -> Read:

@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from streams.normalise.fates import Rejected
-from streams.normalise.formats.choice import Likeness
-from streams.normalise.formats.confluent import is_frame
 from streams.normalise.formats.remote_write import begins_packed, begins_with_tag, unpack
 from streams.normalise.formats.wire import LEN, VARINT, fields, tag
 
-Looks = Callable[[bytes], Likeness]
+Looks = Callable[[bytes], bool]
 
 SPACE = b" \t\r\n"
 NO_LINE = b'{["<\x7f'  # none of line protocol begins with one of these
@@ -24,59 +22,47 @@ _ONE, _TWO, _THREE, _FOUR = tag(1, LEN), tag(2, LEN), tag(3, LEN), tag(4, LEN)
 _OF_METADATA = {tag(1, VARINT), _TWO, _FOUR, tag(5, LEN)}  # type, name, help, unit
 
 
-def words(begin: bytes, *wanted: bytes) -> Looks:
-    """Return the test for JSON that begins with one of these characters and holds all of these words."""
+def word(begin: bytes, wanted: bytes) -> Looks:
+    """Return the test for JSON that begins with this character and holds this word."""
 
-    def look(value: bytes) -> Likeness:
+    def look(value: bytes) -> bool:
         first = value[:1]
         if first in SPACE:  # also of no bytes at all
             first = value[:64].lstrip(SPACE)[:1]
-        if not first or first not in begin:
-            return Likeness.NO
-        for word in wanted:
-            if word not in value:
-                return Likeness.NO
-        return Likeness.PERHAPS
+        return first == begin and wanted in value
 
     return look
 
 
 def any_of(*looks: Looks) -> Looks:
-    def look(value: bytes) -> Likeness:
-        for one in looks:
-            if (seen := one(value)) is not Likeness.NO:
-                return seen
-        return Likeness.NO
+    def look(value: bytes) -> bool:
+        return any(one(value) for one in looks)
 
     return look
 
 
-def line(value: bytes) -> Likeness:
+def line(value: bytes) -> bool:
     """Look for printable text with a field, or a comment; a message of protobuf begins as an empty line does."""
-    if value[:1] == b"\n" and (otlp(value) is Likeness.PERHAPS or _is_remote_write(value)):
-        return Likeness.NO
+    if value[:1] == b"\n" and (otlp(value) or _is_remote_write(value)):
+        return False
     head = value[:HEAD_BYTES].lstrip(SPACE)
     first = head[:1]
     if not first or first < b"!" or first in NO_LINE:
-        return Likeness.NO
-    return Likeness.PERHAPS if first == b"#" or (b"=" in head and b" " in head) else Likeness.NO
+        return False
+    return first == b"#" or (b"=" in head and b" " in head)
 
 
-def frame(value: bytes) -> Likeness:
-    return Likeness.PERHAPS if is_frame(value) else Likeness.NO
-
-
-def otlp(value: bytes) -> Likeness:
+def otlp(value: bytes) -> bool:
     """Look for a resource's metrics, within them a scope's, within them one with a name."""
-    return Likeness.PERHAPS if begins_with_tag(value) and _leads(value, 0, len(value), (_ONE, _TWO, _TWO, _ONE), _utf8) else Likeness.NO
+    return begins_with_tag(value) and _leads(value, 0, len(value), (_ONE, _TWO, _TWO, _ONE), _utf8)
 
 
-def remote_write(value: bytes) -> Likeness:
+def remote_write(value: bytes) -> bool:
     """Look for a series with a label that has a name, or for nothing but metadata, as it is or packed."""
     return _maybe_packed(value, _is_remote_write)
 
 
-def remote_write_2(value: bytes) -> Likeness:
+def remote_write_2(value: bytes) -> bool:
     """Look for symbols at the front."""
     return _maybe_packed(value, _is_remote_write_2)
 
@@ -110,15 +96,15 @@ def _is_remote_write_2(body: bytes) -> bool:
     return body[:1] == bytes([_FOUR]) and _sound(body)
 
 
-def _maybe_packed(value: bytes, is_one: Callable[[bytes], bool]) -> Likeness:
+def _maybe_packed(value: bytes, is_one: Callable[[bytes], bool]) -> bool:
     if is_one(value):
-        return Likeness.PERHAPS
+        return True
     if not begins_packed(value):  # soon said of all text, and to raise is dear
-        return Likeness.NO
+        return False
     try:
-        return Likeness.PERHAPS if is_one(unpack(value)) else Likeness.NO
+        return is_one(unpack(value))
     except Rejected:
-        return Likeness.NO
+        return False
 
 
 def _leads(value: bytes, start: int, end: int, tags: tuple[int, ...], is_wanted: Callable[[bytes], bool]) -> bool:

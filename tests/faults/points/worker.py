@@ -38,7 +38,7 @@ def troubled(stage: Stage[Counts], trouble: Path, narrow: str) -> Stage[Counts]:
             tried[at] = tried.get(at, 0) + 1
             raise Retryable("not yet")
         outputs = stage.apply(state, record, now)
-        wide = [Output(narrow, record.key, b"w" * WIDE)] if record.key == WIDE_KEY else []
+        wide = [Output(narrow, record.key, b"w"), Output(narrow, record.key, b"w" * WIDE)] if record.key == WIDE_KEY else []
         return [*outputs, *wide]
 
     return replace(stage, apply=apply)
