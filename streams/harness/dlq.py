@@ -37,12 +37,13 @@ def _shared(stage: str, reason: str, topic: str, partition: int) -> tuple[tuple[
     return headers, unambiguous(stage, topic, str(partition))
 
 
-def dead_letter(record: Record, stage: str, poison: Poison, limit: int = DLQ.max_message_bytes) -> Output:
+def dead_letter(record: Record, stage: str, poison: Poison, limit: int = DLQ.max_message_bytes, of: bytes = b"") -> Output:
     """Return what the dead-letter topic gets for this record.
 
     The value is the original's bytes; of an original above `limit` bytes (the topic's) its first 64 kB, with its length and
     SHA-256 in the headers. Key and headers are bounded as well: whoever may write a record may give it a key of megabytes.
-    `airra.error.truncated` = true where anything is missing, and `airra.error.truncated.parts` says of what.
+    `airra.error.truncated` = true where anything is missing, and `airra.error.truncated.parts` says of what. `of` tells the letters of
+    one place apart, where there are several.
     """
     length = len(record.value)
     key = record.key if record.key is None else record.key[:KEY_BYTES]
@@ -57,7 +58,7 @@ def dead_letter(record: Record, stage: str, poison: Poison, limit: int = DLQ.max
     headers = (
         *kept,
         *shared,
-        ("airra.error.id", id_of("dlq", begin + len(offset).to_bytes(4, "big") + offset).encode()),
+        ("airra.error.id", id_of("dlq", begin + len(offset).to_bytes(4, "big") + offset + of).encode()),
         ("airra.error.detail", detail),
         ("airra.error.offset", offset),
         ("airra.error.timestamp", b"%d" % record.timestamp),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,7 +14,7 @@ from typing import Any, NoReturn
 import structlog
 from aiokafka.errors import MessageSizeTooLargeError
 
-from schemas.base import SCHEMA, canonical
+from schemas.base import SCHEMA, canonical, unambiguous
 from schemas.samples import TYPE_HEADER
 from schemas.signals import Tick
 from streams.harness import metrics
@@ -239,7 +240,8 @@ class StageWorker:
         poison = Poison("output_too_large", f"{len(output.value)} bytes for {output.topic}")
         metrics.POISON.labels(self.stage.name, poison.reason).inc()
         log.error("output_too_large", stage=self.stage.name, topic=output.topic, size=len(output.value), offset=record.offset)
-        return dead_letter(replace(record, key=output.key, value=output.value, headers=output.headers), self.stage.name, poison)
+        letter = replace(record, key=output.key, value=output.value, headers=output.headers)
+        return dead_letter(letter, self.stage.name, poison, of=_told_apart(output))
 
     def _settled(self, future: asyncio.Future[Any]) -> None:
         if not future.cancelled() and (error := future.exception()) is not None and not self._stopping:
@@ -278,3 +280,11 @@ class StageWorker:
                 (position,) = await self._appender([output])
                 metrics.TICKS.labels(self.stage.name).inc()
                 part.tick = position.offset if position.offset > part.offset else None
+
+
+def _told_apart(output: Output) -> bytes:
+    """Return what tells an output from the others of its record."""
+    told = hashlib.sha256(unambiguous(output.topic))
+    for part in (output.key or b"", output.value):
+        told.update(len(part).to_bytes(4, "big") + part)
+    return told.digest()

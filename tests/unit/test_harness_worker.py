@@ -122,6 +122,25 @@ async def test_an_output_that_its_topic_would_refuse_becomes_a_dead_letter(tmp_p
     assert ("airra.error.reason", b"output_too_large") in appender.outputs[0].headers
 
 
+async def test_outputs_of_one_record_that_are_refused_are_letters_of_their_own(tmp_path: Path) -> None:
+    class Narrow(Appender):
+        async def send(self, output: Output) -> asyncio.Future[Any]:
+            if output.topic == "out":
+                raise MessageSizeTooLargeError("too large")
+            return await super().send(output)
+
+    def apply(state: None, record: Record, now: int) -> list[Output]:
+        return [Output("out", b"k", b"one"), Output("out", b"k", b"two"), Output("out", b"l", b"two"), Output("out", b"k", b"one")]
+
+    appender = Narrow()
+    worker = worker_of(Stage("echo", "log", lambda _: None, apply, lambda _: b""), tmp_path, appender)
+    worker.parts[0] = Part(0, None, -1, -1)
+    await worker._take(message(0))
+    ids = [dict(output.headers)["airra.error.id"] for output in appender.outputs]
+    assert len(set(ids)) == 3
+    assert ids[0] == ids[3]
+
+
 async def test_what_can_be_tried_again_is_and_what_never_succeeds_ends_the_process_uncommitted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
