@@ -7,32 +7,25 @@ import random
 import signal
 import subprocess
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from pathlib import Path
-from typing import Any
 
 from confluent_kafka import Producer
 
-from cli import logs as cli_logs
 from cli.acting import arm
 from cli.processes import stop
-from cli.wiring import folds
 from schemas.kinds import Kind, Mode
-from schemas.samples import TYPE_HEADER
-from schemas.settings import Settings
 from schemas.topics import ALERTS, APPROVALS, CATALOGUE, SAMPLES
 from streams.harness.children import spawn
 from streams.harness.emit import emit
 from streams.harness.kafka import KafkaSettings
-from streams.harness.stage import Record, Stage
 from streams.harness.topics import create_topics
 from tests.acting_world import command, proposal
 from tests.faults.bench import BEYOND_S
-from tests.faults.ledger import read_all
 from tests.faults.points.groups import plain_environment, python
 from tests.faults.reliability.case import Case, Finding, Ground, Listed
+from tests.faults.reliability.comparison import compare
 from tests.faults.reliability.earlier import Release, before_format, newest
 from tests.faults.reliability.ledger import REPO
 from tests.kafka.broker import KafkaBroker
@@ -144,9 +137,6 @@ class Asking:
         self._producer.flush(10)
 
 
-Sort = tuple[str, bytes]  # of a record: its topic and its type
-Outputs = dict[Sort, set[bytes]]
-
 # What a stage has to say at least, or nothing was shown of it. verify has nothing to say here: no incident of these is acted on.
 SHOWS = {
     "detect": b'"type":"anomaly"',
@@ -159,85 +149,20 @@ SHOWS = {
 }
 
 
-def replayed(stage: Stage[Any], records: list[Record]) -> Outputs:
-    """Fold a stage's log linearly with the code as it is; return what it writes."""
-    states = {partition: stage.restore(None) for partition in {record.partition for record in records}}
-    found: Outputs = defaultdict(set)
-    for record in records:
-        for output in stage.apply(states[record.partition], record, record.timestamp):
-            found[output.topic, dict(output.headers)[TYPE_HEADER]].add(output.value)
-    return found
-
-
-class Comparison:
-    """What the stages wrote beside a linear replay of their logs. Several may write records of one type: all of these are compared at once.
-
-    What was there before the logs were read must be right, and what is there after it must be all: the stages go on meanwhile.
-    """
-
-    def __init__(self, bootstrap: str, asked: AbstractSet[bytes]) -> None:
-        """`asked` are records that no stage wrote."""
-        stages = folds(Settings(kafka_bootstrap=bootstrap, config_dir=REPO / "config"))
-        before = _written(bootstrap, {topic.name for topic in CATALOGUE if topic.plane != "raw"}, asked)
-        self.of = {stage.name: replayed(stage, read_all(bootstrap, stage.topic)) for stage in stages}
-        self.wanted: Outputs = defaultdict(set)
-        for outputs in self.of.values():
-            for kind, values in outputs.items():
-                self.wanted[kind] |= values
-        self.there = _written(bootstrap, {topic for topic, _ in self.wanted}, asked)
-        self.wrong = {kind: len(set(before[kind]) - values) for kind, values in self.wanted.items()}
-
-    @property
-    def complete(self) -> bool:
-        return all(values <= set(self.there[kind]) for kind, values in self.wanted.items())
-
-    def found(self, item: str, notes: Sequence[str]) -> Finding:
-        lost = {kind: len(values - set(self.there[kind])) for kind, values in self.wanted.items()}
-        wrong = self.wrong
-        repeated = sum(len(self.there[kind]) - len(set(self.there[kind])) for kind in self.wanted)
-        failed = [
-            f"{kind.decode()} on {topic}: {lost[topic, kind]} lost, {wrong[topic, kind]} wrong"
-            for topic, kind in self.wanted
-            if lost[topic, kind] or wrong[topic, kind]
-        ]
-        said = {name: set().union(*outputs.values()) for name, outputs in self.of.items()}
-        failed += [
-            f"{name} wrote no {shows.decode()}: nothing was shown"
-            for name, shows in SHOWS.items()
-            if not any(shows in value for value in said[name])
-        ]
-        told = [f"{name} {len(values)} records" for name, values in said.items()]
-        return Finding(
-            item,
-            5,
-            sum(lost.values()),
-            wrong=sum(wrong.values()),
-            repeated=repeated,
-            notes="; ".join([*notes, *told]),
-            failed=tuple(failed),
-        )
-
-
-def _written(bootstrap: str, topics: AbstractSet[str], asked: AbstractSet[bytes]) -> dict[Sort, list[bytes]]:
-    found: dict[Sort, list[bytes]] = defaultdict(list)
-    for topic in topics:
-        for record in read_all(bootstrap, topic):
-            if record.value not in asked:
-                found[topic, record.header(TYPE_HEADER) or b""].append(record.value)
-    return found
-
-
-def compared(broker: KafkaBroker, item: str, asked: AbstractSet[bytes], notes: Sequence[str]) -> Finding:
-    """Compare what each stage has written with a linear replay of its log, once nothing is missing any more."""
-    cli_logs.configure("error", "bench")  # the folds would say all over again what the roles said
-    _until(lambda: Comparison(broker.bootstrap, asked).complete)
-    return Comparison(broker.bootstrap, asked).found(item, notes)
-
-
-def _until(reached: Callable[[], bool]) -> None:
+def compared(broker: KafkaBroker, item: str, release: Release, asked: AbstractSet[bytes], folder: Path, notes: str) -> Finding:
+    """Compare what each stage has written with linear replays of its log, once nothing is missing any more."""
     deadline = time.monotonic() + SETTLE_S
-    while not reached() and time.monotonic() < deadline:
-        time.sleep(1.0)
+    while True:
+        comparison, said = compare(broker.bootstrap, (release.code, REPO), folder, asked)
+        if not comparison.lost or time.monotonic() > deadline:
+            break
+    failed = [
+        f"{stage} wrote no {shows.decode()}: nothing was shown"
+        for stage, shows in SHOWS.items()
+        if not any(shows in value for value in said[stage])
+    ]
+    told = [f"the release before is {release.revision}, {release.differs}", notes]
+    return comparison.found(item, failed, [*told, *(f"{stage} {len(values)} records" for stage, values in said.items())])
 
 
 def beside(ground: Ground, item: str, chosen: Callable[[Path], Release]) -> Finding:
@@ -271,7 +196,7 @@ def beside(ground: Ground, item: str, chosen: Callable[[Path], Release]) -> Find
             during(15)
             feed.flush()
             notes = f"{feed.step_number} s of samples, {asking.number} proposals and as many alerts"
-            return compared(broker, item, asking.asked, [f"the release before is {release.revision}, {release.differs}", notes])
+            return compared(broker, item, release, asking.asked, folder, notes)
 
 
 def each(ground: Ground, done: frozenset[str]) -> Iterator[Finding]:
