@@ -12,17 +12,20 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
+
+import msgspec
 
 from schemas.samples import TYPE_HEADER
 from schemas.topics import CATALOGUE, SAMPLES
+from streams.harness.stage import Record
 from tests.faults.ledger import read_all
 from tests.faults.points.groups import plain_environment
 from tests.faults.reliability.case import Finding
 
 SCRIPT = Path(__file__).with_name("replays.py")
-TOPICS = tuple(topic.name for topic in CATALOGUE if topic.plane != "raw" and topic != SAMPLES)  # that stages write to
+TOPICS = tuple(topic.name for topic in CATALOGUE if topic.plane != "raw")
 Sort = tuple[str, str]  # of a record: its topic and its type
 Name = tuple[str, str, str]  # and its id, or all of it where it has none
 
@@ -76,28 +79,34 @@ def compare(bootstrap: str, codes: Sequence[Path], folder: Path, asked: Abstract
 
     `asked` are records that no stage wrote. The stages go on meanwhile.
     """
-    before = _there(bootstrap, asked)
-    outputs = [_outputs(bootstrap, code, folder) for code in codes]
-    after = _there(bootstrap, asked)
+    before, inputs, after = (_read(bootstrap) for _ in range(3))
+    logs = folder / "logs"
+    logs.write_bytes(msgspec.msgpack.encode([astuple(record) for record in inputs]))
+    outputs = [_outputs(code, logs) for code in codes]
     by_stage: dict[str, list[bytes]] = defaultdict(list)
     for stage, _, value in outputs[-1]:
         by_stage[stage].append(value)
     replays = [Written.of((sort, value) for _, sort, value in each) for each in outputs]
-    return Comparison.between(replays, before, after), by_stage
+    return Comparison.between(replays, _written(before, asked), _written(after, asked)), by_stage
 
 
-def _outputs(bootstrap: str, code: Path, folder: Path) -> list[tuple[str, Sort, bytes]]:
+def _outputs(code: Path, logs: Path) -> list[tuple[str, Sort, bytes]]:
     """Return stage, sort and value of what the stages write with this code, run by itself."""
-    told = folder / "replayed"
+    told = logs.with_name("replayed")
     env = {**plain_environment(), "PYTHONPATH": str(code), "PYTHONSAFEPATH": "1", "AIRRA_CONFIG_DIR": str(code / "config")}
-    subprocess.run([sys.executable, "-P", str(SCRIPT), bootstrap, str(told)], env=env, cwd=folder, check=True)
-    lines = [json.loads(line) for line in told.read_text(encoding="utf-8").splitlines()]
-    return [(stage, (topic, kind), value.encode()) for stage, topic, kind, value in lines]
+    subprocess.run([sys.executable, "-P", str(SCRIPT), str(logs), str(told)], env=env, cwd=logs.parent, check=True)
+    outputs = msgspec.msgpack.decode(told.read_bytes(), type=list[tuple[str, str, str, bytes]])
+    return [(stage, (topic, kind), value) for stage, topic, kind, value in outputs]
 
 
-def _there(bootstrap: str, asked: AbstractSet[bytes]) -> Written:
-    records = (record for topic in TOPICS for record in read_all(bootstrap, topic) if record.value not in asked)
-    return Written.of(((record.topic, (record.header(TYPE_HEADER) or b"").decode()), record.value) for record in records)
+def _read(bootstrap: str) -> list[Record]:
+    return [record for topic in TOPICS for record in read_all(bootstrap, topic)]
+
+
+def _written(records: Sequence[Record], asked: AbstractSet[bytes]) -> Written:
+    """Return what may be a stage's: samples are none, and no JSON."""
+    sorts = ((record, (record.topic, (record.header(TYPE_HEADER) or b"").decode())) for record in records)
+    return Written.of((sort, record.value) for record, sort in sorts if record.value not in asked and record.topic != SAMPLES.name)
 
 
 def _counted(names: AbstractSet[Name]) -> str:
