@@ -35,8 +35,9 @@ from streams.harness.readiness import Readiness
 log = structlog.get_logger()
 
 YOUNG = 50_000  # objects that may be part of a cycle, made since the last look
-M_MMAP_THRESHOLD = -3  # malloc.h
-LARGE = 1_048_576  # bytes of a block that is given back as it is freed: smaller ones are many, and to ask anew for each would cost
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
+LARGE = 8_388_608  # bytes of a block that is given back as it is freed: a snapshot has such, a batch has none
+KEPT = 16_777_216  # bytes that are kept free at the heap's end: as much as a batch takes and frees
 ADDRESSES_WITHIN_S = 60.0  # a role has its address once it is built: seconds of imports on a busy machine
 
 
@@ -107,10 +108,14 @@ def spare_the_collector() -> None:
 
 
 def give_back_what_is_large() -> None:
-    """Have large blocks returned to the system as soon as they are freed. glibc learns to keep what is freed often: a snapshot's worth."""
+    """Have large blocks returned to the system as soon as they are freed. glibc learns to keep what is freed often: a snapshot's worth.
+
+    Once it is told the one bound it learns the other no more: it would give back, and ask for anew, what every batch takes.
+    """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:  # another libc has its own way
         mallopt(M_MMAP_THRESHOLD, LARGE)
+        mallopt(M_TRIM_THRESHOLD, KEPT)
 
 
 def _observed(settings: Settings, readiness: Readiness) -> ObserveServer:

@@ -56,7 +56,7 @@ def resident(): return psutil.Process().memory_info().rss
 for _ in range(3): bytearray(30_000_000)  # glibc learns from what is freed
 before, blocks, between = resident(), [], []
 for _ in range(20):
-    blocks.append(bytearray(4_000_000)); between.append(bytearray(100_000))
+    blocks.append(bytearray(10_000_000)); between.append(bytearray(100_000))
 del blocks
 print(resident() - before)
 """
@@ -65,3 +65,19 @@ print(resident() - before)
         for way in ("with", "without")
     }
     assert kept["with"] < 10_000_000 < 30_000_000 < kept["without"], kept
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another libc has its own way")
+def test_what_a_batch_takes_is_not_asked_for_anew_each_time() -> None:
+    code = """
+import resource
+from cli.run import give_back_what_is_large
+give_back_what_is_large()
+def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10): bytearray(3_000_000)
+before = faults()
+for _ in range(100): bytearray(3_000_000)
+print(faults() - before)
+"""
+    asked = int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout)
+    assert asked < 5_000, "pages: three million bytes are 733, a hundred times over"
