@@ -39,6 +39,7 @@ SETTLE_S = 60.0
 OLD, NEW = "0", "1"  # instances
 ROLES = ("detect", "dedup", "control")
 ARMED_S = 900.0
+EXPIRES_MS = 20_000  # then execute refuses what nobody sees the incident of any more, and report says so
 ALERTS_APART = 7  # so many alerts repeat in turn
 ITEMS: dict[str, Callable[[Path], Release]] = {
     "the newest other code beside this one": newest,
@@ -128,7 +129,7 @@ class Asking:
     def once(self) -> None:
         self.number += 1
         now = int(time.time() * 1000)
-        of = proposal(f"inc-asked-{self.number}", at=now, expires_at=now + 900_000)
+        of = proposal(f"inc-asked-{self.number}", at=now, expires_at=now + EXPIRES_MS)
         alert = notification(0, self.number, name=f"alert-{self.number % ALERTS_APART}").model_copy(update={"at": now, "starts_at": now})
         said = [emit(APPROVALS, of.id, told) for told in (of, command(of, mode=Mode.DRY_RUN, at=now))]
         for output in (*said, emit(ALERTS, alert.service, alert)):
@@ -145,7 +146,7 @@ SHOWS = {
     "reason": b'"type":"proposal"',
     "approve": b'"outcome":"approved"',
     "admit": b'"type":"grant"',
-    "report": b'"type":"finished"',
+    "report": b'"type":"refused"',
 }
 
 
