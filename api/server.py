@@ -30,6 +30,7 @@ from streams.harness.view import LogView
 log = structlog.get_logger()
 
 WATCH_S = 0.5  # how soon readiness follows the views
+LISTENING = "api"
 DRAIN_S = 3  # for answers that are under way at the end
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
@@ -84,6 +85,7 @@ class ApiServer:
             topics.OUTCOMES.name: model.fold_outcomes,
         }
         views = {topic: LogView(self._kafka, topic, fold) for topic, fold in folds.items()}
+        self._readiness.set(LISTENING, False, "does not listen yet")
         for topic in views:
             self._readiness.set(topic, False, "is being read")
         async with contextlib.AsyncExitStack() as closing:
@@ -119,7 +121,7 @@ class ApiServer:
             serving = asyncio.create_task(server.serve(sockets=[self._socket]), name="api")
             log.info("api_serving", url=self.url, operators=len(self._tokens))
             try:
-                await self._watch(views, serving, stop)
+                await self._watch(views, server, serving, stop)
             finally:
                 server.should_exit = True
                 await serving
@@ -132,10 +134,12 @@ class ApiServer:
         closing.push_async_callback(appender.stop)
         return Door(appender, Gate(self._writers, self._secret), Quota(self._write_quota))
 
-    async def _watch(self, views: Mapping[str, LogView], serving: asyncio.Task[None], stop: asyncio.Event) -> None:
+    async def _watch(self, views: Mapping[str, LogView], server: uvicorn.Server, serving: asyncio.Task[None], stop: asyncio.Event) -> None:
         """Keep readiness true until `stop`; a view that was ready and is not has broken."""
         ready: set[str] = set()
         while not stop.is_set() and not serving.done():
+            if server.started:
+                self._readiness.set(LISTENING, True)
             for topic, view in views.items():
                 if view.ready and topic not in ready:
                     ready.add(topic)
