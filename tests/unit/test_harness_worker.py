@@ -107,13 +107,16 @@ async def test_an_output_that_is_not_acknowledged_ends_the_process(tmp_path: Pat
     assert ended.value.code == EXIT_FATAL
 
 
-async def test_an_output_that_its_topic_would_refuse_becomes_a_dead_letter(tmp_path: Path) -> None:
-    class Narrow(Appender):
-        async def send(self, output: Output) -> asyncio.Future[Any]:
-            if output.topic == "out":
-                raise MessageSizeTooLargeError("too large")
-            return await super().send(output)
+class Narrow(Appender):
+    """Refuses what goes to `out`."""
 
+    async def send(self, output: Output) -> asyncio.Future[Any]:
+        if output.topic == "out":
+            raise MessageSizeTooLargeError("too large")
+        return await super().send(output)
+
+
+async def test_an_output_that_its_topic_would_refuse_becomes_a_dead_letter(tmp_path: Path) -> None:
     appender = Narrow()
     worker = worker_of(echo(), tmp_path, appender)
     worker.parts[0] = Part(0, [], -1, -1)
@@ -123,12 +126,6 @@ async def test_an_output_that_its_topic_would_refuse_becomes_a_dead_letter(tmp_p
 
 
 async def test_outputs_of_one_record_that_are_refused_are_letters_of_their_own(tmp_path: Path) -> None:
-    class Narrow(Appender):
-        async def send(self, output: Output) -> asyncio.Future[Any]:
-            if output.topic == "out":
-                raise MessageSizeTooLargeError("too large")
-            return await super().send(output)
-
     def apply(state: None, record: Record, now: int) -> list[Output]:
         return [Output("out", b"k", b"one"), Output("out", b"k", b"two"), Output("out", b"l", b"two"), Output("out", b"k", b"one")]
 
