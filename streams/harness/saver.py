@@ -85,6 +85,7 @@ class Saver:
             records = snapshots.encode(part.partition, owner, snapshot)
             first = await self._write(part.partition, records)
             await self._erase(part.partition, snapshots.superseded(self._table.data, part.partition, owner))
+            self._forget(part.partition)
             part.generation += 1
             part.saved = offset
             self._cost_s[part.partition] = cost_s + packing_s
@@ -108,14 +109,19 @@ class Saver:
         # `table[key] = value` would not wait: a refused write is one warning, and the source is committed all the same.
         done = [await future for future in [self._table.send_changelog(partition, key, value) for key, value in chunks]]
         done.append(await self._table.send_changelog(partition, *manifest))
-        self._table.data.update(dict(records))
         return int(done[0].offset)
 
     async def _erase(self, partition: int, keys: Sequence[bytes]) -> None:
         for future in [self._table.send_changelog(partition, key, None) for key in keys]:
             await future
-        for key in keys:
-            self._table.data.pop(key, None)
+
+    def _forget(self, partition: int) -> None:
+        """Keep in memory no bytes of a snapshot: what is acknowledged stands in the changelog, beyond where the last recovery ended.
+
+        The next one, of a partition that stays ours through a rebalance too, reads on from there.
+        """
+        for key in snapshots.of(self._table.data, partition):
+            self._table.data.pop(key)
 
     async def _trim(self, partition: int, first: int, records: int, size: int) -> None:
         """Delete the changelog below the snapshot before this one: compaction leaves the active segment alone."""

@@ -57,8 +57,13 @@ def decode(table: Mapping[bytes, bytes], partition: int, log: str = "") -> Snaps
 
 def superseded(table: Mapping[bytes, bytes], partition: int, owner: int) -> Sequence[bytes]:
     """Return the keys of this partition that other owners wrote: once this owner has a snapshot, they are waste."""
-    mine, ours = b"%d/%d/" % (partition, owner % OWNER_SLOTS), b"%d/" % partition
-    return [key for key in table if key.startswith(ours) and not key.startswith(mine)]
+    mine = b"%d/%d/" % (partition, owner % OWNER_SLOTS)
+    return [key for key in of(table, partition) if not key.startswith(mine)]
+
+
+def of(table: Mapping[bytes, bytes], partition: int) -> Sequence[bytes]:
+    """Return the keys of this partition."""
+    return [key for key in table if key.startswith(b"%d/" % partition)]
 
 
 def _manifests(table: Mapping[bytes, bytes], partition: int) -> list[bytes]:

@@ -74,6 +74,11 @@ class Table:
     sent: list[tuple[bytes, bytes | None]] = field(default_factory=list)
     futures: list[asyncio.Future[Any]] = field(default_factory=list)
 
+    @property
+    def stands(self) -> dict[bytes, bytes]:
+        """What a recovery from the changelog would find."""
+        return {key: value for key, value in dict(self.sent).items() if value is not None}
+
     def send_changelog(self, partition: int, key: bytes, value: bytes | None) -> asyncio.Future[Any]:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.sent.append((key, value))

@@ -35,7 +35,7 @@ async def test_nothing_is_saved_before_what_the_state_has_emitted_is_acknowledge
     assert worker.ceiling(0) == 0
     appender.futures[0].set_result(None)
     await saving
-    assert (decode(table.data, 0) or part([], 0)).offset == 0
+    assert (decode(table.stands, 0) or part([], 0)).offset == 0
     assert worker.ceiling(0) == 1
 
 
@@ -94,7 +94,7 @@ async def test_records_are_folded_while_a_snapshot_is_made_of_what_was_captured(
     await worker._take(message(1))
     go_on.set()
     await saving
-    found = decode(table.data, 0)
+    found = decode(table.stands, 0)
     assert found is not None
     assert (found.offset, found.data) == (0, before)
     assert worker.parts[0].offset == 1
@@ -129,9 +129,37 @@ async def test_the_snapshot_before_stands_until_the_new_one_is_whole(tmp_path: P
     worker.parts[0].state, worker.parts[0].offset = [1, 2], 4
     saving = asyncio.create_task(worker._saver.save(worker.parts[0]))
     await turns()
-    found = decode({key: value for key, value in table.sent if value is not None}, 0)
+    found = decode(table.stands, 0)
     assert found is not None
     assert found.offset == 3
+    saving.cancel()
+
+
+async def test_bytes_of_a_snapshot_are_not_kept_once_it_stands_in_the_changelog(tmp_path: Path) -> None:
+    """Given what was recovered, of an owner before too, when the next snapshot is acknowledged, then the log has it and memory has not."""
+    neighbour = dict(encode(10, 1, Snapshot(9, 1, b"of another partition")))
+    table = Table(data={**dict(encode(0, 0, Snapshot(2, 1, bytes([1])))), **neighbour})
+    worker = worker_of(echo(), tmp_path, table=table)
+    worker.parts[0] = part([1], 3)
+    await worker._saver.save(worker.parts[0])
+    assert table.data == neighbour
+    assert {key[:4] for key in table.stands} == {b"0/1/"}
+    found = decode(table.stands, 0)
+    assert found is not None
+    assert found.offset == 3
+
+
+async def test_what_was_recovered_is_kept_until_the_next_snapshot_stands(tmp_path: Path) -> None:
+    recovered = dict(encode(0, 1, Snapshot(2, 1, bytes([1]))))
+    table = Table(at_once=False, data=dict(recovered))
+    worker = worker_of(echo(), tmp_path, table=table)
+    worker.parts[0] = part([1], 3)
+    saving = asyncio.create_task(worker._saver.save(worker.parts[0]))
+    await turns()
+    table.futures[0].set_result(SimpleNamespace(offset=1))
+    await turns()
+    assert len(table.sent) == 2  # the manifest is not acknowledged yet
+    assert table.data == recovered
     saving.cancel()
 
 

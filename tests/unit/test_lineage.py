@@ -63,7 +63,7 @@ async def test_what_is_saved_names_the_log_that_it_was_folded_from(tmp_path: Pat
     worker.opened(0, Bounds(committed=None, beginning=0, end=20))
     await worker._take(message(8))
     await worker._saver.save(worker.parts[0])
-    found = decode(worker._saver._table.data, 0)
+    found = decode(worker._saver._table.stands, 0)
     assert found is not None
     assert (found.offset, found.log) == (8, "new")
 

@@ -29,7 +29,7 @@ from tests.faults.points.code import STAGE_COMMIT
 from tests.faults.points.driving import SESSION_S, Family, Verdict
 from tests.faults.points.groups import MOVED_WITHIN_S, Groups, plain_environment, python, until
 from tests.faults.points.victim import Victim
-from tests.faults.points.worker import WIDE_KEY
+from tests.faults.points.worker import is_wide
 from tests.kafka.broker import KafkaBroker
 
 PARTITIONS = 4
@@ -190,7 +190,7 @@ class HarnessBench:
         """Return lost, wrong and repeated outputs, those that had to become dead letters included."""
         _, outputs = expected(self._broker.bootstrap, self._name, self._source, self._target)
         lost, wrong, repeated = difference(self._broker.bootstrap, self._target, outputs)
-        wide = {(record.partition, record.offset) for record in read_all(self._broker.bootstrap, self._source) if record.key == WIDE_KEY}
+        wide = {(record.partition, record.offset) for record in read_all(self._broker.bootstrap, self._source) if is_wide(record.key)}
         letters = [
             record for record in read_all(self._broker.bootstrap, DLQ.name) if record.header("airra.error.topic") == self._source.encode()
         ]
