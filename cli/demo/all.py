@@ -14,7 +14,8 @@ from typing import Any
 
 from cli import preflight
 from cli.config import ConfigError
-from cli.demo.batch import Batch, Job, Result, jobs
+from cli.demo import ledger
+from cli.demo.batch import Batch, Job, Result, jobs, quiet
 from cli.demo.command import DEFAULT_SCENARIO, INTERRUPTED
 from cli.demo.ending import FOUND_WITHIN_S, Until
 from cli.demo.sandbox import faults
@@ -26,7 +27,7 @@ FOUND_AT_LEAST = 0.97  # of the faults, within WORST_S: what detection promises
 
 def summary(results: Sequence[Result]) -> dict[str, Any]:
     """Return how many met the expectation, and how long an incident took to open, over the runs that expect one."""
-    waits = [r["seconds"]["fault_to_incident"] for r in results if (r.get("expected") or {}).get("root_cause") and r.get("seconds")]
+    waits = [(r.get("seconds") or {}).get("fault_to_incident") for r in results if (r.get("expected") or {}).get("root_cause")]
     known = [wait for wait in waits if wait is not None]
     # What the scenario itself waits before the fault, above the warm-up, is no part of the promise.
     totals = [round(r["seconds"]["total"] - r.get("waiting_s", 0.0), 1) for r in results if r.get("seconds")]
@@ -66,15 +67,17 @@ def progress(done: int, of: int, elapsed_s: float) -> str:
     return f"{done} of {of}, {elapsed_s / 60:.1f} min elapsed, {left / 60:.1f} min to go"
 
 
-def run_all(wanted: Sequence[Job], at_a_time: int, keep: Path | None) -> list[Result]:
-    """Run the jobs, telling each end; return the results in the jobs' order."""
+def run_all(wanted: Sequence[Job], at_a_time: int, keep: Path | None, kept: Path | None = None) -> list[Result]:
+    """Run the jobs, telling each end and adding it to the ledger `kept`; return the results in the jobs' order."""
     began = time.monotonic()
     results: dict[Job, Result] = {}
     with Batch(wanted, at_a_time, keep) as batch:
         for job, result in batch.results():
             results[job] = result
-            kept = f"  logs: {result['logs']}" if "logs" in result else ""
-            line = f"{'met    ' if result['met'] else 'NOT MET'} {result['fault']} seed {result['seed']} {'; '.join(result['said'])}{kept}"
+            if kept is not None:
+                ledger.append(kept, ledger.entry(job, result))
+            logs = f"  logs: {result['logs']}" if "logs" in result else ""
+            line = f"{'met    ' if result['met'] else 'NOT MET'} {result['fault']} seed {result['seed']} {'; '.join(result['said'])}{logs}"
             say(f"{line}  [{progress(len(results), len(wanted), time.monotonic() - began)}]")
     return [results[job] for job in wanted]
 
@@ -96,7 +99,14 @@ def main() -> int:
         for name in ("keep", "out"):
             if (path := getattr(arguments, name)) is not None:
                 preflight.folder(path if name == "keep" else path.resolve().parent, f"--{name}")
-        results = run_all(_jobs(arguments), arguments.jobs, arguments.keep)
+        if arguments.report:
+            return _report(arguments.ledger)
+        wanted, known = _jobs(arguments), ledger.read(arguments.ledger) if arguments.ledger and not arguments.again else {}
+        missing = [job for job in wanted if ledger.key_of(job) not in known]
+        if known:
+            say(f"{len(wanted) - len(missing)} of {len(wanted)} runs stand in {arguments.ledger}; --again runs them, too")
+        ran = dict(zip(missing, run_all(missing, arguments.jobs, arguments.keep, arguments.ledger), strict=True))
+        results = [ran.get(job) or known[ledger.key_of(job)]["run"] for job in wanted]
     except ConfigError as error:
         say(f"airra: {error}", err)
         return 2
@@ -114,6 +124,14 @@ def main() -> int:
     return int(bool(missed))
 
 
+def _report(kept: Path | None) -> int:
+    if kept is None:
+        raise ConfigError("--report needs --ledger: the file to read")
+    kept.with_suffix(".md").write_text(ledger.report(ledger.read(kept).values()), encoding="utf-8")
+    say(f"written: {kept.with_suffix('.md')}")
+    return 0
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, epilog="Exit codes: 0 all right, 1 not, 2 wrong usage, 130 interrupted.")
     parser.add_argument("--scenario", type=Path, default=DEFAULT_SCENARIO)
@@ -121,6 +139,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--faults", nargs="+", help="default: all of the file")
     parser.add_argument("--until", type=Until, choices=list(Until), default=Until.VERDICT, help="incident: only find each fault")
     parser.add_argument("--jobs", type=int, default=1, help="runs at the same time; each needs about a core")
+    parser.add_argument("--quiet", type=float, metavar="SECONDS", help="no fault at all, so long, in place of the faults")
+    parser.add_argument("--ledger", type=Path, metavar="FILE", help="add a line for each run, and leave out what stands there already")
+    parser.add_argument("--again", action="store_true", help="with --ledger: also what stands there")
+    parser.add_argument("--report", action="store_true", help="run nothing; write FILE.md beside the ledger")
     parser.add_argument("--out", type=Path, help="write every document here as JSON")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the logs of runs that were NOT MET in DIR/<fault>-<seed>")
     return parser.parse_args()
@@ -133,6 +155,8 @@ def _jobs(arguments: argparse.Namespace) -> list[Job]:
         raise ConfigError(f"{arguments.scenario}: no fault named {', '.join(unknown)}; it has: {', '.join(listed)}")
     if arguments.jobs < 1:
         raise ConfigError("--jobs: at least 1")
+    if arguments.quiet is not None:
+        return [quiet(arguments.scenario, seed, arguments.quiet) for seed in arguments.seeds]
     return jobs(arguments.scenario, [listed[name] for name in names], arguments.seeds, arguments.until)
 
 

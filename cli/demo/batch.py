@@ -17,6 +17,7 @@ from cli.demo.ending import Until, waiting
 from cli.processes import our_env, python_module, stop
 from streams.harness.children import spawn
 
+NO_FAULT = "none"
 LIMIT_S = 420.0  # a run that has not ended by then is a failed run
 
 Result = dict[str, Any]
@@ -24,13 +25,15 @@ Result = dict[str, Any]
 
 @dataclass(frozen=True)
 class Job:
-    """One run of one fault; `waiting_s` is what the scenario itself adds before it, above the warm-up."""
+    """One run of one fault, or so long without one; `waiting_s` is what the scenario itself adds before it, above the warm-up."""
 
     scenario: Path
     fault: str
     seed: int
     waiting_s: float = 0.0
     until: Until = Until.VERDICT
+    seconds: float | None = None  # with the fault `none`
+    root_cause: str | None = None  # that is expected: also of a run that ends without a word
 
     @property
     def name(self) -> str:
@@ -38,13 +41,20 @@ class Job:
 
     def command(self, directory: Path | None) -> list[str]:
         chosen = ["--scenario", str(self.scenario), "--fault", self.fault, "--seed", str(self.seed), "--until", self.until]
+        chosen += ["--seconds", str(self.seconds)] if self.seconds is not None else []
         return python_module("cli.main", "demo", *chosen, "--yes", "--json", *(["--keep", str(directory)] if directory else []))
 
 
 def jobs(scenario: Path, listed: Sequence[Mapping[str, Any]], seeds: Sequence[int], until: Until = Until.VERDICT) -> list[Job]:
     """Return a run of every listed fault with every seed, once each."""
-    found = [Job(scenario, fault["name"], seed, waiting(fault), until) for seed in seeds for fault in listed]
+    cause = {fault["name"]: (fault.get("expected") or {}).get("root_cause") for fault in listed}
+    found = [Job(scenario, each["name"], seed, waiting(each), until, root_cause=cause[each["name"]]) for seed in seeds for each in listed]
     return list(dict.fromkeys(found))
+
+
+def quiet(scenario: Path, seed: int, seconds: float) -> Job:
+    """Return a run without a fault."""
+    return Job(scenario, NO_FAULT, seed, seconds, seconds=seconds)
 
 
 class Batch:
@@ -130,4 +140,13 @@ def _document(text: str) -> Result:
 
 
 def _result(job: Job, document: Result, code: int, said: list[str]) -> Result:
-    return {**document, "fault": job.fault, "seed": job.seed, "waiting_s": job.waiting_s, "met": code == 0, "said": said}
+    expected = document.get("expected") or {"root_cause": job.root_cause}
+    return {
+        **document,
+        "expected": expected,
+        "fault": job.fault,
+        "seed": job.seed,
+        "waiting_s": job.waiting_s,
+        "met": code == 0,
+        "said": said,
+    }

@@ -66,6 +66,13 @@ sys.exit(folder.name == "leak-1")
     assert json.loads((tmp_path / "leak-1" / "result.json").read_text())["said"] == failed["said"]
 
 
+def test_a_run_that_ends_without_a_word_is_a_fault_that_was_not_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in("raise SystemExit(1)", monkeypatch)
+    with Batch(jobs(Path("shop.yaml"), [{"name": "leak", "expected": {"root_cause": "inventory"}}], [1]), 1) as batch:
+        told = summary([result for _, result in batch.results()])
+    assert (told["without_incident"], told["found_within_20_s"], told["incidents_of_nothing"]) == (1, 0.0, 0)
+
+
 def test_a_run_without_an_end_is_a_failed_run(monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in("import time; time.sleep(60)", monkeypatch)
     monkeypatch.setattr(batches, "LIMIT_S", -239.5)  # with the waiting of the first: half a second
