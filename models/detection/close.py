@@ -12,7 +12,7 @@ import numpy as np
 from models.detection.combined import combine, give_up, outdated
 from models.detection.fates import ARRIVALS, DefinitionFate, RowFate
 from models.detection.judge import NEVER, ORDINARY, SILENT
-from models.detection.report import anomaly, health, reason_of
+from models.detection.report import Place, anomaly, health, reason_of
 from models.detection.rows import NO_ROWS
 from models.detection.series.define import drop
 from models.detection.series.dormant import forget, wake
@@ -21,9 +21,8 @@ from models.detection.series.tables import NONE
 from models.detection.silence import ActiveClock, look, open_slots
 from models.detection.state import DetectState
 from models.detection.window_kernel import ASLEEP, COURSE, DONE, FULL, HEALTH, NOT_CLOSING, Rows, Said, advance, begin_closing
-from schemas.base import Position
 from schemas.config.detect import DetectConfig
-from schemas.health_record import HealthRecord
+from schemas.health_record import HealthRecord, PositionRecord
 from schemas.samples import Batches
 from schemas.signals import Anomaly, AnomalyReason, Phase
 
@@ -68,23 +67,23 @@ class Closer:
             state.closed = int(min(rows["link"][0], rows["window"][0]))
             state.told = self.boundary(state.closed * self._window_ms)
 
-        def trigger(row: int) -> Position:
+        def trigger(row: int) -> Place:
             topic, partition = state.sources.names()[rows["source"][row]]
-            return Position(topic=topic, partition=partition, offset=int(rows["offset"][row]))
+            return PositionRecord(int(rows["offset"][row]), partition, topic)
 
         self._advance(rows, ids, trigger)
 
-    def close(self, closed: int, source: Position) -> None:
+    def close(self, closed: int, source: Place) -> None:
         """Close all windows below this number; `source` is the record that decides it."""
         if self._state.closed is not None and closed > self._state.closed:
             self._advance(NO_ROWS, NO_ROWS["raw"], lambda _: source, closed)
 
-    def go_on(self, closed: int, source: Position) -> None:
+    def go_on(self, closed: int, source: Place) -> None:
         """Close them, and know that the partition was fed until then, rows or none: what said nothing was silent."""
         if self._state.closed is not None and closed > self._state.closed:
             self._advance(NO_ROWS, NO_ROWS["raw"], lambda _: source, closed, fed=True)
 
-    def give_up(self, unit: int, source: Position) -> None:
+    def give_up(self, unit: int, source: Place) -> None:
         """Drop a unit that nothing explains away; what is open on it ends without a recovery."""
         end = (self._state.closed or 0) * self._window_ms
         last = int(self._registry.insts.units[self._registry.units.inst[unit]]) == 1
@@ -96,7 +95,7 @@ class Closer:
         """Return the newest moment of health up to this one."""
         return at // self._every_ms * self._every_ms
 
-    def _advance(self, rows: Any, ids: Any, trigger: Callable[[int], Position], target: int | None = None, *, fed: bool = False) -> None:
+    def _advance(self, rows: Any, ids: Any, trigger: Callable[[int], Place], target: int | None = None, *, fed: bool = False) -> None:
         """Let compiled code go on until it is through, and do in between what it comes back for."""
         state, registry = self._state, self._registry
         courses, counts, version = self._course(), np.zeros(COUNTS, np.int64), registry.version
@@ -156,7 +155,7 @@ class Closer:
         for series in ids[row:end][rows["raw"][row:end] == NONE].tolist():
             wake(self._registry, series, self._state.clock.now)
 
-    def _judged(self, said: Said, end: int, source: Position) -> None:
+    def _judged(self, said: Said, end: int, source: Place) -> None:
         """Say what a window that ended then brought."""
         registry = self._registry
         for slot in said.opened.tolist():
@@ -169,7 +168,7 @@ class Closer:
             self._listen(end, source)
         self._continue(end, source)
 
-    def _listen(self, end: int, source: Position) -> None:
+    def _listen(self, end: int, source: Place) -> None:
         """Find what fell silent, what that is explained by, and what has been silent for so long that its past says nothing."""
         registry, slots = self._registry, self._registry.slots
         found = look(registry, self._state.clock.now, self._state.waiting.raws, self._config)
@@ -186,7 +185,7 @@ class Closer:
         for unit in found.forgotten:
             forget(registry, unit)
 
-    def _continue(self, end: int, source: Position) -> None:
+    def _continue(self, end: int, source: Place) -> None:
         """Say of open anomalies, from time to time, that they go on."""
         slots = self._registry.slots
         every = round(self._config.continued_s * 1000)
@@ -196,11 +195,11 @@ class Closer:
             if end - slots.said[slot] >= every:
                 self._say(slot, Phase.CONTINUED, reason_of(self._registry, slot), end, source)
 
-    def _say(self, slot: int, phase: Phase, reason: AnomalyReason, at: int, source: Position) -> None:
+    def _say(self, slot: int, phase: Phase, reason: AnomalyReason, at: int, source: Place) -> None:
         self._registry.slots.said[slot] = at
         self._told.signals.append(anomaly(self._registry, slot, phase, reason, at, source))
 
-    def _report(self, until: int, source: Position) -> None:
+    def _report(self, until: int, source: Place) -> None:
         """Tell the health of every service that is due by this time; after a gap only the newest."""
         boundary, told = self.boundary(until), self._state.told
         if boundary > told:
@@ -210,7 +209,7 @@ class Closer:
             self._combine(boundary, source, everyone=everyone)
             self._told.signals += health(self._registry, self._state.directory, boundary, source, everyone=everyone)
 
-    def _combine(self, at: int, source: Position, *, everyone: bool) -> None:
+    def _combine(self, at: int, source: Place, *, everyone: bool) -> None:
         """Judge the services by all their kinds together, and say what that opens and closes."""
         registry, directory = self._registry, self._state.directory
         for service in outdated(registry, directory):

@@ -21,8 +21,11 @@ from schemas.health_record import EvidenceRecord, HealthRecord, PositionRecord
 from schemas.kinds import Kind
 from schemas.signals import Anomaly, AnomalyReason, Phase, SeriesEvidence
 
+COLUMNS = {kind: column for column, kind in enumerate(KINDS)}
+Place = Position | PositionRecord  # of the record that decides; the second is soon made, and most are never told of
 
-def anomaly(registry: Registry, slot: int, phase: Phase, reason: AnomalyReason, at: int, source: Position) -> Anomaly:
+
+def anomaly(registry: Registry, slot: int, phase: Phase, reason: AnomalyReason, at: int, source: Place) -> Anomaly:
     """Tell of one series; `at` is the end of the window that decided."""
     opened_at = int(registry.slots.opened[slot])
     name = derive_id("anm", registry.metas[slot].series, opened_at)
@@ -36,15 +39,12 @@ def anomaly(registry: Registry, slot: int, phase: Phase, reason: AnomalyReason, 
         opened_at=opened_at,
         at=at,
         evidence=SeriesEvidence.model_validate(msgspec.structs.asdict(described)),
-        source=source,
+        source=Position(topic=source.topic, partition=source.partition, offset=source.offset),
     )
 
 
 def reason_of(registry: Registry, slot: int) -> AnomalyReason:
     return AnomalyReason.SILENCE if registry.slots.state[slot] == SILENT else AnomalyReason.SHIFT
-
-
-COLUMNS = {kind: column for column, kind in enumerate(KINDS)}
 
 
 class Directory:
@@ -58,6 +58,7 @@ class Directory:
         self.services: list[str] = []  # in order
         self.sided: set[str] = set()  # those with more than one kind, of harm one at least
         self.service = self.column = np.zeros(0, np.int64)  # of group g: the place of its service, and of its kind among joint.past.KINDS
+        self.all = np.zeros(0, np.bool_)  # of the groups
         self.texts = Texts()
 
     def of(self, registry: Registry) -> Directory:
@@ -74,6 +75,7 @@ class Directory:
             places = {service: place for place, service in enumerate(self.services)}
             self.service = np.array([places[service] for service, _ in self.groups], np.int64)
             self.column = np.array([COLUMNS.get(kind, NONE) for _, kind in self.groups], np.int64)
+            self.all = np.ones(len(self.groups), np.bool_)
             self.sided = self._sided()
             self.texts.renew(registry.metas)
             self._version = registry.version
@@ -93,7 +95,7 @@ class Directory:
         return {service for service, found in kinds.items() if len(found) > 1 and max(found) >= len(CONTEXT)}
 
 
-def health(registry: Registry, directory: Directory, at: int, source: Position, *, everyone: bool) -> list[HealthRecord]:
+def health(registry: Registry, directory: Directory, at: int, source: Place, *, everyone: bool) -> list[HealthRecord]:
     """Tell of every service that is due at this moment: those in trouble, or lately, more often and with more points.
 
     `everyone`: it is the moment for all of them.
@@ -104,9 +106,11 @@ def health(registry: Registry, directory: Directory, at: int, source: Position, 
     if not (everyone or watched):
         return []
     groups = directory.of(registry).groups
-    told = np.array([everyone or service in watched for service, _ in groups], np.bool_)
+    told = directory.all if everyone else np.array([service in watched for service, _ in groups], np.bool_)
     rows, counts = choose(slots.rows, directory.members, directory.starts, told, lately, config.health_series)
-    points = np.repeat([config.points if service in watched else config.points_calm for service, _ in groups], counts[:, 0])
+    points = np.full(len(rows), config.points_calm)
+    if watched:
+        points = np.repeat([config.points if service in watched else config.points_calm for service, _ in groups], counts[:, 0])
     kept = np.minimum(points, slots.seen[rows])
     values, times = describe(slots.rows, rows, kept, config.sigma)
     text, ends = directory.texts.written(values, times, rows, kept)
