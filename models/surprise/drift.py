@@ -10,18 +10,19 @@ Source: Page 1954, as river.drift.PageHinkley computes it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from river.drift import PageHinkley
 
+from models.surprise.past import DRIFTED, DRIFTS, NOTHING
 from models.surprise.score_kernel import MEAN_AD_TO_SIGMA
 from models.surprise.season_kernel import HOUR_MS
 from schemas.config.score import ScoreRule
 
 _DAY, _WEEK = 24, 168  # hours
-_LEAST = 6  # points of an hour that has a mean
+LEAST = 6  # points of an hour that has a mean
 _SCALE_RATE = 0.01  # of the scale, an hour
 _CLIP = 3.0  # scales
 _CALM, _CALM_HOURS = 1.5, 3  # scales; so many hours in a row inside end a drift
@@ -37,55 +38,124 @@ class Drift:
     over: int | None
 
 
+class Differences(msgspec.Struct):
+    """The differences to one time before, and how large they usually are."""
+
+    scale: float = 0.0
+    judged: int = 0
+
+    def take(self, mean: float, before: float) -> float | None:
+        """Return the difference in scales; None for the first day."""
+        off, floor = mean - before, _FLOOR_SHARE * max(abs(mean), abs(before)) + 1e-12
+        scale = max(self.scale, floor)
+        self.judged += 1
+        near = min(abs(off), _CLIP * scale) if self.judged > _DAY else abs(off)
+        self.scale += max(_SCALE_RATE, 1.0 / self.judged) * (MEAN_AD_TO_SIGMA * near - self.scale)
+        return off / scale if self.judged > _DAY else None
+
+
+class Sums(msgspec.Struct):
+    """What river's PageHinkley adds up, so that a snapshot holds it."""
+
+    count: float = 0.0
+    mean: float = 0.0
+    rise: float = 0.0
+    fall: float = 0.0
+    least: float = np.inf  # of rise
+    most: float = -1.0  # of fall
+
+    def take(self, value: float, rule: ScoreRule) -> bool:
+        """Take a value; tell whether the sum of those before it and of this one is a drift."""
+        test = PageHinkley(min_instances=_DAY, delta=rule.drift_delta, threshold=rule.drift_threshold, mode="both")
+        mean = test._x_mean  # noqa: SLF001 - river keeps what it adds up to itself; a test holds this equal to a test that goes on
+        mean.n, mean._mean = self.count, self.mean  # noqa: SLF001
+        test._sum_increase, test._sum_decrease = self.rise, self.fall  # noqa: SLF001
+        test._min_increase, test._max_decrease = self.least, self.most  # noqa: SLF001
+        test.update(value)
+        self.count, self.mean = mean.n, mean._mean  # noqa: SLF001
+        self.rise, self.fall = test._sum_increase, test._sum_decrease  # noqa: SLF001
+        self.least, self.most = test._min_increase, test._max_decrease  # noqa: SLF001
+        return bool(test.drift_detected)
+
+    @property
+    def rises(self) -> bool:
+        """Tell whether it is the rise that is the larger of the two."""
+        return self.rise - self.least > self.most - self.fall
+
+
+class Leak(msgspec.Struct):
+    """What is kept of a series of hourly means: those of a week, how far they usually are from those before, and the test."""
+
+    hour: int | None = None  # since 1970; the newest that was taken
+    means: list[float] = []  # of the hour at its number modulo a week's; not a number where there was none
+    by_day: Differences = msgspec.field(default_factory=Differences)
+    by_week: Differences = msgspec.field(default_factory=Differences)
+    sums: Sums = msgspec.field(default_factory=Sums)
+    since: int | None = None  # ms: it drifts since then
+    rises: bool = False
+    calm: int = 0  # hours in a row, of a drift
+
+    @property
+    def sure(self) -> bool:
+        """Tell whether weeks are known: without, a first week-end looks like a leak."""
+        return self.by_week.judged > _DAY
+
+    def before(self, hours: int) -> float | None:
+        """Return the mean so many hours before the newest hour, at most a week; None where there was none."""
+        if self.hour is None or not self.means:
+            return None
+        found = self.means[(self.hour - hours) % _WEEK]
+        return None if np.isnan(found) else found
+
+    def take(self, hour: int, mean: float, rule: ScoreRule) -> int:
+        """Take the mean of the next hour that has one; return DRIFTS, DRIFTED or NOTHING, as of its end."""
+        day, week = self._before(hour)
+        self.hour, self.means[hour % _WEEK] = hour, mean
+        scaled = None if day is None else self.by_day.take(mean, day)
+        other = None if week is None else self.by_week.take(mean, week)
+        if scaled is None:
+            return NOTHING
+        if other is not None:
+            scaled = min(scaled, other, key=abs) if scaled * other > 0 else 0.0
+        end = (hour + 1) * HOUR_MS
+        if self.since is None:
+            if not self.sums.take(min(max(scaled, -_MOST), _MOST), rule):
+                return NOTHING
+            self.since, self.rises, self.calm = end, self.sums.rises, 0
+            return DRIFTS
+        self.calm = self.calm + 1 if abs(scaled) < _CALM else 0
+        if self.calm < _CALM_HOURS and end - self.since < 1000 * rule.release_s:
+            return NOTHING
+        self.since, self.sums = None, Sums()
+        return DRIFTED
+
+    def _before(self, hour: int) -> tuple[float | None, float | None]:
+        """Return the means a day and a week before this hour; of the hours without one in between there is none."""
+        if self.hour is None or hour - self.hour > _WEEK:
+            self.means = [np.nan] * _WEEK
+        else:
+            week = self.means[hour % _WEEK]
+            for missing in range(self.hour + 1, hour):
+                self.means[missing % _WEEK] = np.nan
+            day = self.means[(hour - _DAY) % _WEEK]
+            return None if np.isnan(day) else day, None if np.isnan(week) else week
+        return None, None
+
+
 def drifts(at: NDArray[np.int64], value: NDArray[np.float64], config: ScoreRule) -> list[Drift]:
     """Return where a series drifted, each hour judged by what came before its end.
 
     Args: at (n,), ms, rising; value (n,), finite. There are none where an hour has fewer than six points.
     """
-    hours, means = hourly(at, value)
-    known = dict(zip(hours.tolist(), means.tolist(), strict=True))
-    new_test = partial(PageHinkley, min_instances=_DAY, delta=config.drift_delta, threshold=config.drift_threshold, mode="both")
-    test = new_test()
-    by_day, by_week = _Differences(), _Differences()
     result: list[Drift] = []
-    since: int | None = None
-    calm = 0
-    for hour, mean in known.items():
-        day, week = known.get(hour - _DAY), known.get(hour - _WEEK)
-        scaled = None if day is None else by_day.take(mean, day)
-        other = None if week is None else by_week.take(mean, week)
-        if scaled is None:
-            continue
-        if other is not None:
-            scaled = min(scaled, other, key=abs) if scaled * other > 0 else 0.0
-        test.update(min(max(scaled, -_MOST), _MOST))
-        end = (hour + 1) * HOUR_MS
-        if since is None:
-            if test.drift_detected:
-                since, calm = end, 0
-            continue
-        calm = calm + 1 if abs(scaled) < _CALM else 0
-        if calm >= _CALM_HOURS or end - since >= 1000 * config.release_s:
+    leak, since = Leak(), 0
+    for hour, mean in zip(*(column.tolist() for column in hourly(at, value)), strict=True):
+        event, end = leak.take(hour, mean, config), (hour + 1) * HOUR_MS
+        if event == DRIFTS:
+            since = end
+        elif event == DRIFTED:
             result.append(Drift(since, end))
-            since, test = None, new_test()
-    return [*result, *([Drift(since, None)] if since is not None else [])]
-
-
-class _Differences:
-    """The differences to one time before, and how large they usually are."""
-
-    def __init__(self) -> None:
-        self._scale = 0.0
-        self._judged = 0
-
-    def take(self, mean: float, before: float) -> float | None:
-        """Return the difference in scales; None for the first day."""
-        off, floor = mean - before, _FLOOR_SHARE * max(abs(mean), abs(before)) + 1e-12
-        scale = max(self._scale, floor)
-        self._judged += 1
-        near = min(abs(off), _CLIP * scale) if self._judged > _DAY else abs(off)
-        self._scale += max(_SCALE_RATE, 1.0 / self._judged) * (MEAN_AD_TO_SIGMA * near - self._scale)
-        return off / scale if self._judged > _DAY else None
+    return [*result, *([Drift(leak.since, None)] if leak.since is not None else [])]
 
 
 def hourly(at: NDArray[np.int64], value: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -96,5 +166,5 @@ def hourly(at: NDArray[np.int64], value: NDArray[np.float64]) -> tuple[NDArray[n
     first = np.flatnonzero(np.diff(hour, prepend=hour[0] - 1))
     counts = np.diff(np.append(first, len(at)))
     means = np.add.reduceat(value, first) / counts
-    enough = (counts >= _LEAST) & (hour[first] < hour[-1])
+    enough = (counts >= LEAST) & (hour[first] < hour[-1])
     return hour[first][enough], means[enough]
