@@ -239,11 +239,14 @@ class Normaliser:
         self._lose(_consumer, partitions)
 
     def _lose(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if held := [one for one in partitions if (one.topic, one.partition) in self._held]:
+            _consumer.resume(held)  # the client keeps a pause over a move: what comes back would not be read any more
         for one in partitions:
             source = (one.topic, one.partition)
             self._assigned.discard(source)
             for positions in (self._committable, self._flight.positions, self._held, self._following):
                 positions.pop(source, None)
+        metrics.HELD.set(len(self._held))
         log.info("partitions_revoked", partitions=[f"{one.topic}/{one.partition}" for one in partitions])
 
     def _settle(self) -> None:

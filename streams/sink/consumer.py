@@ -200,14 +200,18 @@ class Sink:
 
     def _on_revoke(self, consumer: Any, partitions: Sequence[Any]) -> None:
         """Hand over in order: what is in hand is stored and committed, or left uncommitted for the next owner."""
-        del partitions
         if not self._try_flush(consumer):
             self._forget()
-        self._assigned = False
+        self._let_go(consumer, partitions)
 
     def _on_lost(self, consumer: Any, partitions: Sequence[Any]) -> None:
-        del consumer, partitions
         self._forget()  # another owner reads it again from the last commit
+        self._let_go(consumer, partitions)
+
+    def _let_go(self, consumer: Any, partitions: Sequence[Any]) -> None:
+        """Resume what goes: the client keeps a pause over a move, and what comes back would not be read any more."""
+        consumer.resume(partitions)
+        self._paused = False
         self._assigned = False
 
     def _heard(self, error: Any, topic: str | None = None) -> None:

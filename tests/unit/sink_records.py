@@ -218,6 +218,12 @@ def refused() -> Refused:
     return Refused(id="ref-2", **names, mode=Mode.LIVE, spec=SCALE, reason=RefusalReason.NOT_ARMED, seen=Seen(), at=T0 + 32_000)
 
 
+def notice(number: int) -> Notice:
+    return Notice(
+        id=f"not-{number}", kind=NoticeKind.APPROVAL_NEEDED, incident="inc-1", severity=Severity.CRITICAL, title="t", text="x", at=T0
+    )
+
+
 def whole_loop() -> Log:
     """Build the logs of one incident from its opening to its verified outcome, with everything else that may stand on them."""
     log = Log()
@@ -225,10 +231,7 @@ def whole_loop() -> Log:
     log.append(INCIDENTS, Tick(at=T0 + 1_000))
     log.append(INCIDENTS, incident(2, IncidentPhase.UPDATED))
     log.append(APPROVALS, proposal(chosen=candidate(RESTART, 1, 0.35)))
-    log.append(
-        NOTICES,
-        Notice(id="not-1", kind=NoticeKind.APPROVAL_NEEDED, incident="inc-1", severity=Severity.CRITICAL, title="t", text="x", at=T0),
-    )
+    log.append(NOTICES, notice(1))
     log.append(NOTICES, Delivery(id="dlv-1", notice="not-1", receiver="webhook", status="delivered", attempts=1, at=T0))
     log.append(APPROVALS, Arming(id="arm-1", armed=True, by="ada", at=T0, until=T0 + 3_600_000, cluster="c"))
     command = Command(id="cmd-1", proposal="prp-1", verb=CommandVerb.APPROVE, mode=Mode.LIVE, digest="d1", subject="ada", at=T0)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
+from agents.reason.llm import effector as module
 from agents.reason.llm.answer import Answer, Explainer, Told, Unanswered
 from agents.reason.llm.anthropic_explainer import AnthropicExplainer
 from agents.reason.llm.effector import EVICTED, PENDING_KEPT, LlmEffector
@@ -249,6 +250,22 @@ async def test_there_is_nothing_to_agree_with_in_an_abstention(order: tuple[int,
     abstention = proposal().model_copy(update={"chosen": None, "digests": None, "confidence": None})
     told = await perform(Ordering(*order), abstention)
     assert (told.status, told.order, told.agrees) == ("ok", order, None)
+
+
+def test_a_proposal_that_a_crash_repeats_is_asked_about_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given explained proposals, when one stands on the log again, then it is not pending, but for those forgotten at the cap."""
+    monkeypatch.setattr(module, "ANSWERED_KEPT", 2)
+    effector = LlmEffector(Ordering(0, 1), lambda: NOW)
+    before = EVICTED.labels("answered")._value.get()
+    for number in range(3):
+        of = proposal(number=number)
+        effector.fold(record(of, 2 * number))
+        answer = Explanation(id=f"exp-{number}", proposal=of.id, provider="p", model="m", status="failed", error="x", at=NOW)
+        effector.fold(record(answer, 2 * number + 1))
+    for number in range(3):
+        effector.fold(record(proposal(number=number), 6 + number))
+    assert [intent.id for intent in effector.pending()] == ["prp-0"]
+    assert EVICTED.labels("answered")._value.get() - before == 1
 
 
 def test_what_waits_is_bounded_and_what_is_dropped_is_counted() -> None:

@@ -212,10 +212,12 @@ def test_a_record_whose_schema_is_away_is_come_back_to_and_the_other_partitions_
     assert broker.topics == [DLQ.name] * 3
 
 
-def test_a_partition_that_went_is_not_resumed(normaliser: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_held_partition_that_goes_is_resumed_then_and_not_later(normaliser: Any) -> None:
+    """The client keeps a pause over a move (test_pause_over_a_move.py)."""
     places = Places()
     normaliser._consumer = places
     normaliser._held[SOURCE] = 0.0
-    normaliser._lose(places, [TopicPartition(*SOURCE)])
+    normaliser._lose(places, [TopicPartition(*SOURCE), TopicPartition("other", 0)])
+    assert places.calls == [("resume", SOURCE[0], 0)]
     normaliser._go_on()
-    assert places.calls == []
+    assert len(places.calls) == 1

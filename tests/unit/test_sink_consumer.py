@@ -43,6 +43,25 @@ def test_while_the_store_is_away_nothing_is_lost_committed_or_taken_in_without_b
     assert run.journal == ["insert", "commit"] * 3
 
 
+@pytest.mark.parametrize("how", ["on_lost", "on_revoke"])
+def test_what_goes_while_the_store_is_away_is_not_left_paused(how: str) -> None:
+    """Given a pause and then a move, which the client keeps it over, when the records come again, then they are taken."""
+    run = Run(whole_loop().records)
+    run.store.failures = [Retryable("away"), Retryable("away")]
+    moved: list[bool] = []
+
+    def move(_: float) -> None:
+        if run.kafka.paused and not moved:
+            moved.append(True)
+            run.kafka.callbacks[how](run.kafka, [TopicPartition(INCIDENTS.name, 0)])
+            run.kafka.records = whole_loop().records
+
+    run.kafka.poll = move  # type: ignore[method-assign]
+    run.go()
+    assert moved
+    assert run.journal[-2:] == ["insert", "commit"]
+
+
 def test_a_store_that_is_down_at_the_start_is_waited_for() -> None:
     run = Run(whole_loop().records)
     run.store.migrations_failing = [Retryable("store memory: connection refused")] * 3

@@ -17,9 +17,10 @@ from streams.harness.stage import Append, Intent, Record
 
 ANSWERS = Counter("airra_llm_answers_total", "Explanations appended", ["provider", "status"])
 TOKENS = Counter("airra_llm_tokens_total", "Tokens that providers counted", ["provider", "direction"])
-EVICTED = Counter("airra_llm_evictions_total", "Proposals that stay unexplained because too many wait", ["table"])
+EVICTED = Counter("airra_llm_evictions_total", "Proposals unexplained because too many wait, and explained ones forgotten", ["table"])
 
 PENDING_KEPT = 1_000  # proposals that wait; at two at a time the oldest of more would have expired
+ANSWERED_KEPT = 10_000
 
 log = structlog.get_logger()
 
@@ -36,14 +37,19 @@ class LlmEffector:
         self._explainer = explainer
         self._clock = clock  # milliseconds
         self._pending: dict[str, Intent] = {}
+        self._answered: dict[str, None] = {}  # a proposal that a crash repeats is not asked about again
 
     def fold(self, record: Record) -> None:
         match parse(APPROVAL_EVENTS, record):
-            case Proposal() as proposal:
+            case Proposal() as proposal if proposal.id not in self._answered:
                 self._pending.setdefault(proposal.id, Intent(proposal.id, record.offset, proposal))
                 self._bound()
             case Explanation() as explanation:
                 self._pending.pop(explanation.proposal, None)
+                self._answered[explanation.proposal] = None
+                if len(self._answered) > ANSWERED_KEPT:
+                    del self._answered[next(iter(self._answered))]
+                    EVICTED.labels("answered").inc()
 
     def _bound(self) -> None:
         while len(self._pending) > PENDING_KEPT:

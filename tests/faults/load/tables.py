@@ -59,6 +59,7 @@ COUNTED: dict[str, tuple[str, ...]] = {
     f"{INCIDENTS}: ACTIONS_KEPT": _execute("incidents", "actions"),
     "agents/reason/cases.py: CASES_KEPT": tuple(f"airra_reason_evicted_cases_total {table}" for table in ("cases", "resolved")),
     "agents/reason/llm/effector.py: PENDING_KEPT": ("airra_llm_evictions_total pending",),
+    "agents/reason/llm/effector.py: ANSWERED_KEPT": ("airra_llm_evictions_total answered",),
     "agents/tell.py: OPEN_KEPT": ("airra_tell_evictions_total open",),
     "agents/tell.py: CLOSED_KEPT": ("airra_tell_evictions_total closed",),
     f"{CORRELATE}: max_incidents": _stage("correlate", "incidents_refused"),

@@ -242,6 +242,20 @@ SAFEGUARDS = (
         unit("normalise_consumer", "what_is_not_acknowledged_ends_the_process_uncommitted"),
     ),
     Safeguard(
+        "a partition that goes is not left paused by normalise",
+        NORMALISE,
+        "            _consumer.resume(held)",
+        "            pass",
+        unit("normalise_consumer", "a_held_partition_that_goes_is_resumed_then_and_not_later"),
+    ),
+    Safeguard(
+        "a partition that goes is not left paused by the sink",
+        SINK,
+        "        consumer.resume(partitions)\n",
+        "",
+        unit("sink_consumer", "what_goes_while_the_store_is_away_is_not_left_paused"),
+    ),
+    Safeguard(
         "a refused record is a dead letter in the same flight",
         "streams/normalise/core.py",
         "        self.others.append(letter)\n",

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 import random
+import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+from streams.sink.consumer import GROUP
 from streams.sink.store import connect
+from tests.faults.points.groups import Groups
 from tests.faults.reliability.case import Case, Chapter, Finding, Ground
 from tests.faults.store.group import caught_up, progress, set_back, struck
 from tests.faults.store.sinking import SinkProcess, SmallDisk, until
@@ -36,6 +39,7 @@ def away(ground: Ground, done: frozenset[str]) -> Iterator[Finding]:
     count = 2_000 if ground.sample else HOUR
     items: dict[str, Callable[[str], Finding]] = {
         "a server away": lambda item: server_away(item, ground, count),
+        "a server away, the sink stopped past its session meanwhile": lambda item: server_away(item, ground, count, stopped=True),
         "the sink away, and its embedded store with it": lambda item: sink_away(item, ground, count),
     }
     for item, find in items.items():
@@ -43,7 +47,7 @@ def away(ground: Ground, done: frozenset[str]) -> Iterator[Finding]:
             yield find(item)
 
 
-def server_away(item: str, ground: Ground, count: int) -> Finding:
+def server_away(item: str, ground: Ground, count: int, *, stopped: bool = False) -> Finding:
     folder = ground.new_folder("away")
     with ground.own_kafka() as broker, ClickHouseServer(folder / "clickhouse") as server:
         prepare(broker.bootstrap)
@@ -54,13 +58,28 @@ def server_away(item: str, ground: Ground, count: int) -> Finding:
             produce(broker.bootstrap, hour(count, 1))
             until(lambda: not sink.ready()[0], 60, "the sink says that its store is away")
             told = sink.ready()[1]
+            if stopped:
+                lost_and_back(broker.bootstrap, sink)
             server.start()
             recovery = caught_up(broker.bootstrap, sink)
             until(lambda: sink.ready()[0], 30, "the sink is ready again")
             seen = read(_asked(server))
         clear = "" if store_url.removesuffix("/default") in told else f"it did not say which store is away: {told}"
-        found = judged(item, 1, ground, broker.bootstrap, seen, (recovery,), f"{count} records")
+        found = judged(item, 2 if stopped else 1, ground, broker.bootstrap, seen, (recovery,), f"{count} records")
         return _also(found, clear)
+
+
+def lost_and_back(bootstrap: str, sink: SinkProcess) -> None:
+    """Stop it until its group has given up its partitions, and let it join again: they come back to it."""
+    groups = Groups(bootstrap)
+
+    def has_them() -> bool:
+        return (groups.owners(GROUP) or {}).get(f"{GROUP}-0", 0) > 0
+
+    sink.signal(signal.SIGSTOP)
+    until(lambda: not has_them(), 60, "the sink's session is over")
+    sink.signal(signal.SIGCONT)
+    until(has_them, 60, "the sink has its partitions again")
 
 
 def sink_away(item: str, ground: Ground, count: int) -> Finding:

@@ -94,6 +94,10 @@ class SinkProcess:
             self.process.kill()
             self.process.wait()
 
+    def signal(self, number: int) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
     def terminate(self) -> int:
         assert self.process is not None
         self.process.terminate()
