@@ -8,9 +8,10 @@ from typing import Any
 
 import faust
 
-from streams.harness.consumer import PromptTables, use_corrected_consumer
+from streams.harness.consumer import use_corrected_consumer
 from streams.harness.fetched import Owner
 from streams.harness.kafka import HEARTBEAT_MS, MAX_REQUEST_BYTES, NEVER_POLLED_MS, SESSION_TIMEOUT_MS, KafkaSettings
+from streams.harness.recovery import PromptTables
 from streams.harness.stage import Stage
 
 COMMIT_EVERY_S = 0.5

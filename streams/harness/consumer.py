@@ -20,8 +20,6 @@ from typing import Any
 
 import faust
 import structlog
-from faust.tables.manager import TableManager
-from faust.tables.recovery import Recovery
 from faust.transport.drivers import aiokafka as driver
 
 from streams.harness import metrics
@@ -29,7 +27,7 @@ from streams.harness.contiguous import Contiguous
 from streams.harness.errors import Unfit
 from streams.harness.fetched import Bounds, Fetched, Owner
 from streams.harness.kafka import FETCH_WAIT_MS
-from streams.harness.recovery import PromptRecovery, Renewal
+from streams.harness.recovery import Renewal
 
 POLL_S = 0.5  # one fetch waits at most so long for records
 PAUSED_POLL_S = 0.02  # while no partition is active (between recovery and resumption); Faust's own second delays every restart
@@ -277,23 +275,6 @@ class CorrectedConsumer(driver.Consumer):
 class CorrectedTransport(driver.Transport):
     Consumer = CorrectedConsumer
     owner: Owner
-
-
-class PromptTables(TableManager):
-    """Faust's table manager sleeps a second at its start to let tables be declared late; ours are declared before."""
-
-    _recovery: Recovery | None
-
-    async def on_start(self) -> None:
-        if not self.should_stop:
-            await self._update_channels()
-            await self.recovery.start()
-
-    @property
-    def recovery(self) -> Recovery:
-        if self._recovery is None:
-            self._recovery = PromptRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
-        return self._recovery
 
 
 def use_corrected_consumer(app: faust.App, owner: Owner) -> None:

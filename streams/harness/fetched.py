@@ -42,5 +42,8 @@ class Owner(Protocol):
     def ceiling(self, partition: int) -> int | None:
         """Return the offset that may be committed: what a durable snapshot covers."""
 
+    def committed(self, partition: int, offset: int) -> None:
+        """Hear that the broker took this offset as the group's."""
+
     async def hole(self, partition: int, expected: int, found: int, times: int) -> int:
         """Hear that records are missing; return the offset to read from."""

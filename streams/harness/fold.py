@@ -12,7 +12,7 @@ from streams.harness.errors import Poison, Unfit
 from streams.harness.snapshots import Snapshot
 from streams.harness.stage import Output, Record, Stage
 
-BACKFILL_HEADER = "airra.backfill"  # historical records: no ticks are written while they pass
+BACKFILL_HEADER = "airra.backfill"  # historical records: no ticks are written while they pass, and for a while after the last of them
 
 
 class HoleError(Exception):

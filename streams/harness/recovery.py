@@ -1,11 +1,15 @@
-"""Faust's recovery of tables, corrected: its end is heard by whoever asks later, and it does not wait for what is gone."""
+"""Faust's tables and their recovery, corrected: its end is heard by whoever asks later, and it does not wait for what is gone."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import MutableMapping
 from typing import Any
 
+from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
+
+from streams.harness.fetched import Owner
 
 RENEW_S = 3.0  # that a recovery with more to read may get nothing
 
@@ -36,6 +40,33 @@ class PromptRecovery(Recovery):
     def _set_recovery_started(self) -> None:
         super()._set_recovery_started()
         self.signal_recovery_end.clear()
+
+
+class PromptTables(TableManager):
+    """Faust's table manager sleeps a second at its start to let tables be declared late; ours are declared before.
+
+    It hears of commits that the broker took, and tells the stage; the consumer notes those that it refused, too.
+    """
+
+    _recovery: Recovery | None
+
+    async def on_start(self) -> None:
+        if not self.should_stop:
+            await self._update_channels()
+            await self.recovery.start()
+
+    def on_commit(self, offsets: MutableMapping[Any, int]) -> None:
+        super().on_commit(offsets)
+        owner: Owner = self.app.transport.owner
+        for tp, offset in offsets.items():
+            if tp.topic == owner.source:
+                owner.committed(tp.partition, offset)
+
+    @property
+    def recovery(self) -> Recovery:
+        if self._recovery is None:
+            self._recovery = PromptRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
+        return self._recovery
 
 
 class Renewal:

@@ -56,16 +56,28 @@ class Saver:
         self._cost_s: dict[int, float] = {}
         self._saved_at: dict[int, float] = {}
         self._written: dict[int, tuple[int, int]] = {}  # changelog records and bytes since the last trim
-        self._first: dict[int, int] = {}  # changelog offset at which the last snapshot begins
+        self._last: dict[int, tuple[int, int]] = {}  # of the last snapshot: the record that it ends at, its first changelog offset
+        self._below: dict[int, int] = {}  # changelog offset below which nothing is needed
 
     def load(self, partition: int, log_id: str) -> snapshots.Snapshot | None:
         """Return the snapshot that the recovered table holds, of this log before any other."""
+        self._last.pop(partition, None)
+        self._below.pop(partition, None)
         return snapshots.decode(self._table.data, partition, log_id)
 
     def due(self, part: Part, now_s: float, parts: int) -> bool:
         """Tell whether it is time for this one of so many parts."""
         wait = interval_s(self._cost_s.get(part.partition, 0.0), parts, self._every_s)
         return part.dirty and now_s - self._saved_at.get(part.partition, 0.0) >= wait
+
+    def committed(self, partition: int, offset: int) -> None:
+        """Hear what the broker took as the group's offset: it takes it of the owner alone.
+
+        So whoever owns the partition later has recovered the snapshot that was written before, and writes its own behind it.
+        """
+        ends, first = self._last.get(partition, (offset, 0))
+        if offset > ends:
+            self._below[partition] = first
 
     async def save(self, part: Part) -> None:
         """Return once the state, as it was at the call, survives us: then `part.saved` may be committed."""
@@ -93,7 +105,8 @@ class Saver:
             metrics.SNAPSHOT_BYTES.labels(self._stage.name, str(part.partition)).set(len(data))
             metrics.SNAPSHOT_COST.labels(self._stage.name).inc(cost_s + packing_s)
             metrics.SNAPSHOT_SECONDS.labels(self._stage.name).observe(time.perf_counter() - begun)
-            await self._trim(part.partition, first, len(records), len(data))
+            await self._trim(part.partition, len(records), len(data))
+            self._last[part.partition] = (offset, first)
 
     def _packing(self, part: Part) -> asyncio.Future[tuple[bytes, float]]:
         """Return what gives the state as it is now in bytes, and the seconds that this takes beside the folding."""
@@ -123,16 +136,18 @@ class Saver:
         for key in snapshots.of(self._table.data, partition):
             self._table.data.pop(key)
 
-    async def _trim(self, partition: int, first: int, records: int, size: int) -> None:
-        """Delete the changelog below the snapshot before this one: compaction leaves the active segment alone."""
-        keep, self._first[partition] = self._first.get(partition), first
+    async def _trim(self, partition: int, records: int, size: int) -> None:
+        """Delete the changelog below a snapshot before this one: compaction leaves the active segment alone.
+
+        Only below one after which a commit was taken. Whoever was stopped before it wrote, and wakes when another has the partition,
+        writes an old state behind the newest; to delete below that would leave the group's offset without a state.
+        """
         # Of what lies there from before this process nothing is known: who is ended again and again would never come to tidy it up.
         count, volume = self._written.get(partition, (TRIM_AFTER_RECORDS, 0))
-        count, volume = count + records, volume + size
-        if keep is not None and (count >= TRIM_AFTER_RECORDS or volume >= TRIM_AFTER_BYTES):
-            await asyncio.to_thread(self._delete_below, partition, keep)
-            count, volume = 0, 0
-        self._written[partition] = (count, volume)
+        self._written[partition] = count, volume = count + records, volume + size
+        if (count >= TRIM_AFTER_RECORDS or volume >= TRIM_AFTER_BYTES) and (below := self._below.pop(partition, None)) is not None:
+            await asyncio.to_thread(self._delete_below, partition, below)
+            self._written[partition] = (0, 0)
 
     def _delete_below(self, partition: int, offset: int) -> None:
         if self._admin is None:

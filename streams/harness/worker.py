@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -40,6 +41,7 @@ UNACKED_OUTPUTS = 2000  # then the fold waits for the broker
 RETRIES_S = (0.1, 0.2, 0.5, 1.0, 2.0)  # of an apply that raised Retryable; then the process stops uncommitted
 REREADS = 3  # of a hole, before the log itself is asked
 SNAPSHOT_LOOK_S = 0.2
+HISTORY_S = 30.0  # after a historical record time does not pass for its partition; if no more come, it goes on
 
 
 def wall_ms() -> int:
@@ -80,6 +82,7 @@ class StageWorker:
         self._outputs = metrics.OUTPUTS.labels(stage.name)
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
+        self._history_until: dict[int, float] = {}  # by partition whose last record is historical, on the monotonic clock
 
     async def start(self) -> None:
         """Start the app and return at once; `readiness` tells when it folds."""
@@ -164,6 +167,9 @@ class StageWorker:
         part = self.parts.get(partition)
         return part.saved + 1 if part is not None else None
 
+    def committed(self, partition: int, offset: int) -> None:
+        self._saver.committed(partition, offset)
+
     async def hole(self, partition: int, expected: int, found: int, times: int) -> int:
         metrics.REREAD.labels(self.stage.name).inc()
         log.warning("hole_reread", stage=self.stage.name, partition=partition, expected=expected, found=found, times=times)
@@ -205,6 +211,8 @@ class StageWorker:
             )
             outputs = await self._apply(part, record)
             self._records.inc()
+            if part.backfill:
+                self._history_until[part.partition] = time.monotonic() + HISTORY_S
             for _, run in groupby(outputs, place):
                 part.unacked += await self._send(list(run), record)
         if len(part.unacked) > UNACKED_OUTPUTS:
@@ -273,7 +281,8 @@ class StageWorker:
         while True:
             await asyncio.sleep(every_s)
             for part in list(self.parts.values()):
-                if part.backfill or part.tick is not None:
+                historical = part.backfill and time.monotonic() < self._history_until.get(part.partition, math.inf)
+                if historical or part.tick is not None:
                     continue
                 at = self._now_ms()
                 output = Output(self.source, None, canonical(Tick(at=at)), ((TYPE_HEADER, b"tick"), SCHEMA), partition=part.partition)

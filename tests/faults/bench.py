@@ -29,6 +29,7 @@ class Result:
     """One line of the table."""
 
     scenario: str
+    injected: int = 0
     sent: int = 0
     lost: int = 0
     wrong: int = 0

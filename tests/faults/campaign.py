@@ -86,13 +86,15 @@ def joins(broker: KafkaBroker, folder: Path, size: Size) -> Result:
     bench = Bench(broker, folder, size.seed)
     with contextlib.closing(bench.fleet):
         bench.fleet.start(0)
-        for number in range(1, 1 + min(3, size.rounds)):
+        joined = range(1, 1 + min(3, size.rounds))
+        for number in joined:
             bench.at_work(size.per_second)
             bench.fleet.start(number)
-        bench.pump.during(4, size.per_second)
-        bench.fleet.terminate(1)
+        for number in joined:
+            bench.pump.during(4, size.per_second)
+            bench.fleet.terminate(number)
         bench.pump.during(BEYOND_S, size.per_second)
-        return bench.settle(Result("join, leave"))
+        return bench.settle(Result("join, leave", 2 * len(joined)))
 
 
 def broker_restart(broker: KafkaBroker, folder: Path, size: Size) -> Result:
@@ -101,13 +103,14 @@ def broker_restart(broker: KafkaBroker, folder: Path, size: Size) -> Result:
     with contextlib.closing(bench.fleet):
         for number in (0, 1):
             bench.fleet.start(number)
-        for _ in range(max(1, size.rounds // 3)):
+        rounds = max(1, size.rounds // 3)
+        for _ in range(rounds):
             bench.at_work(size.per_second)
             broker.kill()
             bench.pump.send(500, size.per_second)
             broker.restart()
             bench.pump.during(3, size.per_second)
-        return bench.settle(Result("broker SIGKILL"))
+        return bench.settle(Result("broker SIGKILL", rounds))
 
 
 def effector_kills(broker: KafkaBroker, folder: Path, size: Size) -> Result:
@@ -121,7 +124,7 @@ def effector_kills(broker: KafkaBroker, folder: Path, size: Size) -> Result:
     fleet = Fleet(broker.bootstrap, folder / mark, ["--effector", f"act-{mark}:{topic}:{target.folder}"])
     producer = Producer({"bootstrap.servers": broker.bootstrap, "enable.idempotence": True})
     wanted = [f"intent{index}" for index in range(100 * size.rounds)]
-    result = Effects("effector kill", sent=len(wanted))
+    result = Effects("effector kill", size.rounds, sent=len(wanted))
     begun = time.monotonic()
     chance = random.Random(size.seed)
     try:
@@ -185,7 +188,7 @@ def _rounds(bench: Bench, size: Size, title: str, strike: Callable[[int], None],
             if down_s:
                 bench.pump.during(down_s, size.per_second)
             bench.fleet.start(victim)
-        return bench.settle(Result(title))
+        return bench.settle(Result(title, size.rounds))
 
 
 SCENARIOS = {

@@ -3,9 +3,11 @@
 import ast
 import inspect
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import faust
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from faust.app.base import App
 from faust.tables.manager import TableManager
@@ -15,7 +17,8 @@ from faust.transport.drivers import aiokafka as driver
 from mode.services import Service
 from mode.utils.queues import FlowControlEvent
 
-from streams.harness.consumer import PromptTables
+from streams.harness.consumer import use_corrected_consumer
+from streams.harness.recovery import PromptTables
 
 HARNESS = Path(__file__).parent.parent.parent / "streams" / "harness"
 
@@ -57,6 +60,18 @@ def test_the_end_of_a_recovery_is_still_set_where_it_is_no_longer_running_and_wa
     assert restart.rindex("self._set_recovery_started()", 0, waits) > restart.rindex("self.need_recovery()", 0, waits)
     assert "self._signal_recovery_end" in source(Recovery.signal_recovery_end.fget)
     assert "self._recovery = Recovery(" in source(TableManager.recovery.fget)
+
+
+async def test_the_stage_hears_of_commits_that_the_broker_took_and_of_its_own_log_alone(tmp_path: Path) -> None:
+    heard: list[tuple[int, int]] = []
+    owner: Any = SimpleNamespace(source="log", committed=lambda partition, offset: heard.append((partition, offset)))
+    app = faust.App("heard", datadir=str(tmp_path), TableManager=PromptTables)
+    use_corrected_consumer(app, owner)
+    app.tables.on_commit({TopicPartition("log", 1): 8, TopicPartition("other", 0): 3})
+    assert heard == [(1, 8)]
+    taken = source(base.Consumer._commit_offsets)
+    assert "if did_commit:" in taken
+    assert taken.index("if did_commit:") < taken.index("self.app.tables.on_commit(committable_offsets)")
 
 
 async def test_the_end_of_a_recovery_is_heard_by_whoever_asks_later_until_the_next_begins(tmp_path: Path) -> None:

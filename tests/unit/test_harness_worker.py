@@ -14,7 +14,7 @@ from streams.harness import worker as module
 from streams.harness.errors import Retryable
 from streams.harness.exits import EXIT_FATAL, EXIT_HOLE
 from streams.harness.fetched import Bounds
-from streams.harness.fold import Part
+from streams.harness.fold import BACKFILL_HEADER, Part
 from streams.harness.snapshots import Snapshot, encode
 from streams.harness.stage import Output, Record, Stage
 from streams.harness.worker import StageWorker
@@ -167,6 +167,24 @@ async def test_one_tick_at_a_time_is_on_its_way_and_none_while_history_passes(
     await turns(50)
     ticking.cancel()
     assert len(appender.outputs) == written
+
+
+@pytest.mark.parametrize(("pause_s", "written"), [(3600.0, 0), (0.0, 1)])
+async def test_time_goes_on_a_while_after_the_last_historical_record(
+    pause_s: float, written: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given history and then silence, when it has passed for long enough, then what is live there expires and is told of again."""
+    monkeypatch.setattr(module, "HISTORY_S", pause_s)
+    appender = Appender()
+    worker = worker_of(echo(tick_every_s=0.0), tmp_path, appender)
+    worker.parts[0] = Part(0, [], -1, -1)
+    historical = message(0)
+    historical.headers = ((BACKFILL_HEADER, b"1"),)
+    await worker._take(historical)
+    ticking = asyncio.create_task(worker._tick_loop(0.0))
+    await turns(50)
+    ticking.cancel()
+    assert sum(output.topic == "log" for output in appender.outputs) == written
 
 
 async def test_a_fold_waits_where_too_much_is_not_acknowledged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

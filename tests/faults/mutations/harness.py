@@ -25,6 +25,13 @@ SAFEGUARDS = (
         unit("harness_saver", "the_manifest_is_sent_only_once_every_chunk_is_acknowledged"),
     ),
     Safeguard(
+        "a changelog is trimmed only below a snapshot after which a commit was taken",
+        SAVER,
+        "        if offset > ends:\n",
+        "        if True:\n",
+        unit("harness_saver", "nothing_is_deleted_below_a_snapshot_after_which_no_commit_was_taken"),
+    ),
+    Safeguard(
         "only the owner of a partition saves it",
         SAVER,
         "if not part.dirty or not self._owned(part):",
@@ -160,15 +167,15 @@ SAFEGUARDS = (
     Safeguard(
         "no tick is written while history passes",
         WORKER,
-        "if part.backfill or part.tick is not None:",
+        "if historical or part.tick is not None:",
         "if part.tick is not None:",
         unit("harness_worker", "one_tick_at_a_time_is_on_its_way_and_none_while_history_passes"),
     ),
     Safeguard(
         "one tick at a time is on its way",
         WORKER,
-        "if part.backfill or part.tick is not None:",
-        "if part.backfill:",
+        "if historical or part.tick is not None:",
+        "if historical:",
         unit("harness_worker", "one_tick_at_a_time_is_on_its_way_and_none_while_history_passes"),
     ),
     Safeguard(

@@ -25,6 +25,7 @@ PATH: dict[str, Kind] = {
     "streams.harness.worker": AWAITS,
     "streams.harness.saver": AWAITS,
     "streams.harness.consumer": AWAITS,
+    "streams.harness.recovery": AWAITS,
     "streams.harness.effector_runner": AWAITS,
     "streams.harness.producer": AWAITS,
     "streams.harness.view": AWAITS,

@@ -205,7 +205,7 @@ class HarnessBench:
 FAMILY = Family(
     "harness",
     "one of two workers of a counting stage at every await of worker, saver, consumer, producer and watchdog, and at Faust's commit",
-    owns=(*(f"streams.harness.{name}:" for name in ("worker", "saver", "consumer", "producer", "watchdog")), STAGE_COMMIT),
+    owns=(*(f"streams.harness.{name}:" for name in ("worker", "saver", "consumer", "recovery", "producer", "watchdog")), STAGE_COMMIT),
     scenes=("work", "join", "end", "retry", "gaps", "stall", "opening"),
     make=HarnessBench,
     shared=True,

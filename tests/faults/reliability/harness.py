@@ -36,7 +36,8 @@ def _seeds(name: str) -> Listed:
             if (item := f"seed {seed}") not in done:
                 size = Size(1000, 3, seed) if ground.sample else Size(2000, 10, seed)
                 with ground.own_kafka() as broker:
-                    yield finding(item, size.rounds, run(name, broker, ground.new_folder(name), size), EXCUSED.get(name, ()))
+                    result = run(name, broker, ground.new_folder(name), size)
+                    yield finding(item, result.injected, result, EXCUSED.get(name, ()))
 
     return Listed(tuple(f"seed {seed}" for seed in SEEDS), find)
 

@@ -7,6 +7,7 @@ import random
 import time
 from dataclasses import replace
 
+from streams.harness.stage import SAVED_EVERY_S
 from tests.faults.bench import Bench, Result
 from tests.faults.points.groups import until
 from tests.faults.recovery import Tracker
@@ -16,7 +17,6 @@ from tests.faults.reliability.workers import MOVED_WITHIN_S, STEP_S, Find, Worke
 from tests.kafka.broker import KafkaBroker
 
 PER_SECOND = 200.0  # of the data plane a record is a batch of hundreds of samples
-SNAPSHOT_S = 5.0  # as the data plane's roles take them
 CAUGHT_UP_WITHIN_S = 60.0
 MB = 1_000_000
 RESTART_GOAL_S, MOVE_GOAL_S = 5.0, 15.0
@@ -26,7 +26,9 @@ def restarts(partitions: int, kills: int = 10) -> Find:
     """SIGKILL of a worker that holds 20 MB of state and is started again at once, as a supervisor would."""
 
     def find(item: str, broker: KafkaBroker, ground: Ground) -> Finding:
-        bench = Bench(broker, ground.new_folder("restarts"), 1, ballast=20 * MB // partitions, partitions=partitions, snapshot_s=SNAPSHOT_S)
+        bench = Bench(
+            broker, ground.new_folder("restarts"), 1, ballast=20 * MB // partitions, partitions=partitions, snapshot_s=SAVED_EVERY_S
+        )
         workers, chance = Workers(bench, PER_SECOND), random.Random(partitions)
         times: list[float] = []
         with contextlib.closing(bench.fleet), Tracker(broker.bootstrap, bench.stages[0], *bench.logs) as tracker:
@@ -49,7 +51,12 @@ def takeovers(partitions: int, kills: int = 10) -> Find:
 
     def find(item: str, broker: KafkaBroker, ground: Ground) -> Finding:
         bench = Bench(
-            broker, ground.new_folder("takeovers"), 1, ballast=40 * MB // (2 * partitions), partitions=2 * partitions, snapshot_s=SNAPSHOT_S
+            broker,
+            ground.new_folder("takeovers"),
+            1,
+            ballast=40 * MB // (2 * partitions),
+            partitions=2 * partitions,
+            snapshot_s=SAVED_EVERY_S,
         )
         workers = Workers(bench, PER_SECOND)
         times: list[float] = []
