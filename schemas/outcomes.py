@@ -55,6 +55,7 @@ class NoticeKind(StrEnum):
     VERIFIED = "verified"
     UNDONE = "undone"
     ESCALATED = "escalated"
+    DRIFT = "drift"  # a slow leak; of no incident
 
 
 class Notice(Frozen):
