@@ -22,7 +22,7 @@ from schemas.samples import (
     decode_series,
 )
 from schemas.signals import Anomaly, Tick
-from schemas.topics import SAMPLES, SIGNALS
+from schemas.topics import NOTICES, SAMPLES, SIGNALS
 from streams.detect_metrics import measure
 from streams.harness.emit import emit, position, refuse_unknown
 from streams.harness.errors import Poison
@@ -42,7 +42,8 @@ def stage(config: DetectConfig, topics: Iterable[str] = ()) -> Stage[DetectState
     def apply(state: DetectState, record: Record, now: int) -> list[Output]:
         told = _read(record, now)(Detector(state, config))
         measure(state, record.partition, told, named)
-        return [emit(SIGNALS, one.evidence.service if isinstance(one, Anomaly) else one.service, one) for one in told.signals]
+        signals = [emit(SIGNALS, one.evidence.service if isinstance(one, Anomaly) else one.service, one) for one in told.signals]
+        return [*signals, *(emit(NOTICES, one.incident, one) for one in told.notices)]
 
     return Stage(
         name=NAME,

@@ -28,6 +28,7 @@ ANOMALIES = Counter("airra_detect_anomalies_total", "anomaly records by phase, r
 HEALTH = Counter("airra_detect_health_total", "health records")
 EVICTED = Counter("airra_detect_evicted_series_total", "series given up for want of room")
 EVICTED_SOURCES = Counter("airra_detect_evicted_sources_total", "source partitions whose mark was given up for want of room")
+EVICTED_LEAKS = Counter("airra_detect_evicted_leaks_total", "metrics not looked at for slow leaks for want of room")
 RESTARTED_SOURCES = Counter("airra_detect_restarted_sources_total", "raw topics that began anew under the same name")
 
 _labelled = cache(lambda counter, name: counter.labels(name))  # topics that are named, and fates: few
@@ -89,6 +90,7 @@ def measure(state: DetectState, partition: int, told: Told, topics: AbstractSet[
     for evicted, counted in (
         (told.evicted, EVICTED),
         (told.evicted_sources, EVICTED_SOURCES),
+        (told.evicted_leaks, EVICTED_LEAKS),
         (told.restarted_sources, RESTARTED_SOURCES),
     ):
         if evicted:

@@ -141,16 +141,23 @@ def shapes(
         }
         for one in found
     ]
-    every = shape_bench.Quiet("all", sum(one.alarms for one in calm), sum(one.weeks for one in calm))
+    every = shape_bench.Quiet("all", *(sum(getattr(one, name) for one in calm) for name in ("alarms", "leaks", "weeks")))
     ordinary = [
-        {"series": one.name, "weeks": one.weeks, "alarms": one.alarms, "a week": round(one.rate, 3), "95 % bound": round(one.bound, 3)}
+        {
+            "series": one.name,
+            "weeks": one.weeks,
+            "alarms": one.alarms,
+            "a week": round(one.rate, 3),
+            "95 % bound": round(one.bound, 3),
+            "of them leaks": one.leaks,
+        }
         for one in (*calm, every)
     ]
     if json_to is not None:
         write_json(json_to, {"faults": faults, "ordinary": ordinary})
     if talk:
         rows(None, "faults; minutes", ["shape", "series", "missed", "within", "median", "worst"], faults)
-        rows(None, "ordinary series; alarms", ["series", "weeks", "alarms", "a week", "95 % bound"], ordinary)
+        rows(None, "ordinary series; alarms", list(ordinary[0]), ordinary)
 
 
 @backtest.command()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.surprise.past import AGAIN, DRIFTS, MISSING, OPENED
+from models.surprise.past import AGAIN, DRIFTED, DRIFTS, MISSING, OPENED
 from models.surprise.univariate import judge
 from schemas.config.score import ScoreRule
 
@@ -170,6 +170,7 @@ class Quiet:
 
     name: str
     alarms: int
+    leaks: int  # of them; they are what the stage tells of, too
     weeks: int
 
     @property
@@ -213,11 +214,11 @@ def quiet(weeks: int, seed: int, config: ScoreRule) -> Iterator[Quiet]:
     each = math.ceil(weeks / JUDGED_WEEKS / len(ORDINARY))
     minute = np.arange((WARM_WEEKS + JUDGED_WEEKS) * WEEK)
     for number, (name, make) in enumerate(ORDINARY.items()):
-        alarms = 0
+        counts = np.zeros(DRIFTED + 1, np.int64)
         for run in range(each):
             readings: Any = judge(minute * MINUTE_MS, make(minute, np.random.default_rng([seed, 100 + number, run])), config)
-            alarms += int(np.count_nonzero(np.isin(readings["event"][WARM_WEEKS * WEEK :], (OPENED, AGAIN, MISSING, DRIFTS))))
-        yield Quiet(name, alarms, each * JUDGED_WEEKS)
+            counts += np.bincount(readings["event"][WARM_WEEKS * WEEK :], minlength=len(counts))
+        yield Quiet(name, int(counts[[OPENED, AGAIN, MISSING, DRIFTS]].sum()), int(counts[DRIFTS]), each * JUDGED_WEEKS)
 
 
 def upper_bound(count: int) -> float:

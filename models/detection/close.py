@@ -12,6 +12,7 @@ import numpy as np
 from models.detection.combined import combine, give_up, outdated
 from models.detection.fates import ARRIVALS, DefinitionFate, RowFate
 from models.detection.judge import NEVER, ORDINARY, SILENT
+from models.detection.leaks import notice, watch
 from models.detection.report import Place, anomaly, health, reason_of
 from models.detection.rows import NO_ROWS
 from models.detection.series.define import drop
@@ -23,6 +24,7 @@ from models.detection.state import DetectState
 from models.detection.window_kernel import ASLEEP, COURSE, DONE, FULL, HEALTH, NOT_CLOSING, Rows, Said, advance, begin_closing
 from schemas.config.detect import DetectConfig
 from schemas.health_record import HealthRecord, PositionRecord
+from schemas.outcomes import Notice
 from schemas.samples import Batches
 from schemas.signals import Anomaly, AnomalyReason, Phase
 
@@ -35,10 +37,12 @@ class Told:
     """What one record brought about: signals in order, and what became of rows and definitions."""
 
     signals: list[Anomaly | HealthRecord] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
     fates: Counter[RowFate] = field(default_factory=Counter)
     definitions: Counter[DefinitionFate] = field(default_factory=Counter)
     evicted: int = 0  # series
     evicted_sources: int = 0
+    evicted_leaks: int = 0  # metrics
     restarted_sources: int = 0
     received: Counter[str] = field(default_factory=Counter)  # rows of the record, whatever becomes of them, by the topic they come from
 
@@ -207,7 +211,16 @@ class Closer:
             every_ms = round(self._config.health_s * 1000)
             everyone = boundary // every_ms * every_ms > told  # also where the moment for all lies within the gap
             self._combine(boundary, source, everyone=everyone)
+            if everyone:
+                self._watch(boundary)
             self._told.signals += health(self._registry, self._state.directory, boundary, source, everyone=everyone)
+
+    def _watch(self, at: int) -> None:
+        """Look for slow leaks, and tell people of them; of history they are learned only."""
+        turns, lost = watch(self._state.leaks, self._state.index, self._registry, at)
+        self._told.evicted_leaks += lost
+        if not self._state.history:
+            self._told.notices += map(notice, turns)
 
     def _combine(self, at: int, source: Place, *, everyone: bool) -> None:
         """Judge the services by all their kinds together, and say what that opens and closes."""

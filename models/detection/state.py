@@ -15,6 +15,7 @@ import numpy as np
 
 from models.detection.fates import ON_TIME
 from models.detection.judge import ORDINARY, configure
+from models.detection.leaks import Index, Leaks
 from models.detection.report import Directory
 from models.detection.rows import COLUMNS, ROW, Waiting
 from models.detection.series.define import register
@@ -46,6 +47,8 @@ class DetectState:
     waiting: Waiting = field(default_factory=Waiting)  # rows whose window is open
     history: bool = False  # what was taken so far is history
     given_up: int = 0  # rows that waited in a snapshot of another shape, and are not counted yet
+    leaks: Leaks = field(default_factory=Leaks)
+    index: Index = field(default_factory=Index, compare=False)  # of the leaks; no part of the snapshot
     directory: Directory = field(default_factory=Directory, compare=False)  # an index; no part of the snapshot
 
 
@@ -68,6 +71,7 @@ class _Image(msgspec.Struct):
     dormant: list[list[SeriesDef]] = []
     history: bool = False
     given_up: int = 0
+    leaks: Leaks = msgspec.field(default_factory=Leaks)
     format: int = 1  # of the columns; an image that does not say is of the first
 
 
@@ -100,6 +104,7 @@ def capture(state: DetectState) -> Callable[[], bytes]:
             dormant=list(registry.dormant.values()),
             history=state.history,
             given_up=state.given_up,
+            leaks=state.leaks,
             format=_COLUMNS_FORMAT,
         )
     )
@@ -138,7 +143,7 @@ def restore(data: bytes | None, config: DetectConfig) -> DetectState:
     if image.shape != _shape(config) or image.format not in _COLUMNS_READ:
         for found in defs.values():
             register(registry, found, now=0)
-        return DetectState(registry, sources, given_up=image.given_up + len(_waiting(image.pending)))
+        return DetectState(registry, sources, given_up=image.given_up + len(_waiting(image.pending)), leaks=image.leaks)
     for name in image.tables.keys() & set(_TABLES):
         getattr(registry, name).load(image.tables[name])
     registry.defs, registry.members = defs, image.members
@@ -156,7 +161,7 @@ def restore(data: bytes | None, config: DetectConfig) -> DetectState:
     _reconfigure(registry)
     registry.going.update(np.flatnonzero(registry.slots.state[: registry.slots.used] != ORDINARY).tolist())
     clock, waiting = ActiveClock(*image.clock), _waiting(image.pending)
-    return DetectState(registry, sources, clock, image.closed, image.told, waiting, image.history, image.given_up)
+    return DetectState(registry, sources, clock, image.closed, image.told, waiting, image.history, image.given_up, image.leaks)
 
 
 def _waiting(columns: dict[str, bytes]) -> Waiting:

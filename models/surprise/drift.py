@@ -21,7 +21,7 @@ from models.surprise.score_kernel import MEAN_AD_TO_SIGMA
 from models.surprise.season_kernel import HOUR_MS
 from schemas.config.score import ScoreRule
 
-_DAY, _WEEK = 24, 168  # hours
+DAY, WEEK = 24, 168  # hours
 LEAST = 6  # points of an hour that has a mean
 _SCALE_RATE = 0.01  # of the scale, an hour
 _CLIP = 3.0  # scales
@@ -49,9 +49,9 @@ class Differences(msgspec.Struct):
         off, floor = mean - before, _FLOOR_SHARE * max(abs(mean), abs(before)) + 1e-12
         scale = max(self.scale, floor)
         self.judged += 1
-        near = min(abs(off), _CLIP * scale) if self.judged > _DAY else abs(off)
+        near = min(abs(off), _CLIP * scale) if self.judged > DAY else abs(off)
         self.scale += max(_SCALE_RATE, 1.0 / self.judged) * (MEAN_AD_TO_SIGMA * near - self.scale)
-        return off / scale if self.judged > _DAY else None
+        return off / scale if self.judged > DAY else None
 
 
 class Sums(msgspec.Struct):
@@ -66,7 +66,7 @@ class Sums(msgspec.Struct):
 
     def take(self, value: float, rule: ScoreRule) -> bool:
         """Take a value; tell whether the sum of those before it and of this one is a drift."""
-        test = PageHinkley(min_instances=_DAY, delta=rule.drift_delta, threshold=rule.drift_threshold, mode="both")
+        test = PageHinkley(min_instances=DAY, delta=rule.drift_delta, threshold=rule.drift_threshold, mode="both")
         mean = test._x_mean  # noqa: SLF001 - river keeps what it adds up to itself; a test holds this equal to a test that goes on
         mean.n, mean._mean = self.count, self.mean  # noqa: SLF001
         test._sum_increase, test._sum_decrease = self.rise, self.fall  # noqa: SLF001
@@ -94,23 +94,23 @@ class Leak(msgspec.Struct):
     since: int | None = None  # ms: it drifts since then
     rises: bool = False
     calm: int = 0  # hours in a row, of a drift
+    day: float | None = None  # the mean a day before the newest hour; None where there was none
+    week: float | None = None
+
+    @property
+    def mean(self) -> float:
+        """Return that of the newest hour."""
+        return np.nan if self.hour is None else self.means[self.hour % WEEK]
 
     @property
     def sure(self) -> bool:
         """Tell whether weeks are known: without, a first week-end looks like a leak."""
-        return self.by_week.judged > _DAY
-
-    def before(self, hours: int) -> float | None:
-        """Return the mean so many hours before the newest hour, at most a week; None where there was none."""
-        if self.hour is None or not self.means:
-            return None
-        found = self.means[(self.hour - hours) % _WEEK]
-        return None if np.isnan(found) else found
+        return self.by_week.judged > DAY
 
     def take(self, hour: int, mean: float, rule: ScoreRule) -> int:
         """Take the mean of the next hour that has one; return DRIFTS, DRIFTED or NOTHING, as of its end."""
-        day, week = self._before(hour)
-        self.hour, self.means[hour % _WEEK] = hour, mean
+        self.day, self.week = day, week = self._before(hour)
+        self.hour, self.means[hour % WEEK] = hour, mean
         scaled = None if day is None else self.by_day.take(mean, day)
         other = None if week is None else self.by_week.take(mean, week)
         if scaled is None:
@@ -131,13 +131,13 @@ class Leak(msgspec.Struct):
 
     def _before(self, hour: int) -> tuple[float | None, float | None]:
         """Return the means a day and a week before this hour; of the hours without one in between there is none."""
-        if self.hour is None or hour - self.hour > _WEEK:
-            self.means = [np.nan] * _WEEK
+        if self.hour is None or hour - self.hour > WEEK:
+            self.means = [np.nan] * WEEK
         else:
-            week = self.means[hour % _WEEK]
+            week = self.means[hour % WEEK]
             for missing in range(self.hour + 1, hour):
-                self.means[missing % _WEEK] = np.nan
-            day = self.means[(hour - _DAY) % _WEEK]
+                self.means[missing % WEEK] = np.nan
+            day = self.means[(hour - DAY) % WEEK]
             return None if np.isnan(day) else day, None if np.isnan(week) else week
         return None, None
 

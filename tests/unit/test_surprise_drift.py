@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from river.drift import PageHinkley
 
-from models.surprise.drift import HOUR_MS, drifts
+from models.surprise.drift import HOUR_MS, Sums, drifts
 from schemas.config.score import ScoreRule
 
 MINUTE_MS = 60_000
@@ -44,3 +45,18 @@ def test_hours_with_few_points_have_no_mean() -> None:
     at = np.arange(24 * 28) * HOUR_MS
     assert not drifts(at, np.arange(len(at), dtype=float), CONFIG)
     assert not drifts(np.zeros(0, np.int64), np.zeros(0), CONFIG)
+
+
+def test_what_is_kept_of_the_test_goes_on_as_rivers_own_would() -> None:
+    """Given the same values, when the test is made anew for each of what was kept, then it says what one that goes on says."""
+    river = PageHinkley(min_instances=24, delta=CONFIG.drift_delta, threshold=CONFIG.drift_threshold, mode="both")
+    kept, rng = Sums(), np.random.default_rng(5)
+    for hour in range(24 * 60):
+        value = float(rng.standard_normal() + (1.5 if hour > 24 * 40 else 0.0))
+        river.update(value)
+        assert kept.take(value, CONFIG) is river.drift_detected
+        if river.drift_detected:
+            assert kept.rises
+            break
+    else:
+        raise AssertionError("nothing drifted")

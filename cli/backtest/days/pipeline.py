@@ -15,7 +15,7 @@ from schemas.kinds import Kind
 from schemas.samples import TYPE_HEADER
 from schemas.settings import Settings
 from schemas.signals import SIGNALS, Anomaly, Phase, Tick, Topology
-from schemas.topics import INCIDENTS, RAW_METRICS, SAMPLES
+from schemas.topics import INCIDENTS, NOTICES, RAW_METRICS, SAMPLES
 from schemas.topics import SIGNALS as SIGNALS_TOPIC
 from streams.detect import TICK_EVERY_S
 from streams.harness.emit import emit
@@ -41,6 +41,7 @@ class Pipeline:
         self.refused: Counter[str] = Counter()
         self.anomalies: Counter[Kind] = Counter()  # that opened
         self.opened: list[Incident] = []
+        self.drifts = 0  # notices of slow leaks, and of their ends
         self._signal(emit(SIGNALS_TOPIC, "topology", _topology(settings, begin_ms)), begin_ms)
 
     def take(self, records: Sequence[bytes], headers: tuple[tuple[str, bytes], ...], now: int) -> None:
@@ -71,6 +72,9 @@ class Pipeline:
     def _sample(self, output: Output, partition: int, now: int) -> None:
         record = self._record(output, partition, now)
         for said in self._detect.apply(self._states[partition], record, now):
+            if said.topic == NOTICES.name:
+                self.drifts += 1
+                continue
             signal = SIGNALS.validate_json(said.value)
             if isinstance(signal, Anomaly) and signal.phase is Phase.OPENED:
                 self.anomalies[signal.evidence.kind] += 1

@@ -72,6 +72,7 @@ COUNTED: dict[str, tuple[str, ...]] = {
     f"{DETECT}: max_series_per_source": ("airra_detect_definitions_total source_above_cap",),
     f"{DETECT}: max_values_per_label": ("airra_detect_definitions_total label_above_cap",),
     f"{DETECT}: max_sources": ("airra_detect_evicted_sources_total",),
+    f"{DETECT}: max_leaks": ("airra_detect_evicted_leaks_total",),
     f"{DETECT}: max_buckets": ("airra_detect_definitions_total bucket_above_cap",),
     "streams/dedup.py: CAPACITY": ("airra_dedup_evicted_fingerprints_total",),
     "streams/dedup.py: MARKS": ("airra_dedup_evicted_marks_total",),

@@ -1,0 +1,173 @@
+"""Slow leaks, which no band sees: the hourly means of each metric of a service, against the same hour of the day and the week before.
+
+A reading a minute, the mean over the instances; an hour's mean goes through the test of `models/surprise/drift.py`. People are told, once
+a week is known; nothing is opened, and so nothing is done about it by itself: a leak of one percent an hour leaves a night to look.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from models.detection.series.registry import Registry
+from models.surprise.drift import LEAST, WEEK, Leak
+from models.surprise.past import DRIFTED, DRIFTS
+from models.surprise.season_kernel import HOUR_MS
+from schemas.base import derive_id, unambiguous
+from schemas.kinds import Direction, Kind, Severity
+from schemas.outcomes import Notice, NoticeKind
+
+MINUTE_MS = 60_000
+STALE_HEALTHS = 2  # a series without a point for so many moments of health has no part in a reading
+KINDS = frozenset({Kind.LATENCY, Kind.ERRORS, Kind.MEMORY, Kind.POOL, Kind.CACHE, Kind.SATURATION})  # harm that grows slowly
+
+
+class Course(msgspec.Struct):
+    """One metric of a service: what was read in this hour, and what is kept of the hours before."""
+
+    service: str
+    kind: Kind
+    metric: str
+    unit: str
+    direction: Direction
+    hour: int = -1  # since 1970
+    total: float = 0.0
+    count: int = 0
+    leak: Leak = msgspec.field(default_factory=Leak)
+    told: int | None = None  # ms: people were told of a leak that was found then
+
+    @property
+    def bad(self) -> bool:
+        """Tell whether it moves where its metric should not go."""
+        return self.direction is Direction.BOTH or (self.direction is Direction.UP) == self.leak.rises
+
+
+class Leaks(msgspec.Struct):
+    """The courses of one partition, by service, kind and metric."""
+
+    minute: int = -1  # since 1970; of the newest reading
+    hour: int = -1  # in which room was last looked for
+    courses: dict[str, Course] = {}
+
+
+class Index:
+    """Which derived series each course is read from, while the registry does not change."""
+
+    def __init__(self) -> None:
+        self._version = -1
+        self.courses: list[Course] = []  # that are read
+        self._members = self._starts = np.zeros(0, np.int64)
+
+    def renew(self, leaks: Leaks, registry: Registry, hour: int) -> int:
+        """Take in what there is, once an hour and when the registry has changed; return how many metrics found no place, or lost theirs.
+
+        A restart between two changes, or hours, finds everything as it is.
+        """
+        if (self._version, leaks.hour) == (registry.version, hour):
+            return 0
+        self._version, leaks.hour = registry.version, hour
+        slots: dict[tuple[str, Kind, str], list[int]] = {}
+        for slot, meta in sorted(registry.metas.items()):
+            if meta.kind in KINDS and registry.slots.judged[slot]:
+                slots.setdefault((meta.service, meta.kind, meta.metric), []).append(slot)
+        wanted = {unambiguous(service, kind.value, metric).decode(): own for (service, kind, metric), own in sorted(slots.items())}
+        lost = _make_room(leaks, set(wanted), registry.config.max_leaks, hour)
+        for name, own in wanted.items():
+            if name in leaks.courses:
+                continue
+            if len(leaks.courses) >= registry.config.max_leaks:
+                lost += 1
+                continue
+            meta = registry.metas[own[0]]
+            leaks.courses[name] = Course(meta.service, meta.kind, meta.metric, meta.unit, meta.direction)
+        read = [name for name in wanted if name in leaks.courses]
+        self.courses = [leaks.courses[name] for name in read]
+        self._members = np.array([slot for name in read for slot in wanted[name]], np.int64)
+        self._starts = np.cumsum([0, *(len(wanted[name]) for name in read)])[:-1]
+        return lost
+
+    def readings(self, registry: Registry, since: int) -> tuple[list[float], list[int]]:
+        """Return the mean of each course over the series that were heard of since then (ms), and how many those are."""
+        if not self.courses:
+            return [], []
+        heard: NDArray[np.bool_] = registry.slots.times[self._members, -1] >= since
+        counts = np.add.reduceat(heard.astype(np.int64), self._starts)
+        sums = np.add.reduceat(np.where(heard, registry.slots.values[self._members, -1], 0.0), self._starts)
+        return (sums / np.maximum(counts, 1)).tolist(), counts.tolist()
+
+
+class Turn(NamedTuple):
+    """A leak that is to be told of, or has ended: when it was found, and the end of the hour that decided, in ms."""
+
+    course: Course
+    begins: bool
+    since: int
+    at: int
+
+
+def watch(leaks: Leaks, index: Index, registry: Registry, at: int) -> tuple[list[Turn], int]:
+    """Take a reading if the minute has none yet; return what is to be told, and how many metrics had no room. `at` is event time, ms."""
+    minute, hour = at // MINUTE_MS, at // HOUR_MS
+    if minute <= leaks.minute:
+        return [], 0
+    leaks.minute = minute
+    lost = index.renew(leaks, registry, hour)
+    since = at - STALE_HEALTHS * round(registry.config.health_s * 1000)
+    found = []
+    for course, mean, count in zip(index.courses, *index.readings(registry, since), strict=True):
+        if count and (turn := _take(course, hour, mean, registry)) is not None:
+            found.append(turn)
+    return found, lost
+
+
+def _take(course: Course, hour: int, mean: float, registry: Registry) -> Turn | None:
+    turn = None
+    if hour > course.hour:
+        if course.count >= LEAST:
+            turn = _hourly(course, registry)
+        course.hour, course.total, course.count = hour, 0.0, 0
+    course.total += mean
+    course.count += 1
+    return turn
+
+
+def _hourly(course: Course, registry: Registry) -> Turn | None:
+    event = course.leak.take(course.hour, course.total / course.count, registry.config.score.of(course.metric))
+    end = (course.hour + 1) * HOUR_MS
+    if event == DRIFTS and course.leak.sure and course.bad:
+        course.told = end
+        return Turn(course, True, end, end)
+    if event == DRIFTED and (since := course.told) is not None:
+        course.told = None
+        return Turn(course, False, since, end)
+    return None
+
+
+def _make_room(leaks: Leaks, wanted: set[str], most: int, hour: int) -> int:
+    """Forget what was not heard of for a week, and where there is no room, the longest unheard that is gone; return how many of these."""
+    for name in [name for name, course in leaks.courses.items() if name not in wanted and hour - course.hour > WEEK]:
+        del leaks.courses[name]
+    over = len(leaks.courses.keys() | wanted) - most
+    gone = sorted(leaks.courses.keys() - wanted, key=lambda name: (leaks.courses[name].hour, name))[: max(0, over)]
+    for name in gone:
+        del leaks.courses[name]
+    return len(gone)
+
+
+def notice(turn: Turn) -> Notice:
+    """Say it to people: how it is, how it was a day and a week before."""
+    course, leak = turn.course, turn.course.leak
+    before = [f"{value:.6g} {when} before" for value, when in ((leak.day, "a day"), (leak.week, "a week")) if value is not None]
+    end = f"{'rises' if leak.rises else 'falls'} slowly" if turn.begins else "is as before, or this is the new normal"
+    return Notice(
+        id=derive_id("ntc", NoticeKind.DRIFT, course.service, course.kind, course.metric, turn.since, turn.begins),
+        kind=NoticeKind.DRIFT,
+        incident="",
+        severity=Severity.WARNING if turn.begins else Severity.INFO,
+        title=f"{course.service}: {course.metric} {end}",
+        text=f"{', '.join([f'the last hour {leak.mean:.6g}', *before])} ({course.unit or 'no unit'}); nothing is opened, nothing is done",
+        at=turn.at,
+    )
