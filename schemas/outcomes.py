@@ -48,6 +48,7 @@ class Outcome(Frozen):
 
 class NoticeKind(StrEnum):
     INCIDENT_OPENED = "incident_opened"
+    INCIDENT_GROWN = "incident_grown"  # another service joined one that was told of a while ago
     INCIDENT_RESOLVED = "incident_resolved"
     APPROVAL_NEEDED = "approval_needed"
     EXECUTED = "executed"

@@ -37,6 +37,8 @@ class Case:
     tried: bool = False  # something was proposed
     abstained: bool = False  # the newest proposal abstains
     closed: bool = False  # a live action was started, or AIRRA has given up: nothing more is proposed
+    closed_at: int = 0  # event time of the evidence then,
+    done: list[str] = field(default_factory=list)  # and the services that were out of the ordinary: none of them is acted on again
 
 
 @dataclass

@@ -1,7 +1,8 @@
 """When to propose: once the evidence has settled, and again when the choice changes or nothing came of it, until something is done.
 
 A proposal stands until it expires, its action is refused or was only tried dry; then what the evidence says by then is proposed
-anew. Where the evidence names a cure no longer, an abstention takes the proposal's place. A live action that was started ends it.
+anew. Where the evidence names a cure no longer, an abstention takes the proposal's place. A live action that was started ends it, but for
+another fault: where a service falls ill long after, what is proposed is for it, or a human must look.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class Decided:
 
 
 NOTHING = Decided()
+AFRESH_MS = 600_000  # after a case was closed: what falls ill sooner may be of the same fault, or of what was done about it
 
 
 def decide(state: ReasonState, event: IncidentEvent, *, source: Position, now: int, catalogue: RunbookCatalogue) -> Decided:
@@ -63,7 +65,8 @@ def _acted(state: ReasonState, event: Started | Finished, source: Position) -> D
     if case is None or case.closed:
         return NOTHING
     beside = case.standing is not None and case.standing.proposal != event.proposal
-    case.closed, case.standing = True, None
+    _close(case)
+    case.standing = None
     return Decided(withdrawals=(_withdrawal(state, event.incident, WithdrawalReason.ACTING, source),)) if beside else NOTHING
 
 
@@ -95,10 +98,14 @@ def _is_due(state: ReasonState, case: Case, catalogue: RunbookCatalogue) -> bool
 def _consider(state: ReasonState, case: Case, catalogue: RunbookCatalogue) -> Decided:
     """Propose what settled evidence says now, where that is news; one proposal a version of the incident."""
     timing = catalogue.proposing
+    if case.closed:
+        _begin_afresh(state, case)
     if case.closed or state.clock - case.opened_wall < timing.settle_s * 1000:
         return NOTHING
     _expire(state, case)
     proposal = propose(case.incident, catalogue, source=case.source, at=state.clock)
+    if proposal.chosen is not None and proposal.chosen.spec.service in case.done:
+        proposal = abstaining(proposal, ProposalReason.UNSETTLED)
     if proposal.chosen is None:
         case.uncured_since = state.clock if case.uncured_since is None else case.uncured_since
         return _abstain(case, proposal) if _is_due(state, case, catalogue) else NOTHING
@@ -106,12 +113,25 @@ def _consider(state: ReasonState, case: Case, catalogue: RunbookCatalogue) -> De
     if case.standing is not None and _same(case.standing.chosen, proposal.chosen):
         return NOTHING
     if case.counted >= timing.max_proposals:
-        case.closed = True
+        _close(case)
         return _abstain(case, abstaining(proposal, ProposalReason.UNSETTLED))
     case.standing = Standing(proposal.id, proposal.chosen, proposal.expires_at)
     case.counted += 1
     case.tried, case.abstained, case.said = True, False, case.incident.version
     return Decided((proposal,))
+
+
+def _close(case: Case) -> None:
+    case.closed, case.closed_at = True, case.incident.at
+    case.done = sorted({*case.done, *(suspect.evidence.service for suspect in case.incident.suspects)})
+
+
+def _begin_afresh(state: ReasonState, case: Case) -> None:
+    """Look again at an incident in which another service falls ill long after AIRRA has done what it could: it is another fault."""
+    late = [suspect for suspect in case.incident.suspects if suspect.open and suspect.opened_at >= case.closed_at + AFRESH_MS]
+    if any(suspect.evidence.service not in case.done for suspect in late):
+        case.closed, case.opened_wall, case.uncured_since = False, state.clock, state.clock
+        case.counted, case.tried, case.abstained = 0, False, False
 
 
 def _expire(state: ReasonState, case: Case) -> None:

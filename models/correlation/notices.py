@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from models.correlation.state import OpenIncident
 from schemas.base import derive_id
 from schemas.incidents import Incident
 from schemas.outcomes import Notice, NoticeKind
 
 NAMED = 5  # of what was lost from sight
+GROWN_EVERY_MS = 300_000  # between two words on who joined: a fault that spreads is one fault
 
 
 def opened(record: Incident, at: int) -> Notice:
     return _notice(record, NoticeKind.INCIDENT_OPENED, f"affected: {', '.join(record.services)}", at)
+
+
+def grown(record: Incident, newcomers: Sequence[str], at: int) -> Notice:
+    """Say who joined an incident that goes on: it may be another fault, and nobody would hear of it."""
+    names = ", ".join(newcomers[:NAMED]) + (f" and {len(newcomers) - NAMED} more" if len(newcomers) > NAMED else "")
+    return _notice(record, NoticeKind.INCIDENT_GROWN, f"joined: {names}; affected: {', '.join(record.services)}", at)
 
 
 def resolved(record: Incident, incident: OpenIncident, at: int) -> Notice:

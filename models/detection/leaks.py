@@ -16,7 +16,7 @@ from models.detection.series.registry import Registry
 from models.surprise.drift import LEAST, WEEK, Leak
 from models.surprise.past import DRIFTED, DRIFTS
 from models.surprise.season_kernel import HOUR_MS
-from schemas.base import derive_id, unambiguous
+from schemas.base import derive_id
 from schemas.kinds import Direction, Kind, Severity
 from schemas.outcomes import Notice, NoticeKind
 
@@ -42,7 +42,8 @@ class Course(msgspec.Struct):
     @property
     def bad(self) -> bool:
         """Tell whether it moves where its metric should not go."""
-        return self.direction is Direction.BOTH or (self.direction is Direction.UP) == self.leak.rises
+        both = self.direction not in {Direction.UP, Direction.DOWN}  # as the band takes it
+        return both or (self.direction is Direction.UP) == self.leak.rises
 
 
 class Leaks(msgspec.Struct):
@@ -73,7 +74,7 @@ class Index:
         for slot, meta in sorted(registry.metas.items()):
             if meta.kind in KINDS and registry.slots.judged[slot]:
                 slots.setdefault((meta.service, meta.kind, meta.metric), []).append(slot)
-        wanted = {unambiguous(service, kind.value, metric).decode(): own for (service, kind, metric), own in sorted(slots.items())}
+        wanted = {derive_id("lea", service, kind, metric): own for (service, kind, metric), own in sorted(slots.items())}
         lost = _make_room(leaks, set(wanted), registry.config.max_leaks, hour)
         for name, own in wanted.items():
             if name in leaks.courses:
@@ -123,8 +124,18 @@ def watch(leaks: Leaks, index: Index, registry: Registry, at: int) -> tuple[list
     return found, lost
 
 
+def pull_back(leaks: Leaks, than: int) -> None:
+    """Let no reading lie beyond this time (ms): a source that was ahead had brought it there, and there would be none until then."""
+    leaks.minute = min(leaks.minute, than // MINUTE_MS - 1)
+    for course in leaks.courses.values():
+        if course.hour > than // HOUR_MS:
+            course.hour, course.total, course.count = than // HOUR_MS, 0.0, 0
+
+
 def _take(course: Course, hour: int, mean: float, registry: Registry) -> Turn | None:
     turn = None
+    if hour < course.hour:
+        return None  # history of a source that comes after another one
     if hour > course.hour:
         if course.count >= LEAST:
             turn = _hourly(course, registry)

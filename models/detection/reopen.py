@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from models.detection import leaks
 from models.detection.combined import held_ms
 from models.detection.fates import FUTURE, LATE, REORDERED
 from models.detection.series.registry import Registry
@@ -28,6 +29,7 @@ def pull_back(state: DetectState, ahead: list[int], window_ms: int) -> None:
         if state.clock.last is not None:
             state.clock.last = min(state.clock.last, opened * window_ms)
         _earlier(state.registry, than)
+        leaks.pull_back(state.leaks, than)
     state.waiting.rows = _brought_back(state.waiting.rows, ahead, than, state.closed or 0, window_ms)
 
 

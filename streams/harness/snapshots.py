@@ -67,8 +67,8 @@ def of(table: Mapping[bytes, bytes], partition: int) -> Sequence[bytes]:
 
 
 def _manifests(table: Mapping[bytes, bytes], partition: int) -> list[bytes]:
-    keys = [_prefix(partition, owner, write) + b"manifest" for owner in range(OWNER_SLOTS) for write in range(WRITE_SLOTS)]
-    return [key for key in keys if table.get(key)]
+    """Return the keys of manifests, whatever slots a later release writes into."""
+    return [key for key in of(table, partition) if key.endswith(b"/manifest") and table.get(key)]
 
 
 def _read(table: Mapping[bytes, bytes], key: bytes) -> Snapshot | None:

@@ -160,6 +160,36 @@ def test_metrics_above_the_cap_are_counted_and_what_is_gone_makes_room() -> None
     assert (REGISTRY.get_sample_value(counted) or 0.0) - before > 0
 
 
+@pytest.mark.parametrize("name", ["m" * 150, "\u00e9" * 200, "a\x1fb"])
+def test_a_name_may_be_long_or_odd(name: str) -> None:
+    state = restore(None, HOURLY)
+    notices(minutes(0.1, [(series("cart", Kind.MEMORY, metric=name), Noisy(lambda _: 1.0))]), state=state)
+    assert [course.metric for course in state.leaks.courses.values()] == [name]
+
+
+@pytest.mark.parametrize("direction", [Direction.BOTH, Direction.NONE])
+@pytest.mark.parametrize("share", [0.01, -0.01])
+def test_what_has_no_bad_direction_is_told_both_ways(direction: Direction, share: float) -> None:
+    memory = series("cart", Kind.MEMORY, unit="bytes", direction=direction)
+    assert len(notices(minutes(10, [(memory, Noisy(leaking(9 * DAY, share)))]))) == 1
+
+
+def test_a_clock_that_was_ahead_does_not_end_the_watch() -> None:
+    """Given a source that was alone and a day ahead, when another comes, then readings go on at its time."""
+    own, other = MEMORY, series("shop", Kind.MEMORY, unit="bytes")
+    log = Log().define(own, other)
+    for second in range(5):
+        log.rows([(own, T0 + DAY * MINUTE_MS + 1000 * second + 300, 1.0)], 0, now=0)
+    for second in range(300):
+        log.rows([(other, T0 + 1000 * second + 300, 1.0)], 1, now=T0 + 1000 * second + 300)
+        if second % 5 == 0:
+            log.tick(T0 + 1000 * second + 600)
+    state = restore(None, CONFIG)
+    notices(log.records, CONFIG, state)
+    assert state.leaks.minute <= (T0 + 300_000) // MINUTE_MS
+    assert {course.service: course.count for course in state.leaks.courses.values()}["shop"] >= 3
+
+
 def test_the_stage_writes_it_as_a_notice() -> None:
     one = stage(HOURLY)
     state = one.restore(None)

@@ -14,7 +14,7 @@ import pytest
 
 from streams.harness import saver as module
 from streams.harness.fold import Part
-from streams.harness.snapshots import CHUNK_BYTES, Snapshot, decode, encode
+from streams.harness.snapshots import CHUNK_BYTES, Snapshot, decode, encode, superseded
 from tests.unit.harness_parts import Appender, Table, echo, message, turns, worker_of
 
 WITHIN_S = 10.0
@@ -299,3 +299,13 @@ def test_a_snapshot_whose_chunks_are_of_two_writes_is_not_read() -> None:
     (cut, *_) = encode(0, 1, third)
     assert decode(dict([*encode(0, 1, first), *encode(0, 1, second), cut]), 0) == second
     assert decode(dict([*encode(0, 1, first), cut]), 0) is None
+
+
+def test_a_snapshot_in_a_slot_of_a_later_release_is_read_and_tidied_up() -> None:
+    """A static member that takes its predecessor's place has its generation, too: slots will tell processes apart, once this is read."""
+    (chunk, manifest) = encode(0, 1, Snapshot(7, 1, b"later"))
+    table = {key.replace(b"0/1/", b"0/1-9f3a/"): value for key, value in (chunk, manifest)}
+    found = decode(table, 0)
+    assert found is not None
+    assert (found.offset, found.data) == (7, b"later")
+    assert set(superseded(table, 0, 1)) == set(table)

@@ -162,7 +162,8 @@ def _count_requests(registry: Registry, found: SeriesDef, inst: int, *, counter:
             set_slot(registry, slot, msgspec.structs.replace(registry.metas[slot], kind=Kind.OTHER), "", judged=True)
     if insts.ratio[inst] == NONE:
         insts.ratio[inst] = _instance_slot(registry, found, "error_ratio", Kind.ERRORS, "ratio", Direction.UP)
-        registry.slots.judged[units.primary[mine[units.errors[mine]]]] = False
+        rates = units.primary[mine[units.errors[mine]]]
+        registry.slots.judged[rates] = registry.slots.opens[rates] = False
     _note_disjoint(registry, inst)
 
 

@@ -36,9 +36,8 @@ def gather_histograms(tables: Any, folded: Any, points: Any, rule: Any, scratch:
         one = folded[top]
         if one.known:
             point(points, tables.units[one.unit].rate, one.at, _gain(one, scratch.began[one.unit]) / (max(one.span, 1) / 1000))
-    if len(tops):
-        for i in range(len(folded)):
-            scratch.began[folded[i].unit] = False
+    for i in range(len(folded)):  # where no highest bound came, too: a flag that is left would be of the next window
+        scratch.began[folded[i].unit] = False
 
 
 @compiled_bare

@@ -25,7 +25,7 @@ SAFEGUARDS = (
     Safeguard(
         "a live action ends the proposing",
         "agents/reason/decide.py",
-        "    case.closed, case.standing = True, None\n",
+        "    _close(case)\n    case.standing = None\n",
         "    case.standing = None\n",
         unit("reason", "once_something_was_done_nothing_more_is_proposed"),
     ),
