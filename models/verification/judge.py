@@ -37,7 +37,8 @@ def judge(
     `openers` are those of the newest incident record before the action, `after` every reading of the record judged, `there` the
     series known to have been there before it: those never stand in for one that is missing. Values are medians of the last
     `bounds.points` points. An opener that was back in its band just before the action has nothing to get better at: it only must
-    not leave its band again. Without one that was out of its band the verdict is inconclusive.
+    not leave its band again. Without one that was out of its band, or where no point of one is of before the action, the verdict is
+    inconclusive.
     """
     readings = tuple(after)
     old = {*there, *(opener.series for opener in openers), *series_at(readings, started_at)}
@@ -64,13 +65,15 @@ class _Later:
 
 
 def _metric(opener: SeriesEvidence, after_it: _Later, started_at: Millis, bounds: Bounds) -> tuple[MetricVerdict, Verdict | None]:
-    """Return one metric's numbers and verdict; None: it was in its band before and still is, so what moved is ordinary."""
-    earlier = [value for at, value in opener.points if at <= started_at][-bounds.points :]
-    before = median(earlier) if earlier else opener.value
-    bad = _bad_direction(opener, before)
+    """Return one metric's numbers and verdict; None: it was in its band before and still is, so what moved is ordinary.
+
+    Points that are all of after `started_at` leave unknown how it was before: nothing is measured against them.
+    """
+    before = _before(opener, started_at, bounds.points)
+    bad = _bad_direction(opener, opener.value if before is None else before)
     later = _later(opener, after_it, bounds.points, bad)
     after = median(later) if len(later) >= bounds.points else None
-    improvement = None if after is None else improved(before, after, bad)
+    improvement = None if before is None or after is None else improved(before, after, bad)
     in_band = bool(later) and all(_inside(value, opener, bad) for value in later)
     metric = MetricVerdict(
         series=opener.series,
@@ -82,11 +85,19 @@ def _metric(opener: SeriesEvidence, after_it: _Later, started_at: Millis, bounds
         in_band=in_band,
         points=len(later),
     )
-    if improvement is None:
+    if before is None or improvement is None:
         return metric, Verdict.INCONCLUSIVE
     if in_band and _inside(before, opener, bad):
         return metric, None
     return metric, _verdict(improvement, bounds, in_band=in_band)
+
+
+def _before(opener: SeriesEvidence, started_at: Millis, points: int) -> float | None:
+    """Return the median of the last points up to the start; None where all came after it. Without any point its value stands in."""
+    earlier = [value for at, value in opener.points if at <= started_at][-points:]
+    if earlier:
+        return median(earlier)
+    return None if opener.points else opener.value
 
 
 def improved(before: float, after: float, bad: Direction) -> float:

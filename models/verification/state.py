@@ -41,7 +41,7 @@ class Picture:
         """Return the picture; of readings only those of `alike` (service, metric), which bounds it. None: the openers' own."""
         every_opener = tuple(suspect.evidence for suspect in incident.suspects if suspect.opener)
         openers = tuple(one for one in every_opener if one.kind is not Kind.COMBINED) or every_opener  # it is well once the others are
-        wanted = alike or frozenset((opener.service, opener.metric) for opener in openers)
+        wanted = alike or frozenset((opener.service, opener.metric) for opener in every_opener)
         every = (*(suspect.evidence for suspect in incident.suspects), *incident.health)
         return Picture(
             incident=incident.incident,
@@ -64,7 +64,7 @@ class Watch:
     finished: Finished | None = None
     finished_source: Position | None = None
     deadline: Millis | None = None
-    after: Picture | None = None  # the newest record since it finished
+    after: Picture | None = None  # the newest record since it finished; or an earlier one since it started that ended the incident
     there: tuple[str, ...] = ()  # series of the openers' metrics that were there before it: none stands in for another
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from models.verification.deadline import wait_s
 from models.verification.feedback import answers, heard, overridden
 from models.verification.judge import Judgement, judge, series_at
 from models.verification.notices import escalated, executed, refused, undone, verified
@@ -59,20 +60,34 @@ def _incident(state: Verification, event: Incident, now: Millis, position: Posit
     cap(state, "pictures", state.pictures, MAX_INCIDENTS)
     for watch in [watch for watch in state.watches.values() if watch.started.incident == event.incident and watch.finished]:
         openers = watch.before.openers if watch.before else ()
-        watch.after = Picture.of(event, position, frozenset((opener.service, opener.metric) for opener in openers))
-        watch.there = _there(watch)
-        judgement = _judged(watch, bounds)
-        if judgement.verdict is Verdict.SUCCESS:
-            _conclude(state, watch, judgement, now, taken)
+        alike = frozenset((opener.service, opener.metric) for opener in openers)
+        _after(state, watch, Picture.of(event, position, alike), now, bounds, taken)
+
+
+def _after(state: Verification, watch: Watch, picture: Picture, now: Millis, bounds: Bounds, taken: Taken) -> None:
+    """Take a picture as the newest of after the action; a success in it is said at once."""
+    watch.after = picture
+    watch.there = _there(watch)
+    judgement = _judged(watch, bounds)
+    if judgement.verdict is Verdict.SUCCESS:
+        _conclude(state, watch, judgement, now, taken)
 
 
 def _started(state: Verification, event: Started) -> None:
-    """Keep the newest evidence before it. A later start of the same action means that the earlier one never reached its target."""
+    """Keep the newest evidence before it. A later start of the same action means that the earlier one never reached its target.
+
+    One that is not later is a copy that a crash of report repeated: what was seen since may be of after the action.
+    """
     known = state.watches.get(event.action)
-    if _over(state, event.action) or (known is not None and known.finished is not None):
+    if _over(state, event.action) or (known is not None and (known.finished is not None or not _later(event, known.started))):
         return
     state.watches[event.action] = Watch(event, state.pictures.get(event.incident))
     cap(state, "watches", state.watches, MAX_WATCHES)
+
+
+def _later(event: Started, known: Started) -> bool:
+    """Say whether a start is a new one: of a newer owner, or of the same owner at a later time. Then its id is another, too."""
+    return (event.epoch, event.at) > (known.epoch, known.at)
 
 
 def _finished(state: Verification, event: Finished, now: Millis, position: Position, bounds: Bounds, taken: Taken) -> None:
@@ -92,10 +107,13 @@ def _finished(state: Verification, event: Finished, now: Millis, position: Posit
         _end(state, event.action)
         return
     taken.notices.append(executed(event, severity, now))
-    if succeeded:
-        watch.deadline = now + int(bounds.deadline_s * 1000)
-    else:
+    if not succeeded:
         _conclude(state, watch, Judgement(Verdict.INCONCLUSIVE, ()), now, taken)
+        return
+    watch.deadline = now + int(wait_s(watch.before.openers if watch.before else (), bounds) * 1000)
+    newest = state.pictures.get(event.incident)
+    if newest is not None and newest.resolved and watch.before is not None and newest.version > watch.before.version:
+        _after(state, watch, newest, now, bounds, taken)  # resolved while it ran: no later record comes
 
 
 def _dated(event: Finished, started_at: Millis, now: Millis) -> Finished:
@@ -115,15 +133,23 @@ def _refused(state: Verification, event: Refused, now: Millis, taken: Taken) -> 
 
 
 def _judged(watch: Watch, bounds: Bounds) -> Judgement:
-    """Judge the newest record since the action, once its readings have settled; a resolved one is the last, and may be earlier."""
+    """Judge the newest record since the action, once its readings have settled.
+
+    A resolved one is the last, and may be earlier: then the readings since the finish count, or else those since the start. What
+    was read while the action ran can say that it helped, not that it did not: the rest of its effect may have been to come.
+    """
     if watch.before is None or watch.after is None or watch.finished is None:
         return Judgement(Verdict.INCONCLUSIVE, ())
     openers, readings = watch.before.openers, watch.after.readings
     started_at, settled = watch.started.at, watch.finished.at + int(bounds.settle_s * 1000)
     judgement = judge(openers, readings, started_at=started_at, after_at=settled, bounds=bounds, there=watch.there)
-    if judgement.verdict is Verdict.INCONCLUSIVE and watch.after.resolved:
-        return judge(openers, readings, started_at=started_at, after_at=watch.finished.at, bounds=bounds, there=watch.there)
-    return judgement
+    if judgement.verdict is not Verdict.INCONCLUSIVE or not watch.after.resolved:
+        return judgement
+    judgement = judge(openers, readings, started_at=started_at, after_at=watch.finished.at, bounds=bounds, there=watch.there)
+    if judgement.verdict is not Verdict.INCONCLUSIVE:
+        return judgement
+    ran = judge(openers, readings, started_at=started_at, after_at=started_at + 1, bounds=bounds, there=watch.there)
+    return ran if ran.verdict in {Verdict.SUCCESS, Verdict.PARTIAL} else judgement
 
 
 def _there(watch: Watch) -> tuple[str, ...]:

@@ -60,7 +60,7 @@ class Acting(Strict):
 
 class Verification(Strict):
     settle_s: float = Field(10, ge=0)  # readings this soon after the action say nothing
-    deadline_s: float = Field(90, gt=0)  # after the action: then what is seen is the verdict
+    deadline_s: float = Field(90, gt=0)  # after the action, longer for metrics that are read seldom: then what is seen is the verdict
     points: int = Field(5, ge=1)  # readings that a median is taken over
     success: float = Field(0.20, ge=0)  # share better than just before the action
     partial: float = Field(0.10, ge=0)

@@ -22,6 +22,10 @@ steps = st.tuples(
     st.integers(0, 12),
 )
 logs = st.lists(steps, max_size=40)
+meanwhile = st.lists(
+    st.tuples(st.sampled_from(["incident", "tick", "started"]), st.just("inc-1"), st.sampled_from([1.0, 8.0]), st.integers(0, 6)),
+    max_size=12,
+)
 
 
 def records(script: list) -> list[tuple[IncidentEvent, int, Position]]:
@@ -43,7 +47,7 @@ def event_of(kind: str, name: str, value: float, gap: int, now: int, version: in
             noisy = [value, *[value if gap % 2 else 1.3] * (gap % 3), *[value] * 3]
             return incident(version, [evidence(noisy, now, name="a"), evidence(noisy[::-1], now, name="b")], name=name, phase=phase)
         case "started":
-            return Started(id=f"sta-{name}", undo=UNSCALE, cause=Cause.CPU_SPIKE, confidence=0.9, epoch=0, seen=Seen(), **told)
+            return Started(id=f"sta-{name}-{now}", undo=UNSCALE, cause=Cause.CPU_SPIKE, confidence=0.9, epoch=0, seen=Seen(), **told)
         case "finished":
             status = FinishStatus.UNKNOWN if value > 4 else FinishStatus.SUCCEEDED
             return Finished(id=f"fin-{name}", status=status, epoch=0, **told)
@@ -110,6 +114,25 @@ def test_a_record_appended_twice_says_nothing_more(script: list, repeats: set[in
     ]
     once, twice = run(Verification(), log), run(Verification(), numbered)
     assert [(one.type, one.id, one.at) for one in twice] == [(one.type, one.id, one.at) for one in once]
+
+
+@settings(max_examples=100, deadline=None)
+@given(ran=meanwhile, after=logs, back=st.integers(1, 12), late=st.integers(0, 12))
+def test_copies_that_a_crash_of_report_repeats_change_no_word(ran: list, after: list, back: int, late: int) -> None:
+    """Given an action that runs for a while, when the newest copies come once more, in their order, then the same is said of it."""
+    begun = [("incident", "inc-1", 4.0, 3), ("started", "inc-1", 4.0, 0)]
+    ended = [("finished", "inc-1", 1.0, 1), ("incident", "inc-1", 1.0, 9)]
+    log = records([*begun, *ran, *ended, *after, ("tick", "inc-1", 1.0, 20)])
+    at = len(begun) + late
+    earlier, rest = log[:at], log[at:]
+    copies = [(event, earlier[-1][1]) for event, _, _ in earlier[-back:] if isinstance(event, Started | Finished | Refused)]
+    told = [*((event, now) for event, now, _ in earlier), *copies, *((event, now) for event, now, _ in rest)]
+    again = [(event, now, Position(topic="airra.incidents.v1", partition=0, offset=offset)) for offset, (event, now) in enumerate(told)]
+
+    def words(said: list) -> list:
+        return [one.model_copy(update={"source": None}) if one.type == "outcome" else one for one in said]
+
+    assert words(run(Verification(), again)) == words(run(Verification(), log))
 
 
 @settings(max_examples=60, deadline=None)

@@ -2,8 +2,9 @@
 
 import pytest
 
+from schemas.approvals import UndoRequest
 from schemas.kinds import Kind, Verdict
-from tests.acting_world import INCIDENTS, OUTCOMES, T0, World, evidence, incident
+from tests.acting_world import APPROVALS, INCIDENTS, OUTCOMES, T0, World, evidence, incident
 from tests.unit.verify_world import finished, started
 
 
@@ -33,6 +34,56 @@ def test_a_later_start_of_the_same_action_takes_the_place_of_the_earlier() -> No
     world.settle()
     (outcome,) = world.logs.events(OUTCOMES)
     assert (outcome.metrics[0].before, outcome.started_at) == (8.0, T0 + 30_000)
+
+
+@pytest.mark.parametrize("second", [False, True])
+def test_a_copy_of_a_start_that_a_crash_of_report_repeats_does_not_move_the_evidence_before(second: bool) -> None:
+    """Given a cure that helped, when its starts are told again after the effect was seen, then it is measured as if they were not."""
+    world = World()
+    world.logs.write(INCIDENTS, incident(1, [evidence([4.0] * 10, T0)]))
+    starts = [started(at=T0), started(at=T0 + 1000)] if second else [started(at=T0)]
+    for start in starts:
+        world.logs.write(INCIDENTS, start)
+    world.tick(12)
+    world.logs.write(INCIDENTS, incident(2, [evidence([2.0] * 10, world.logs.now)]))
+    for start in starts:
+        world.logs.write(INCIDENTS, start)
+    world.logs.write(INCIDENTS, finished(at=world.logs.now))
+    world.tick(20)
+    world.logs.write(INCIDENTS, incident(3, [evidence([2.5] * 10, world.logs.now)]))
+    world.tick(90)
+    (outcome,) = world.logs.events(OUTCOMES)
+    assert (outcome.verdict, outcome.metrics[0].before) == (Verdict.PARTIAL, 4.0)
+    assert world.logs.events(APPROVALS, UndoRequest) == []
+
+
+def test_a_start_under_a_newer_epoch_is_a_later_one_whatever_its_hosts_clock_says() -> None:
+    world = World()
+    world.logs.write(INCIDENTS, incident(1, [evidence([4.0] * 20, T0 - 10_000)]))
+    world.logs.write(INCIDENTS, started())
+    world.logs.write(INCIDENTS, incident(2, [evidence([8.0] * 20, T0 - 2000)]))
+    world.logs.write(INCIDENTS, started(at=T0 - 1000, epoch=7))
+    world.logs.write(INCIDENTS, finished())
+    world.tick(20)
+    world.logs.write(INCIDENTS, incident(3, [evidence([1.0] * 5, world.logs.now)]))
+    world.settle()
+    (outcome,) = world.logs.events(OUTCOMES)
+    assert (outcome.metrics[0].before, outcome.started_at) == (8.0, T0 - 1000)
+
+
+def test_how_it_was_before_is_unknown_where_all_that_is_known_is_of_after_the_start() -> None:
+    """Given a start that is told late, when every point of the newest record is of after it, then nothing is judged or undone."""
+    world = World()
+    world.tick(12)
+    world.logs.write(INCIDENTS, incident(1, [evidence([2.0] * 10, world.logs.now)]))
+    world.logs.write(INCIDENTS, started(at=T0))
+    world.logs.write(INCIDENTS, finished(at=world.logs.now))
+    world.tick(20)
+    world.logs.write(INCIDENTS, incident(2, [evidence([2.5] * 10, world.logs.now)]))
+    world.tick(90)
+    (outcome,) = world.logs.events(OUTCOMES)
+    assert (outcome.verdict, outcome.correct, outcome.metrics[0].before) == (Verdict.INCONCLUSIVE, None, None)
+    assert world.logs.events(APPROVALS, UndoRequest) == []
 
 
 QUIET, NOISY, OUT = [1.0] * 5, [1.0, 1.3, 1.0, 1.0, 1.0], [4.0] * 5

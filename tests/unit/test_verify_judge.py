@@ -50,6 +50,24 @@ def test_just_before_is_the_median_of_the_last_points_before_the_start() -> None
     assert metric.before == 4.0
 
 
+@pytest.mark.parametrize("value", [1.0, 4.0, 8.0])
+@pytest.mark.parametrize("direction", list(Direction))
+def test_a_metric_whose_points_are_all_of_after_the_start_is_measured_against_nothing(value: float, direction: Direction) -> None:
+    unknown = evidence([value] * 9, T0 + 9000, direction=direction)
+    judgement = judge([unknown], [evidence([1.0] * 5, LATER)], started_at=T0, after_at=T0 + 11_000, bounds=BOUNDS)
+    (metric,) = judgement.metrics
+    assert (judgement.verdict, metric.before, metric.after, metric.improvement) == (Verdict.INCONCLUSIVE, None, 1.0, None)
+    known = evidence([4.0] * 9, T0, name="b")
+    assert judged([unknown, known], [evidence([1.0] * 5, LATER, name=name) for name in ("latency", "b")]) is Verdict.INCONCLUSIVE
+
+
+def test_a_metric_without_any_point_was_before_as_its_value_says() -> None:
+    (metric,) = judge(
+        [evidence([], T0, value=4.0)], [evidence([1.0] * 5, LATER)], started_at=T0, after_at=T0 + 11_000, bounds=BOUNDS
+    ).metrics
+    assert (metric.before, metric.improvement) == (4.0, 0.75)
+
+
 def test_one_of_the_last_points_out_of_the_band_is_not_back() -> None:
     opener = evidence([4.0] * 9, T0)
     assert judged([opener], [evidence([1.0, 1.0, 1.0, 1.3, 1.0], LATER)]) is Verdict.PARTIAL
