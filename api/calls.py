@@ -71,20 +71,39 @@ async def incident(deps: Deps, _: Reader, incident: Name) -> IncidentDetail:
 
 @router.post("/incidents/{incident}/feedback")
 async def feedback(deps: Deps, subject: Operator, incident: Name, body: FeedbackBody, key: Key = None) -> FeedbackReply:
-    """Record an operator's word on the cause."""
+    """Record an operator's word on the cause; other words under the same key get 409."""
     if deps.model.incidents.get(incident) is None:
         raise not_found("incident", incident)
+    service = None if body.confirmed_service is None else body.confirmed_service.strip()
+    if service == "":
+        raise Refusal(422, "invalid", "confirmed_service: it is blank", "name the service as the incident does, or leave the field out")
     said = Feedback(
         id=derive_id("fbk", incident, subject, key or deps.new_id()),
         incident=incident,
         subject=subject,
         at=deps.clock(),
-        confirmed_service=body.confirmed_service,
+        confirmed_service=service,
         confirmed_cause=body.confirmed_cause,
         note=body.note,
     )
-    await record(deps, deps.incidents, emit(topics.INCIDENTS, incident, said), said.id, f"GET /api/v1/incidents/{incident} shows it")
-    return FeedbackReply(feedback=said)
+    look = f"GET /api/v1/incidents/{incident} shows it"
+    held = _held(deps, said)
+    if held is None:
+        await record(deps, deps.incidents, emit(topics.INCIDENTS, incident, said), said.id, look)
+        held = _held(deps, said)
+    if held is None:  # the book has dropped the incident, or under a hundred later words this one
+        raise Refusal(503, "unknown", "it is recorded, and is not kept here", look, command=said.id)
+    return FeedbackReply(feedback=held)
+
+
+def _held(deps: Dependencies, said: Feedback) -> Feedback | None:
+    """Return the word that the log holds under this one's id; refuse where it says something else."""
+    held = next((word for word in deps.model.incidents.feedback(said.incident) if word.id == said.id), None)
+    if held is not None and any(getattr(held, name) != getattr(said, name) for name in ("confirmed_service", "confirmed_cause", "note")):
+        raise Refusal(
+            409, "key_reused", "other words stand on the log under this Idempotency-Key", "say it again under another Idempotency-Key"
+        )
+    return held
 
 
 @router.get("/approvals/pending")

@@ -90,9 +90,10 @@ async def write(request: Request) -> Response:
     except Rejected as refused:
         MALFORMED.labels(source).inc()
         raise Refusal(400, str(refused.rejection.reason), refused.rejection.detail, "send what the specification describes") from None
-    if (wait_s := door.quota.spend(source, written.samples)) or door.waiting >= MOST_WAITING:
-        SAMPLES.labels(source, "over_quota" if wait_s else "too_many_waiting").inc(written.samples)
-        return Response(status_code=429, headers={"Retry-After": str(max(RETRY_AFTER_S, round(wait_s)))})
+    if door.waiting >= MOST_WAITING:  # before the quota, which only what goes to Kafka spends
+        return _later(source, "too_many_waiting", written.samples)
+    if wait_s := door.quota.spend(source, written.samples):
+        return _later(source, "over_quota", written.samples, wait_s)
     await _append(door, source, version, body)
     SAMPLES.labels(source, "accepted").inc(written.samples)
     if bad is not None:
@@ -110,6 +111,11 @@ def _who(request: Request) -> tuple[Door, str]:
     if source is None:
         raise unauthorised("no valid token of a source" if token else "no token")
     return door, source
+
+
+def _later(source: str, fate: str, samples: int, wait_s: float = 0.0) -> Response:
+    SAMPLES.labels(source, fate).inc(samples)
+    return Response(status_code=429, headers={"Retry-After": str(max(RETRY_AFTER_S, round(wait_s)))})
 
 
 def _version(request: Request) -> str:

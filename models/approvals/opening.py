@@ -57,17 +57,21 @@ def _ruled(book: ApprovalBook, case: Case, now: Millis, position: Position) -> l
     """Do as the ruling says. Automatic waits for the LLM where one is on, and is a human's where not sure, fresh or new enough."""
     if case.ruling is Ruling.FORBIDDEN:
         return [by_policy(book, case, now, position, DecisionOutcome.FORBIDDEN)]
-    bounds = book.in_force.policy.automatic
-    confidence = case.proposal.confidence
-    sure = confidence is not None and confidence >= bounds.threshold_high
-    fresh = now - case.proposal.at <= bounds.evidence_s * 1000
+    sure, fresh = _sure_and_fresh(book, case)
     if case.ruling is Ruling.HUMAN or not (sure and fresh) or _rehearsed(book, case):
         _ask(case, position)
         return []
-    if bounds.explanation_wait_s > 0:
-        case.explanation_until = now + int(bounds.explanation_wait_s * 1000)
+    if (wait_s := book.in_force.policy.automatic.explanation_wait_s) > 0:
+        case.explanation_until = now + int(wait_s * 1000)
         return []
     return [by_policy(book, case, now, position, DecisionOutcome.APPROVED)]
+
+
+def _sure_and_fresh(book: ApprovalBook, case: Case) -> tuple[bool, bool]:
+    """Hold a proposal as it came against the bounds in force: ruled again, it fails by a stricter policy and not by having waited."""
+    bounds, confidence = book.in_force.policy.automatic, case.proposal.confidence
+    sure = confidence is not None and confidence >= bounds.threshold_high
+    return sure, case.appended_at - case.proposal.at <= bounds.evidence_s * 1000
 
 
 def _rehearsed(book: ApprovalBook, case: Case) -> bool:
@@ -131,6 +135,11 @@ def enforce(book: ApprovalBook, event: PolicyInForce, now: Millis, position: Pos
         if rule is not None and rule.decide is Ruling.FORBIDDEN:
             case.ruling = Ruling.FORBIDDEN
             decided.append(by_policy(book, case, now, position, DecisionOutcome.FORBIDDEN))
-        elif rule is not None and case.ruling is Ruling.AUTOMATIC and (rule.decide, rule.mode) != (Ruling.AUTOMATIC, case.mode):
+        elif rule is not None and case.ruling is Ruling.AUTOMATIC and not _stays_automatic(book, case, rule):
             _ask(case, position)
     return decided
+
+
+def _stays_automatic(book: ApprovalBook, case: Case, rule: Rule) -> bool:
+    """Tell whether the policy in force would have left the case to policy too, and in the same mode."""
+    return (rule.decide, rule.mode) == (Ruling.AUTOMATIC, case.mode) and all(_sure_and_fresh(book, case))

@@ -194,18 +194,18 @@ def _incident(event: Incident) -> dict[str, Any]:
 
 
 def _action(event: Grant | Started | Refused | Finished) -> dict[str, Any]:
-    shared = {**_fields("id", "proposal", "incident", "mode", "at")(event), **_spec(event.spec), "event": event.type}
-    blank = {"decision": "", "undo_of": None, "status": "", "reason": "", "detail": "", "epoch": None, "looked_up": False}
+    shared = {**_fields("id", "proposal", "incident", "mode", "undo_of", "at")(event), **_spec(event.spec), "event": event.type}
+    blank = {"decision": "", "status": "", "reason": "", "detail": "", "epoch": None, "looked_up": False}
     blank |= {"before": "{}", "after": "{}", "seen": "{}", "lease_until": None}
     blank["action"] = event.id if isinstance(event, Grant) else event.action
     if isinstance(event, Grant):
-        own = _fields("decision", "undo_of", "lease_until")(event)
+        own = _fields("decision", "lease_until")(event)
     elif isinstance(event, Started):
-        own = {**_fields("undo_of", "epoch")(event), "seen": text(event.seen)}
+        own = {"epoch": event.epoch, "seen": text(event.seen)}
     elif isinstance(event, Refused):
-        own = {**_fields("reason", "detail")(event), "seen": text(event.seen)}
+        own = {**_fields("reason", "detail", "epoch")(event), "seen": text(event.seen)}
     else:
-        own = {**_fields("undo_of", "status", "detail", "looked_up")(event), "before": text(event.before), "after": text(event.after)}
+        own = {**_fields("status", "detail", "epoch", "looked_up")(event), "before": text(event.before), "after": text(event.after)}
     return {**shared, **blank, **own}
 
 

@@ -10,6 +10,7 @@ from schemas import topics
 from schemas.actions import ActionSpec
 from schemas.approvals import Explanation
 from schemas.kinds import ActionName
+from schemas.signals import Tick
 from tests.api_world import ALICE, BOB, NOW, World, approval, evidence, incident, proposal
 
 EVIL = '"><script>alert(1)</script><img src=x onerror=alert(1)>{{7*7}}'
@@ -186,11 +187,25 @@ async def test_without_operators_the_pages_show_everything_and_no_form():
 
 async def test_an_expired_proposal_has_no_buttons(world):
     world.now = NOW + 600_001
+    world.put(topics.APPROVALS, "tick", Tick(at=world.now))
     async with world.client() as client:
         await sign_in(client)
         html = (await client.get("/proposals/prp-1")).text
     assert "expired" in html
     assert "Approve live" not in html
+
+
+async def test_a_host_whose_clock_is_ahead_warns_and_keeps_the_buttons_that_the_log_still_takes(world):
+    world.now = NOW + 600_001
+    async with world.client() as client:
+        await sign_in(client)
+        html = (await client.get("/proposals/prp-1")).text
+        assert "It may have expired" in html
+        assert "Approve live" in html
+        world.now = NOW  # of the broker, which appends
+        form = fields(html, "/proposals/prp-1/approve")
+        assert (await client.post("/proposals/prp-1/approve", data={**form, "mode": "live"})).status_code == 303
+    assert world.model.decisions.get("prp-1").mode == "live"
 
 
 async def test_an_abstention_says_that_a_person_must_look():

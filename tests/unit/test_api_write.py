@@ -176,6 +176,15 @@ async def test_too_many_that_wait_for_kafka_are_told_to_come_back(shop):
     assert shop.door.waiting == 0
 
 
+async def test_what_is_refused_because_too_many_wait_spends_no_quota():
+    shop = Shop(quota=1.0)  # five requests
+    shop.door.waiting = MOST_WAITING
+    assert {(await shop.post()).status_code for _ in range(6)} == {429}
+    shop.door.waiting = 0
+    assert [(await shop.post()).status_code for _ in range(6)] == [204] * 5 + [429]
+    assert len(shop.written) == 5
+
+
 @pytest.mark.parametrize(("text", "says"), [("a", "source 1 is not subject:token"), ("a:x,b:x", "sources a and b have the same token")])
 def test_a_wrong_list_of_sources_is_named_without_its_tokens(text, says):
     with pytest.raises(ValueError, match=says):

@@ -115,6 +115,28 @@ def test_a_stricter_policy_rules_what_is_undecided_again_and_a_looser_one_does_n
     assert (decision.outcome, decision.subject) == (DecisionOutcome.FORBIDDEN, "policy")
 
 
+@pytest.mark.parametrize("stricter", [{"threshold_high": 0.95}, {"evidence_s": 19}])
+def test_a_policy_that_wants_more_sureness_or_fresher_evidence_leaves_what_waits_for_the_llm_to_a_human(stricter: dict) -> None:
+    waiting = in_force(AUTOMATIC, llm_timeout_s=60)
+    log, of = Log(waiting), proposal()
+    log.take(of, T0 + 20_000)
+    bounds = waiting.automatic.model_copy(update=stricter)
+    assert log.take(on_the_log(waiting.model_copy(update={"automatic": bounds}), "2"), T0 + 21_000) == []
+    assert [case.proposal.id for case in pending(log.book)] == [of.id]
+    assert log.take(explanation(of), T0 + 22_000) == []
+    log.take(on_the_log(waiting, "3"), T0 + 23_000)
+    assert log.take(Tick(at=0), T0 + 90_000) == [], "a looser policy takes nothing back from a person who was asked"
+    assert log.take(command(of), T0 + 90_001)[0].subject == "ann"
+
+
+def test_another_policy_that_wants_no_more_leaves_what_waits_to_policy_however_long_it_has_waited() -> None:
+    log, of = Log(in_force(AUTOMATIC, llm_timeout_s=60)), proposal()
+    log.take(of, T0 + 30_000)
+    assert log.take(on_the_log(in_force(AUTOMATIC, llm_timeout_s=60, threshold_high=0.9), "2"), T0 + 50_000) == []
+    (decision,) = log.take(explanation(of), T0 + 60_000)
+    assert (decision.outcome, decision.subject) == (DecisionOutcome.APPROVED, "policy")
+
+
 def test_a_policy_that_this_reader_does_not_understand_forbids_everything() -> None:
     log, of = Log(), proposal()
     log.take(on_the_log(AUTOMATIC).model_copy(update={"content": {"rules": [{"decide": "by_lot"}]}}))

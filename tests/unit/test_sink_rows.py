@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import get_args
 
 import pytest
+from pydantic import BaseModel
 
 from schemas.actions import ActionEvent
 from schemas.approvals import ApprovalEvent
@@ -19,7 +20,7 @@ from streams.harness.dlq import dead_letter
 from streams.harness.errors import Poison
 from streams.sink.batch import Batch
 from streams.sink.rows import _SHAPES, Fate, fold, row_version, rows
-from tests.unit.sink_records import RESTART, T0, Log, candidate, finished, incident, outcome, proposal, whole_loop
+from tests.unit.sink_records import RESTART, T0, Log, candidate, finished, incident, outcome, proposal, refused, whole_loop
 
 
 def test_every_type_that_a_control_log_may_hold_has_a_table_or_is_time() -> None:
@@ -69,6 +70,12 @@ def test_a_copied_result_is_not_stored_twice() -> None:
     assert fold(log.append(ACTIONS, finished())).fate is Fate.STORED
     assert fold(log.append(INCIDENTS, finished())) == fold(log.append(APPROVALS, finished()))
     assert fold(log.append(INCIDENTS, finished())).fate is Fate.COPY
+
+
+@pytest.mark.parametrize(("event", "epoch"), [(refused(), None), (refused(), 7), (finished(), 7)])
+def test_what_became_of_an_undo_names_the_action_it_takes_back_and_who_owned_the_executor(event: BaseModel, epoch: int | None) -> None:
+    (row,) = rows(Log().append(ACTIONS, event.model_copy(update={"undo_of": "act-0", "epoch": epoch})))
+    assert (row.values["undo_of"], row.values["epoch"]) == ("act-0", epoch)
 
 
 def test_the_first_record_of_an_id_counts_and_a_newer_model_version_beats_it() -> None:

@@ -13,14 +13,14 @@ import pytest
 from schemas.base import digest
 from schemas.incidents import IncidentPhase
 from schemas.kinds import Mode
-from schemas.topics import APPROVALS, INCIDENTS, OUTCOMES
+from schemas.topics import ACTIONS, APPROVALS, INCIDENTS, OUTCOMES
 from streams.harness.errors import Fatal, Poison, Retryable
 from streams.sink.batch import Batch
 from streams.sink.rows import Fate
 from streams.sink.store import Store, connect, open_store
 from streams.sink.store.migrate import Migration, shipped
 from streams.sink.store.reference import reference
-from tests.unit.sink_records import Log, incident, outcome, proposal, whole_loop
+from tests.unit.sink_records import Log, incident, outcome, proposal, refused, whole_loop
 
 DOCS = Path(__file__).parents[2] / "docs" / "reference" / "store.md"
 
@@ -67,6 +67,14 @@ def test_a_whole_loop_reads_back_through_the_views(empty: Store) -> None:
     assert ask(empty, "SELECT series, improvement, in_band FROM outcome_metrics ORDER BY series") == [("0000", 0.88, 1), ("0001", 0.88, 1)]
     assert ask(empty, "SELECT answers, input_tokens, output_tokens FROM llm_usage") == [(1, 900, 80)]
     assert ask(empty, "SELECT count(), any(open) FROM suspects WHERE version = 3") == [(1, 0)]
+
+
+def test_a_refused_undo_is_seen_to_be_one(empty: Store) -> None:
+    log = Log()
+    log.append(ACTIONS, refused().model_copy(update={"undo_of": "act-1", "epoch": 7}))
+    keep(empty, log)
+    assert ask(empty, "SELECT action, undo_of, state FROM actions_current") == [("act-2", "act-1", "refused")]
+    assert ask(empty, "SELECT epoch FROM actions FINAL") == [(7,)]
 
 
 def test_every_row_carries_the_coordinates_of_its_record(empty: Store) -> None:
