@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import islice
 
 from models.correlation.graph import graph_of, neighbourhood
@@ -11,7 +11,7 @@ from schemas.base import derive_id
 from schemas.config.correlate import CorrelateConfig
 from schemas.incidents import Incident, IncidentPhase, Suspect
 from schemas.kinds import Criticality, Kind, Severity
-from schemas.signals import Alert, AnomalyReason, SeriesEvidence, Topology
+from schemas.signals import Alert, AnomalyReason, Health, SeriesEvidence, Topology
 
 WORDS = {
     Kind.ERRORS: "errors",
@@ -48,7 +48,7 @@ def picture(state: CorrelateState, incident: OpenIncident, phase: IncidentPhase,
         severity=incident.severity,
         services=services,
         suspects=tuple(_shorten(suspect, config.max_points) for suspect in sorted(incident.suspects.values(), key=_worst_first)),
-        health=tuple(islice(_readings(state, services, around, config.max_points), config.max_readings)),
+        health=tuple(islice(_readings(state, incident, services, around, config), config.max_readings)),
         alerts=_newest_alerts(state, inside),
         changes=tuple([c for c in sorted(state.changes.values(), key=lambda c: (c.at, c.id)) if c.service in inside][-MAX_CHANGES:]),
         nodes=tuple(nodes[name] for name in around if name in nodes),
@@ -103,15 +103,24 @@ def _worst_first(suspect: Suspect) -> tuple[bool, float, str]:
     return (not suspect.open, -departure(suspect.evidence), suspect.anomaly)
 
 
-def _readings(state: CorrelateState, services: tuple[str, ...], around: tuple[str, ...], points: int) -> Iterable[SeriesEvidence]:
-    """Yield every reading of the affected services, then the worst reading of each kind of the others."""
-    for service in services:
+def _readings(
+    state: CorrelateState, incident: OpenIncident, services: tuple[str, ...], around: tuple[str, ...], config: CorrelateConfig
+) -> Iterable[SeriesEvidence]:
+    """Yield every fresh reading of the affected services, then the worst ones of each kind of those around them."""
+    suspected = {(suspect.evidence.series, suspect.evidence.metric) for suspect in incident.suspects.values()}
+    horizon = state.event_clock - config.stale_s * 1000
+    for service in (*services, *(name for name in around if name not in services)):
         for _, health in sorted(state.health.get(service, {}).items()):
-            yield from (cut(reading, points) for reading in health.series)
-    for service in around:
-        if service not in services:
-            for _, health in sorted(state.health.get(service, {}).items()):
-                yield from (cut(reading, points) for reading in health.series[: 1 if health.anomalous == 0 else 3])
+            fresh = _fresh(health, suspected, horizon)
+            most = len(fresh) if service in services else 1 if health.anomalous == 0 else 3
+            yield from (cut(reading, config.max_points) for reading in fresh[:most])
+
+
+def _fresh(health: Health, suspected: Collection[tuple[str, str]], horizon: float) -> list[SeriesEvidence]:
+    """Return the readings of since the horizon, and the suspects' own: detect tells of a series that is gone by its old points."""
+    if health.at < horizon:
+        return []
+    return [r for r in health.series if (r.series, r.metric) in suspected or not r.points or r.points[-1][0] >= horizon]
 
 
 def cut(evidence: SeriesEvidence, points: int) -> SeriesEvidence:

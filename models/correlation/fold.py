@@ -72,11 +72,15 @@ def pass_time(state: CorrelateState, config: CorrelateConfig) -> Decided:
         incidents.append(record)
         if phase is IncidentPhase.OPENED:
             told.append(notices.opened(record, state.clock))
+            incident.told_at = state.clock
         elif phase is IncidentPhase.RESOLVED:
             told.append(notices.resolved(record, incident, state.clock))
             for anomaly, heard in incident.read_at.items():
                 state.end(anomaly, heard)
             del state.incidents[incident.id]
+        elif incident.newcomers and state.clock - incident.told_at >= notices.GROWN_EVERY_MS:
+            told.append(notices.grown(record, incident.newcomers, state.clock))
+            incident.newcomers, incident.told_at = [], state.clock
     return Decided(tuple(incidents), tuple(told))
 
 
@@ -98,10 +102,12 @@ def _open(state: CorrelateState, config: CorrelateConfig) -> set[str]:
     for waiting in sorted(ripe, key=lambda w: (w.anomaly.opened_at, w.anomaly.anomaly)):
         if waiting.anomaly.anomaly not in state.waiting:
             continue  # a neighbour's incident took it in
-        incident = _new_incident(state, waiting.anomaly.anomaly, waiting.anomaly.opened_at, config)
+        incident = members.nearest(state, waiting.anomaly.evidence.service, config)  # a newer topology may have brought it near
         if incident is None:
-            break
-        born.add(incident.id)
+            incident = _new_incident(state, waiting.anomaly.anomaly, waiting.anomaly.opened_at, config)
+            if incident is None:
+                break
+            born.add(incident.id)
         members.join(state, incident, waiting, config)
         members.gather(state, incident, config)
     if config.alerts_open:
@@ -115,6 +121,7 @@ def _open(state: CorrelateState, config: CorrelateConfig) -> set[str]:
                 incident.alert_services.append(alert.service)
                 incident.severity = Severity.CRITICAL
                 incident.cite(alert.source)
+                members.gather(state, incident, config)
     return born
 
 
@@ -197,6 +204,10 @@ def _alert(state: CorrelateState, signal: Alert, source: Position, config: Corre
     near = members.nearest(state, signal.service, config)
     if near is not None:
         near.cite(source)
+    if signal.firing and signal.severity is Severity.CRITICAL:
+        for incident in state.incidents.values():
+            if incident.severity is not Severity.CRITICAL and signal.service in incident.members():
+                incident.severity, incident.dirty = Severity.CRITICAL, True
 
 
 def _topology(state: CorrelateState, signal: Topology) -> None:

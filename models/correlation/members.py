@@ -31,7 +31,7 @@ def join(state: CorrelateState, incident: OpenIncident, waiting: Waiting, config
     anomaly = state.waiting.pop(waiting.anomaly.anomaly).anomaly
     evidence = anomaly.evidence
     opener = anomaly.opened_at <= incident.opened_at + config.opener_window_s * 1000
-    incident.dirty = incident.dirty or opener or evidence.service not in incident.members()
+    new = evidence.service not in incident.members()
     incident.suspects[anomaly.anomaly] = Suspect(
         anomaly=anomaly.anomaly,
         reason=anomaly.reason,
@@ -48,6 +48,11 @@ def join(state: CorrelateState, incident: OpenIncident, waiting: Waiting, config
         if alert.firing and alert.severity is Severity.CRITICAL and alert.service == evidence.service:
             incident.severity = Severity.CRITICAL
     _bound(state, incident, config)
+    if anomaly.anomaly not in incident.suspects:
+        return  # too mild for a full incident: it comes back with each word, and nobody needs to hear that
+    incident.dirty = incident.dirty or opener or new
+    if new and incident.version and evidence.service not in incident.newcomers:
+        incident.newcomers.append(evidence.service)
 
 
 def gather(state: CorrelateState, incident: OpenIncident, config: CorrelateConfig) -> None:
@@ -119,10 +124,13 @@ def _larger(*scores: float) -> float:
 
 
 def _bound(state: CorrelateState, incident: OpenIncident, config: CorrelateConfig) -> None:
-    """Drop the mildest above the cap: closed before open, those that joined later before openers."""
+    """Drop the mildest above the cap: closed before open, those that joined later before openers.
+
+    It is over only up to what was read of it: an open one's next word counts again. What detect closed has ended for good before.
+    """
     while len(incident.suspects) > config.max_suspects:
         mildest = min(incident.suspects.values(), key=lambda s: (s.open, s.opener, departure(s.evidence), s.anomaly)).anomaly
-        del incident.suspects[mildest], incident.heard[mildest], incident.read_at[mildest]
+        del incident.suspects[mildest], incident.heard[mildest]
         incident.see(mildest, lost=False)
-        state.end(mildest)
+        state.end(mildest, incident.read_at.pop(mildest))
         state.count("suspects")

@@ -49,6 +49,8 @@ class OpenIncident:
     unseen_alerts: list[str] = field(default_factory=list)  # names of opening alerts that were never resolved
     quiet_since: int | None = None
     dirty: bool = False  # someone joined: tell at the next tick
+    newcomers: list[str] = field(default_factory=list)  # services that joined since people were told
+    told_at: int = 0  # when they were
     sources: list[Position] = field(default_factory=list)
 
     def members(self) -> set[str]:

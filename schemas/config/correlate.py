@@ -11,7 +11,7 @@ CONTEXT_ONLY = frozenset({Kind.REQUESTS, Kind.CPU})  # load rises every day: a d
 
 
 class CorrelateConfig(Strict):
-    """Durations in seconds; `quiet_s` leaves verification the readings after an action."""
+    """Durations in seconds; `quiet_s` leaves verification the readings after an action; a reading older than `stale_s` is no evidence."""
 
     opens: tuple[Kind, ...] = (
         Kind.MEMORY, Kind.ERRORS, Kind.LATENCY, Kind.POOL, Kind.CACHE, Kind.UP, Kind.RESTARTS, Kind.SATURATION, Kind.COMBINED,
@@ -21,7 +21,7 @@ class CorrelateConfig(Strict):
     max_hops: int = Field(3, ge=0, le=10)  # calls between two services whose anomalies belong together
     open_hold_s: float = Field(1.0, ge=0, le=60)  # an anomaly shorter than this opens nothing
     opener_window_s: float = Field(10.0, ge=0)  # event time after opening in which a suspect still counts as an opener
-    flush_s: float = Field(10.0, gt=0)  # an `updated` record at least this often
+    flush_s: float = Field(10.0, ge=0.001)  # an `updated` record at least this often; it is counted in whole milliseconds
     quiet_s: float = Field(30.0, ge=30)  # all suspects closed for this long: resolved
     stale_s: float = Field(300.0, gt=0)  # a suspect not mentioned in so much event time of others' readings counts as closed
     alert_expiry_s: float = Field(16_200.0, gt=0)  # a firing alert not repeated for this long counts as over, though nobody resolved it

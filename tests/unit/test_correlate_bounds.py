@@ -153,3 +153,21 @@ def test_a_time_of_four_thousand_digits_is_poison(shop, field):
     value = record.value.replace(b'"%s":%d' % (field.encode(), T0), b'"%s":%s' % (field.encode(), b"9" * 4000))
     with pytest.raises(Poison, match="invalid_record"):
         shop.take(record.__class__(record.topic, 0, 99, T0, b"k", value))
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.0005, 0.00099])
+def test_an_update_is_not_asked_for_more_often_than_each_millisecond(seconds):
+    """The next one is counted up in whole milliseconds: by none of them the count would never end."""
+    with pytest.raises(ValueError, match="flush_s"):
+        CorrelateConfig(flush_s=seconds)
+
+
+@pytest.mark.parametrize(
+    "shortest", [{"flush_s": 0.001}, {"open_hold_s": 0.0, "opener_window_s": 0.0}, {"stale_s": 1e-9}, {"alert_expiry_s": 1e-9}]
+)
+def test_the_shortest_durations_that_are_taken_do_not_stop_the_incident(shortest):
+    run = Run(stage(CorrelateConfig(**shortest)))
+    run.send(topology(), T0 - 1000)
+    run.send(alert("orders"), T0)
+    run.send(anomaly("orders", Kind.LATENCY, Phase.OPENED, T0), T0)
+    assert phases(run.ticks(T0, 3))[0] is IncidentPhase.OPENED
