@@ -167,12 +167,12 @@ class EffectorRunner:
         # Of an earlier turn, cut off: what the producer still brings to the log is read before anything is done again.
         await self._outbox.settled()
         consumer.seek(self._tp, self._next)
-        end = (await consumer.end_offsets([self._tp]))[self._tp]
-        while ours() and self._next < end:
-            await self._fold(consumer, ours)
+        await self._catch_up(consumer, ours)
         if not ours():
             return
         await self.effector.begin(self.append)
+        # Whoever had it before may have begun something until that stood on the log: it is read before anything is done.
+        await self._catch_up(consumer, ours)
         if not ours():
             return
         self._readiness.set(self.effector.name, True, "")
@@ -182,6 +182,12 @@ class EffectorRunner:
             if ours():
                 self._perform_due()
                 await self._commit(consumer)
+
+    async def _catch_up(self, consumer: AIOKafkaConsumer, ours: Callable[[], bool]) -> None:
+        """Fold what the log holds now."""
+        end = (await consumer.end_offsets([self._tp]))[self._tp]
+        while ours() and (self._next or 0) < end:
+            await self._fold(consumer, ours)
 
     async def _first(self, consumer: AIOKafkaConsumer) -> int:
         """Return where to start: the committed offset; without one the beginning, or, where arming is asked for, the end as of now."""

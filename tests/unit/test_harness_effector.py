@@ -268,3 +268,18 @@ async def test_what_another_owner_wrote_within_one_fetch_is_not_passed_over() ->
     await turns(200)
     task.cancel()
     assert effector.said == ["fold 0", "begin", "perform a", "fold 1", "fold 2", "begin", "perform b"]
+
+
+async def test_what_another_began_until_this_one_took_over_is_known_before_anything_is_done() -> None:
+    """Given that the owner before ends `a` while this one takes over, when that stands on the log, then `a` is not done again."""
+
+    class Taking(Doing):
+        async def begin(self, append: Append) -> None:
+            await super().begin(append)
+            log.records += [said(1, "result", "a"), said(2, "intent", "b")]
+
+    effector = Taking()
+    log = Log([said(0, "intent", "a")], committed=0)
+    task = await running(runner_of(effector), log)
+    task.cancel()
+    assert effector.said == ["fold 0", "begin", "fold 1", "fold 2", "perform b"]
