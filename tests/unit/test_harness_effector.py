@@ -276,7 +276,7 @@ async def test_what_another_began_until_this_one_took_over_is_known_before_anyth
     class Taking(Doing):
         async def begin(self, append: Append) -> None:
             await super().begin(append)
-            log.records += [said(1, "result", "a"), said(2, "intent", "b")]
+            log.records += [said(1, "intent", "b"), said(2, "result", "a")]
 
     effector = Taking()
     log = Log([said(0, "intent", "a")], committed=0)
