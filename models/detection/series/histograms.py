@@ -37,7 +37,8 @@ def gather_histograms(tables: Any, folded: Any, points: Any, rule: Any, scratch:
         if one.known:
             point(points, tables.units[one.unit].rate, one.at, _gain(one, scratch.began[one.unit]) / (max(one.span, 1) / 1000))
     for i in range(len(folded)):  # where no highest bound came, too: a flag that is left would be of the next window
-        scratch.began[folded[i].unit] = False
+        if folded[i].type == BUCKET:
+            scratch.began[folded[i].unit] = False
 
 
 @compiled_bare
