@@ -74,15 +74,12 @@ async def feedback(deps: Deps, subject: Operator, incident: Name, body: Feedback
     """Record an operator's word on the cause; other words under the same key get 409."""
     if deps.model.incidents.get(incident) is None:
         raise not_found("incident", incident)
-    service = None if body.confirmed_service is None else body.confirmed_service.strip()
-    if service == "":
-        raise Refusal(422, "invalid", "confirmed_service: it is blank", "name the service as the incident does, or leave the field out")
     said = Feedback(
         id=derive_id("fbk", incident, subject, key or deps.new_id()),
         incident=incident,
         subject=subject,
         at=deps.clock(),
-        confirmed_service=service,
+        confirmed_service=body.confirmed_service,
         confirmed_cause=body.confirmed_cause,
         note=body.note,
     )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from schemas.actions import ActionSpec
 from schemas.approvals import Decision, DecisionOutcome, Explanation, Proposal
@@ -33,7 +33,7 @@ class RejectBody(Strict):
 
 
 class FeedbackBody(Strict):
-    confirmed_service: str | None = Field(None, min_length=1, max_length=200)
+    confirmed_service: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)] | None = None
     confirmed_cause: Cause | None = None
     note: str = Field("", max_length=TEXT)
 

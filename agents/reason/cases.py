@@ -37,7 +37,7 @@ class Case:
     tried: bool = False  # something was proposed
     abstained: bool = False  # the newest proposal abstains
     closed: bool = False  # a live action was started, or AIRRA has given up: nothing more is proposed
-    closed_at: int = 0  # event time of the evidence then,
+    closed_at: int | None = None  # event time of the evidence then; None: a release before closed it, and it stays closed,
     done: list[str] = field(default_factory=list)  # and the services that were out of the ordinary: none of them is acted on again
 
 

@@ -128,6 +128,8 @@ def _close(case: Case) -> None:
 
 def _begin_afresh(state: ReasonState, case: Case) -> None:
     """Look again at an incident in which another service falls ill long after AIRRA has done what it could: it is another fault."""
+    if case.closed_at is None:
+        return
     late = [suspect for suspect in case.incident.suspects if suspect.open and suspect.opened_at >= case.closed_at + AFRESH_MS]
     if any(suspect.evidence.service not in case.done for suspect in late):
         case.closed, case.opened_wall, case.uncured_since = False, state.clock, state.clock

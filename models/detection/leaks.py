@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from models.detection.combined import STALE_HEALTHS
 from models.detection.series.registry import Registry
 from models.surprise.drift import LEAST, WEEK, Leak
 from models.surprise.past import DRIFTED, DRIFTS
@@ -21,7 +22,6 @@ from schemas.kinds import Direction, Kind, Severity
 from schemas.outcomes import Notice, NoticeKind
 
 MINUTE_MS = 60_000
-STALE_HEALTHS = 2  # a series without a point for so many moments of health has no part in a reading
 KINDS = frozenset({Kind.LATENCY, Kind.ERRORS, Kind.MEMORY, Kind.POOL, Kind.CACHE, Kind.SATURATION})  # harm that grows slowly
 
 

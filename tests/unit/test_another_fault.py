@@ -90,6 +90,15 @@ def test_what_falls_ill_soon_after_it_brings_none() -> None:
     assert proposals(settled(run, joined(soon), soon)) == []
 
 
+def test_a_case_that_a_release_before_closed_stays_closed() -> None:
+    """Given a snapshot that does not say when a case was closed, when another service falls ill, then nothing is proposed again."""
+    run = Run(reason(CATALOGUE))
+    acted(run)
+    (case,) = run.state.cases.values()
+    case.closed_at, case.done = None, []
+    assert proposals(settled(run, joined(LATER), LATER)) == []
+
+
 def test_a_service_that_was_acted_on_is_not_proposed_again_but_a_human_is_told() -> None:
     """Given that the evidence still names the first service, when another falls ill, then nothing is proposed and somebody must look."""
     run = Run(reason(CATALOGUE))

@@ -29,7 +29,7 @@ SAFEGUARDS = (
         SAVER,
         "        if offset > ends:\n",
         "        if True:\n",
-        unit("harness_saver", "nothing_is_deleted_below_a_snapshot_after_which_no_commit_was_taken"),
+        unit("harness_trim", "nothing_is_deleted_below_a_snapshot_after_which_no_commit_was_taken"),
     ),
     Safeguard(
         "only the owner of a partition saves it",
