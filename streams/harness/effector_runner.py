@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
@@ -167,21 +167,29 @@ class EffectorRunner:
         # Of an earlier turn, cut off: what the producer still brings to the log is read before anything is done again.
         await self._outbox.settled()
         consumer.seek(self._tp, self._next)
-        end = (await consumer.end_offsets([self._tp]))[self._tp]
-        while ours() and self._next < end:
-            await self._fold(consumer, POLL_MS)
+        await self._catch_up(consumer, ours)
         if not ours():
             return
         await self.effector.begin(self.append)
+        # Whoever had it before may have begun something until that stood on the log: it is read before anything is done.
+        await self._catch_up(consumer, ours)
         if not ours():
             return
         self._readiness.set(self.effector.name, True, "")
         log.info("effector_began", effector=self.effector.name, offset=self._next, pending=len(self.effector.pending()))
         while ours():
-            await self._fold(consumer, POLL_MS)
+            await self._fold(consumer, ours)
             if ours():
                 self._perform_due()
                 await self._commit(consumer)
+
+    async def _catch_up(self, consumer: AIOKafkaConsumer, ours: Callable[[], bool]) -> None:
+        """Fold what the log holds now; a log that ends before what was read is another."""
+        end = (await consumer.end_offsets([self._tp]))[self._tp]
+        if self._next is not None and end < self._next and ours():
+            await self._same(consumer, self._next)
+        while ours() and (self._next or 0) < end:
+            await self._fold(consumer, ours)
 
     async def _first(self, consumer: AIOKafkaConsumer) -> int:
         """Return where to start: the committed offset; without one the beginning, or, where arming is asked for, the end as of now."""
@@ -208,11 +216,16 @@ class EffectorRunner:
         last = await asyncio.to_thread(first_at, self._kafka, self.effector.topic, 0, following - 1)
         return last != following - 1  # the embedded broker's ends stop at the first record of the last batch
 
-    async def _fold(self, consumer: AIOKafkaConsumer, wait_ms: int) -> None:
-        batch = await consumer.getmany(self._tp, timeout_ms=wait_ms)
-        if self._next is not None and self._owned.is_set() and await consumer.position(self._tp) < self._next:
-            if await self._beyond(consumer, self._next):  # aiokafka begins anew where the log has become shorter
-                raise Fatal(f"{self.effector.topic} was read to {self._next} and is shorter now: was it deleted?")
+    async def _same(self, consumer: AIOKafkaConsumer, following: int) -> None:
+        if await self._beyond(consumer, following):
+            raise Fatal(f"{self.effector.topic} was read to {following} and is shorter now: was it deleted?")
+
+    async def _fold(self, consumer: AIOKafkaConsumer, ours: Callable[[], bool]) -> None:
+        batch = await consumer.getmany(self._tp, timeout_ms=POLL_MS)
+        if not ours():
+            return  # it may be ours again, read on from what another owner committed: what stands before that was never folded here
+        if self._next is not None and await consumer.position(self._tp) < self._next:
+            await self._same(consumer, self._next)  # aiokafka begins anew where the log has become shorter
             consumer.seek(self._tp, self._next)  # it was lost and came back meanwhile
         for message in batch.get(self._tp, ()):
             record = to_record(message)
@@ -225,8 +238,9 @@ class EffectorRunner:
                 await self._appender([dead_letter(record, self.effector.name, poison)])
             self._next = record.offset + 1
             metrics.RECORDS.labels(self.effector.name).inc()
-        if not batch and self._next is not None and self._owned.is_set():
-            self._next = max(self._next, await consumer.position(self._tp))  # the markers of transactions take offsets too
+        if not batch and self._next is not None and ours():
+            position = await consumer.position(self._tp)  # the markers of transactions take offsets too
+            self._next = max(self._next, position) if ours() else self._next
 
     def _perform_due(self) -> None:
         pending = self.effector.pending()

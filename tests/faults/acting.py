@@ -70,12 +70,16 @@ class Recording:
     async def end(self) -> None:
         pass
 
+    async def still_own(self, written: int) -> None:
+        """Hook: raise where what stands before this offset says that the log has a newer owner."""
+
     async def perform(self, intent: Intent, append: Append) -> None:
         body = json.dumps({"id": intent.id}).encode()
         if intent.id in self.started:
             done = self.target.look_up(intent.id)  # an earlier run began it
         else:
-            await append([Output(self.topic, intent.id.encode(), body, (("airra.type", b"started"),), partition=0)])
+            (position,) = await append([Output(self.topic, intent.id.encode(), body, (("airra.type", b"started"),), partition=0)])
+            await self.still_own(position.offset)
             done = False
         if not done:
             await asyncio.sleep(0.02)

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -233,3 +233,53 @@ async def test_only_an_arming_from_now_on_arms_and_a_disarming_does_not(monkeypa
     monkeypatch.setattr(arming, "check", lambda *_: None)
     assert (await arming.armed_after(NOWHERE)).id == "arm-3"
     assert log.settings["isolation_level"] == "read_committed"
+
+
+class Elsewhere(Log):
+    """A partition that goes and comes back within one fetch, read on from what another owner committed meanwhile."""
+
+    def __init__(self, runner: EffectorRunner, records: Sequence[SimpleNamespace], known: int) -> None:
+        super().__init__(records, committed=0)
+        self.runner, self.known, self.moved = runner, known, False
+
+    async def end_offsets(self, _: Any) -> dict[Any, int]:
+        return {TP: len(self.records) if self.moved else self.known}
+
+    async def getmany(self, *tps: Any, timeout_ms: int = 0) -> dict[Any, list[SimpleNamespace]]:
+        if self.at < self.known or self.moved:
+            return await super().getmany(*tps, timeout_ms=timeout_ms)
+        if not self.moved and cast("Doing", self.runner.effector).said[-1] == "perform a":
+            self.moved = True
+            await self.runner.pause()
+            self.runner.resume([TP])
+            self.at = self.known + 1
+            return await super().getmany(*tps, timeout_ms=timeout_ms)
+        await asyncio.sleep(0)
+        return {}
+
+
+async def test_what_another_owner_wrote_within_one_fetch_is_not_passed_over() -> None:
+    """Given that another ended `a` and committed beyond it, when the partition is back within one fetch, then `a` is not done again."""
+    effector = Doing()
+    runner = runner_of(effector)
+    log = Elsewhere(runner, [said(0, "intent", "a"), said(1, "result", "a"), said(2, "intent", "b")], known=1)
+    runner.resume([TP])
+    task = asyncio.create_task(runner._run(log))  # type: ignore[arg-type]
+    await turns(200)
+    task.cancel()
+    assert effector.said == ["fold 0", "begin", "perform a", "fold 1", "fold 2", "begin", "perform b"]
+
+
+async def test_what_another_began_until_this_one_took_over_is_known_before_anything_is_done() -> None:
+    """Given that the owner before ends `a` while this one takes over, when that stands on the log, then `a` is not done again."""
+
+    class Taking(Doing):
+        async def begin(self, append: Append) -> None:
+            await super().begin(append)
+            log.records += [said(1, "intent", "b"), said(2, "result", "a")]
+
+    effector = Taking()
+    log = Log([said(0, "intent", "a")], committed=0)
+    task = await running(runner_of(effector), log)
+    task.cancel()
+    assert effector.said == ["fold 0", "begin", "fold 1", "fold 2", "perform b"]

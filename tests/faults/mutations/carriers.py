@@ -98,9 +98,23 @@ SAFEGUARDS = (
     Safeguard(
         "an effector reads its log to the end before it acts",
         EFFECTOR,
-        "        while ours() and self._next < end:\n            await self._fold(consumer, POLL_MS)\n",
+        "        while ours() and (self._next or 0) < end:\n            await self._fold(consumer, ours)\n",
         "",
         unit("harness_effector", "the_log_is_read_to_its_end_before_anything_is_performed"),
+    ),
+    Safeguard(
+        "an effector reads what stood on its log before it took it over",
+        EFFECTOR,
+        "        await self.effector.begin(self.append)\n        # Whoever had it before may have begun something until that stood on the log: it is read before anything is done.\n        await self._catch_up(consumer, ours)\n",
+        "        await self.effector.begin(self.append)\n",
+        unit("harness_effector", "what_another_began_until_this_one_took_over_is_known_before_anything_is_done"),
+    ),
+    Safeguard(
+        "an effector folds nothing of a fetch within which its log went and came back",
+        EFFECTOR,
+        "        if not ours():\n            return  # it may be ours again",
+        "        if False:\n            return  # it may be ours again",
+        unit("harness_effector", "what_another_owner_wrote_within_one_fetch_is_not_passed_over"),
     ),
     Safeguard(
         "nothing above an unfinished intent is committed",

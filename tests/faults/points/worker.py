@@ -86,8 +86,12 @@ class Fenced(Recording):
         self.target: FencedTarget = FencedTarget(Path(folder))
         self.armed_start = bool(armed)
         self._trouble = trouble
+        self._epoch = self._folded = -1
 
     def fold(self, record: Record) -> None:
+        self._folded = record.offset
+        if record.header("airra.type") == b"epoch":
+            self._epoch = record.offset
         try:
             json.loads(record.value)
         except ValueError as error:
@@ -98,6 +102,12 @@ class Fenced(Recording):
         await super().perform(intent, append)
         if (self._trouble / "slow").exists():
             await asyncio.sleep(SLOW_S)
+
+    async def still_own(self, written: int) -> None:
+        while self._folded < written:
+            await asyncio.sleep(0.005)
+        if self._epoch > self.target.token:
+            raise Fatal(f"a newer owner has the log since offset {self._epoch}")
 
     async def begin(self, append: Append) -> None:
         (position,) = await append([Output(self.topic, b"epoch", b'{"id": "epoch"}', (("airra.type", b"epoch"),), partition=0)])
