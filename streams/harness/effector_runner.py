@@ -67,7 +67,7 @@ class EffectorRunner:
         self._group = f"airra-{effector.name}"
         self._tp = TopicPartition(effector.topic, 0)
         self._owned = asyncio.Event()
-        self._turn = 0  # counts how often the partition went
+        self._turn = 0  # counts how often the partition, or the place in it, was lost
         self._next: int | None = None  # the next offset to fold; None before the first assignment
         self._committed = -1
         self._committed_at = 0.0
@@ -116,13 +116,16 @@ class EffectorRunner:
         """Perform nothing more: the partition is not ours. An intent that is cut off is looked up by whoever is next."""
         self._owned.clear()
         self._turn += 1
+        await self._cut_off()
+        self._readiness.set(self.effector.name, False, "not assigned")
+
+    async def _cut_off(self) -> None:
         running, self._running = list(self._running.values()), {}
         for task in running:
             task.cancel()
         if running:
             await asyncio.wait(running)
         self._desk.forget()
-        self._readiness.set(self.effector.name, False, "not assigned")
 
     def resume(self, assigned: Sequence[TopicPartition]) -> None:
         if self._tp in assigned:
@@ -164,7 +167,8 @@ class EffectorRunner:
 
         if self._next is None:
             self._next = await self._first(consumer)
-        # Of an earlier turn, cut off: what the producer still brings to the log is read before anything is done again.
+        # Of an earlier turn: what the producer still brings to the log is read before anything is done again.
+        await self._cut_off()
         await self._outbox.settled()
         consumer.seek(self._tp, self._next)
         await self._catch_up(consumer, ours)
@@ -186,8 +190,8 @@ class EffectorRunner:
     async def _catch_up(self, consumer: AIOKafkaConsumer, ours: Callable[[], bool]) -> None:
         """Fold what the log holds now; a log that ends before what was read is another."""
         end = (await consumer.end_offsets([self._tp]))[self._tp]
-        if self._next is not None and end < self._next and ours():
-            await self._same(consumer, self._next)
+        if self._next is not None and end < self._next and await self._beyond(consumer, self._next):
+            raise Fatal(f"{self.effector.topic} was read to {self._next} and is shorter now: was it deleted?")
         while ours() and (self._next or 0) < end:
             await self._fold(consumer, ours)
 
@@ -216,17 +220,14 @@ class EffectorRunner:
         last = await asyncio.to_thread(first_at, self._kafka, self.effector.topic, 0, following - 1)
         return last != following - 1  # the embedded broker's ends stop at the first record of the last batch
 
-    async def _same(self, consumer: AIOKafkaConsumer, following: int) -> None:
-        if await self._beyond(consumer, following):
-            raise Fatal(f"{self.effector.topic} was read to {following} and is shorter now: was it deleted?")
-
     async def _fold(self, consumer: AIOKafkaConsumer, ours: Callable[[], bool]) -> None:
         batch = await consumer.getmany(self._tp, timeout_ms=POLL_MS)
+        position = await consumer.position(self._tp) if ours() else 0
         if not ours():
             return  # it may be ours again, read on from what another owner committed: what stands before that was never folded here
-        if self._next is not None and await consumer.position(self._tp) < self._next:
-            await self._same(consumer, self._next)  # aiokafka begins anew where the log has become shorter
-            consumer.seek(self._tp, self._next)  # it was lost and came back meanwhile
+        if self._next is not None and position < self._next:
+            self._turn += 1  # aiokafka begins anew where the log has become shorter: it is taken over again, which sees whether it has
+            return
         for message in batch.get(self._tp, ()):
             record = to_record(message)
             if self._next is not None and record.offset < self._next:
@@ -238,9 +239,8 @@ class EffectorRunner:
                 await self._appender([dead_letter(record, self.effector.name, poison)])
             self._next = record.offset + 1
             metrics.RECORDS.labels(self.effector.name).inc()
-        if not batch and self._next is not None and ours():
-            position = await consumer.position(self._tp)  # the markers of transactions take offsets too
-            self._next = max(self._next, position) if ours() else self._next
+        if not batch and self._next is not None:
+            self._next = max(self._next, position)  # the markers of transactions take offsets too
 
     def _perform_due(self) -> None:
         pending = self.effector.pending()
