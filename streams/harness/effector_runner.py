@@ -14,7 +14,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from schemas.base import Position
 from streams.harness import metrics
-from streams.harness.arming import armed_after
+from streams.harness.beginning import Beginning
 from streams.harness.closing import close
 from streams.harness.dlq import dead_letter
 from streams.harness.errors import Fatal, Poison, Retryable
@@ -26,7 +26,6 @@ from streams.harness.kafka import (
     NEVER_POLLED_MS,
     SESSION_TIMEOUT_MS,
     KafkaSettings,
-    first_at,
 )
 from streams.harness.outbox import Outbox
 from streams.harness.pending import Desk
@@ -42,6 +41,7 @@ POLL_MS = 200  # how late a back-off that is over is noticed
 COMMIT_EVERY_S = 1.0
 LEAVE_WITHIN_S = 2.0
 FINISH_WITHIN_S = 2.0  # on a stop; what is cut off is looked up by the next start
+AGAIN_S = 1.0  # until a log is taken over again that could not be
 
 
 class EffectorRunner:
@@ -66,12 +66,14 @@ class EffectorRunner:
         self._desk = Desk(effector.concurrency, randomness or random.Random(instance))
         self._group = f"airra-{effector.name}"
         self._tp = TopicPartition(effector.topic, 0)
+        self._beginning = Beginning(effector, kafka, self._tp, self._say_unarmed)
         self._owned = asyncio.Event()
-        self._turn = 0  # counts how often the partition, or the place in it, was lost
+        self._turn = 0  # counts how often the partition went
         self._next: int | None = None  # the next offset to fold; None before the first assignment
         self._committed = -1
         self._committed_at = 0.0
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._stopping = False
         self._consumer: AIOKafkaConsumer | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -100,7 +102,8 @@ class EffectorRunner:
         ]
 
     async def stop(self) -> None:
-        """Let what is being performed finish for a moment, cut off the rest, commit."""
+        """Let what is being performed finish for a moment, and cut off the rest."""
+        self._stopping = True
         if self._running:
             await asyncio.wait(self._running.values(), timeout=FINISH_WITHIN_S)
         for task in self._tasks:
@@ -120,9 +123,10 @@ class EffectorRunner:
         self._readiness.set(self.effector.name, False, "not assigned")
 
     async def _cut_off(self) -> None:
-        running, self._running = list(self._running.values()), {}
+        running = list(self._running.values())  # they stay there until they are over: whoever else cuts off waits, too
         for task in running:
-            task.cancel()
+            if not task.cancelling():
+                task.cancel()
         if running:
             await asyncio.wait(running)
         self._desk.forget()
@@ -130,6 +134,11 @@ class EffectorRunner:
     def resume(self, assigned: Sequence[TopicPartition]) -> None:
         if self._tp in assigned:
             self._owned.set()
+            if self._beginning.waits:
+                self._say_unarmed()
+
+    def _say_unarmed(self) -> None:
+        self._readiness.set(self.effector.name, False, "waits for arming: airra act arm")
 
     async def append(self, outputs: Sequence[Output]) -> Sequence[Position]:
         """`Append` as the effector gets it: nothing is appended once the partition is lost."""
@@ -143,8 +152,13 @@ class EffectorRunner:
                 await self._owned.wait()
                 try:
                     await self._own(consumer)
-                except IllegalStateError:
-                    self._owned.clear()  # the partition went while it was being asked for
+                except (IllegalStateError, Retryable) as error:
+                    if self._tp not in consumer.assignment():
+                        self._owned.clear()  # it went while it was being asked for
+                    elif self._owned.is_set():
+                        self._readiness.set(self.effector.name, False, str(error))
+                        log.warning("effector_begins_again", effector=self.effector.name, reason=str(error), again_in_s=AGAIN_S)
+                        await asyncio.sleep(AGAIN_S)
 
     async def _stand_by(self, consumer: AIOKafkaConsumer) -> None:
         from streams.harness.consumer import leave_group  # noqa: PLC0415 - imports Faust, which takes a second
@@ -166,7 +180,7 @@ class EffectorRunner:
             return self._owned.is_set() and self._turn == turn  # it may go and come back while one fetch is waited for
 
         if self._next is None:
-            self._next = await self._first(consumer)
+            self._next = self._committed = await self._beginning.find(consumer, ours)
         # Of an earlier turn: what the producer still brings to the log is read before anything is done again.
         await self._cut_off()
         await self._outbox.settled()
@@ -183,42 +197,20 @@ class EffectorRunner:
         log.info("effector_began", effector=self.effector.name, offset=self._next, pending=len(self.effector.pending()))
         while ours():
             await self._fold(consumer, ours)
-            if ours():
+            if ours() and not self._stopping:
                 self._perform_due()
                 await self._commit(consumer)
 
     async def _catch_up(self, consumer: AIOKafkaConsumer, ours: Callable[[], bool]) -> None:
-        """Fold what the log holds now; a log that ends before what was read is another."""
+        """Fold what the log holds now; a log that begins after what was read lacks something, one that ends before it is another."""
+        beginning = (await consumer.beginning_offsets([self._tp]))[self._tp]
+        if self._next is not None and ours() and beginning > self._next:
+            raise Fatal(f"{self.effector.topic} was read to {self._next} and begins at {beginning} now: what stood between is gone")
         end = (await consumer.end_offsets([self._tp]))[self._tp]
-        if self._next is not None and end < self._next and await self._beyond(consumer, self._next):
+        if self._next is not None and end < self._next and await self._beginning.beyond(consumer, self._next):
             raise Fatal(f"{self.effector.topic} was read to {self._next} and is shorter now: was it deleted?")
         while ours() and (self._next or 0) < end:
             await self._fold(consumer, ours)
-
-    async def _first(self, consumer: AIOKafkaConsumer) -> int:
-        """Return where to start: the committed offset; without one the beginning, or, where arming is asked for, the end as of now."""
-        committed = await consumer.committed(self._tp)
-        beginning = (await consumer.beginning_offsets([self._tp]))[self._tp]
-        if committed is not None and committed >= beginning and not await self._beyond(consumer, committed):
-            self._committed = committed
-            return committed
-        if not self.effector.armed_start:
-            return beginning
-        noticed = (await consumer.end_offsets([self._tp]))[self._tp]
-        self._readiness.set(self.effector.name, False, "waits for arming: airra act arm")
-        log.warning("waits_for_arming", effector=self.effector.name, offset=noticed)
-        await armed_after(self._kafka)
-        await consumer.commit({self._tp: noticed})
-        self._committed = noticed
-        return noticed
-
-    async def _beyond(self, consumer: AIOKafkaConsumer, following: int) -> bool:
-        """Say whether the log ends before this offset, which follows one that was read: it is another log, and the offset none of it."""
-        end = (await consumer.end_offsets([self._tp]))[self._tp]
-        if following <= end:
-            return False
-        last = await asyncio.to_thread(first_at, self._kafka, self.effector.topic, 0, following - 1)
-        return last != following - 1  # the embedded broker's ends stop at the first record of the last batch
 
     async def _fold(self, consumer: AIOKafkaConsumer, ours: Callable[[], bool]) -> None:
         batch = await consumer.getmany(self._tp, timeout_ms=POLL_MS)
@@ -226,8 +218,8 @@ class EffectorRunner:
         if not ours():
             return  # it may be ours again, read on from what another owner committed: what stands before that was never folded here
         if self._next is not None and position < self._next:
-            self._turn += 1  # aiokafka begins anew where the log has become shorter: it is taken over again, which sees whether it has
-            return
+            # aiokafka begins anew where the log has become shorter: it is taken over again, which sees whether it has.
+            raise Retryable(f"its place in {self.effector.topic} was lost: {position} follows instead of {self._next}")
         for message in batch.get(self._tp, ()):
             record = to_record(message)
             if self._next is not None and record.offset < self._next:

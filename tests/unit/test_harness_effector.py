@@ -12,7 +12,7 @@ import pytest
 
 from schemas.approvals import Arming
 from schemas.base import canonical
-from streams.harness import arming, effector_runner
+from streams.harness import arming, beginning, effector_runner
 from streams.harness.effector_runner import EffectorRunner
 from streams.harness.errors import Retryable
 from streams.harness.readiness import Readiness
@@ -168,7 +168,7 @@ async def test_an_effector_that_acts_waits_for_an_operator_where_no_offset_is_co
         asked.set()
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(effector_runner, "armed_after", never)
+    monkeypatch.setattr(beginning, "armed_after", never)
     effector, log = Doing(armed_start=True), Log([said(0, "intent", "a")], committed=None)
     task = await running(runner_of(effector), log)
     task.cancel()
@@ -178,9 +178,10 @@ async def test_an_effector_that_acts_waits_for_an_operator_where_no_offset_is_co
 
 
 async def test_what_stood_on_the_log_before_the_arming_is_history(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def at_once(_: Any) -> None: ...
+    async def at_once(_: Any) -> Arming:
+        return Arming(id="arm-1", armed=True, by="ann", at=1, until=9, cluster="c")
 
-    monkeypatch.setattr(effector_runner, "armed_after", at_once)
+    monkeypatch.setattr(beginning, "armed_after", at_once)
     effector, log = Doing(armed_start=True), Log([said(0, "intent", "a"), said(1, "intent", "b")], committed=None)
     task = await running(runner_of(effector), log)
     task.cancel()

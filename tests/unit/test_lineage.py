@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from streams.harness import effector_runner, lineage
+from streams.harness import beginning, lineage
 from streams.harness import view as view_module
-from streams.harness.errors import Fatal, Unfit
+from streams.harness.errors import Fatal, Retryable, Unfit
 from streams.harness.exits import EXIT_FATAL
 from streams.harness.fetched import Bounds
 from streams.harness.snapshots import Snapshot, decode, encode
 from streams.harness.stage import AnotherLog
 from streams.harness.view import LogView
 from streams.harness.worker import StageWorker
-from tests.unit.harness_parts import NOWHERE, Ended, Log, Table, echo, end_as_exception, message, turns, worker_of
+from tests.unit.harness_parts import NOWHERE, Ended, Log, Table, echo, end_as_exception, message, worker_of
 from tests.unit.test_harness_effector import Doing, runner_of, running, said
 
 
@@ -92,8 +92,8 @@ async def test_an_effector_that_acts_does_not_start_from_an_offset_beyond_its_lo
         asked.set()
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(effector_runner, "armed_after", never)
-    monkeypatch.setattr(effector_runner, "first_at", lambda *_: None)
+    monkeypatch.setattr(beginning, "armed_after", never)
+    monkeypatch.setattr(beginning, "first_at", lambda *_: None)
     effector = Doing(armed_start=True)
     task = await running(runner_of(effector), Log([said(0, "intent", "a")], committed=40))
     await asyncio.wait_for(asked.wait(), 10)
@@ -102,12 +102,13 @@ async def test_an_effector_that_acts_does_not_start_from_an_offset_beyond_its_lo
 
 
 async def test_an_effector_whose_log_has_become_shorter_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(effector_runner, "first_at", lambda *_: None)
+    monkeypatch.setattr(beginning, "first_at", lambda *_: None)
     log = Log([said(0, "intent", "a"), said(1, "result", "a")], committed=0)
     runner = runner_of(Doing())
     task = await running(runner, log)
     log.records, log.at = [said(0, "intent", "b")], 0
-    await asyncio.wait_for(task, 10)
+    with pytest.raises(Retryable, match="its place in log was lost"):
+        await asyncio.wait_for(task, 10)
     with pytest.raises(Fatal, match="is shorter now"):
         await runner._own(log)  # type: ignore[arg-type]
 
@@ -119,7 +120,8 @@ async def test_an_effector_that_lost_its_place_and_has_it_again_reads_on_where_i
     task = await running(runner, log)
     log.at = 0
     log.records.append(said(2, "intent", "b"))
-    await asyncio.wait_for(task, 10)
+    with pytest.raises(Retryable, match="its place in log was lost"):
+        await asyncio.wait_for(task, 10)
     task = await running(runner, log)
     task.cancel()
     assert effector.said == ["fold 0", "fold 1", "begin", "fold 2", "begin", "perform b"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.faults.mutations.safeguard import Safeguard, unit
 
 PRODUCER, VIEW, EFFECTOR = "streams/harness/producer.py", "streams/harness/view.py", "streams/harness/effector_runner.py"
-ARMING, PENDING = "streams/harness/arming.py", "streams/harness/pending.py"
+ARMING, PENDING, BEGINNING = "streams/harness/arming.py", "streams/harness/pending.py", "streams/harness/beginning.py"
 COMMITTED = '            isolation_level="read_committed",\n'
 
 SAFEGUARDS = (
@@ -69,16 +69,16 @@ SAFEGUARDS = (
     ),
     Safeguard(
         "execute never starts from a missing offset",
-        EFFECTOR,
-        "        if not self.effector.armed_start:\n            return beginning\n",
+        BEGINNING,
+        "        if not self._effector.armed_start:\n            return beginning\n",
         "        if True:\n            return beginning\n",
         unit("harness_effector", "an_effector_that_acts_waits_for_an_operator_where_no_offset_is_committed"),
     ),
     Safeguard(
         "a missing offset waits for an operator",
-        EFFECTOR,
-        "        await armed_after(self._kafka)\n",
-        "",
+        BEGINNING,
+        "            self._armed = await self._arming(consumer)\n",
+        "            pass\n",
         unit("harness_effector", "an_effector_that_acts_waits_for_an_operator_where_no_offset_is_committed"),
     ),
     Safeguard(
@@ -117,6 +117,48 @@ SAFEGUARDS = (
         unit("harness_effector", "what_another_owner_wrote_within_one_fetch_is_not_passed_over"),
     ),
     Safeguard(
+        "an effector ends where its log has become shorter",
+        EFFECTOR,
+        "end < self._next and await self._beginning.beyond(consumer, self._next)",
+        "False",
+        unit("lineage", "an_effector_whose_log_has_become_shorter_ends"),
+    ),
+    Safeguard(
+        "an effector ends where its log lacks what comes next",
+        EFFECTOR,
+        "ours() and beginning > self._next",
+        "False",
+        unit("effector_turns", "an_effector_whose_log_lacks_what_comes_next_ends"),
+    ),
+    Safeguard(
+        "an effector that ends begins nothing more",
+        EFFECTOR,
+        "if ours() and not self._stopping:",
+        "if ours():",
+        unit("effector_turns", "an_effector_that_ends_begins_nothing_more"),
+    ),
+    Safeguard(
+        "an effector whose log comes again cuts off what it did of it",
+        EFFECTOR,
+        "        await self._cut_off()\n        await self._outbox.settled()\n",
+        "        await self._outbox.settled()\n",
+        unit("effector_turns", "what_is_done_of_a_place_that_was_lost_is_cut_off"),
+    ),
+    Safeguard(
+        "what cannot begin yet is begun again",
+        EFFECTOR,
+        "except (IllegalStateError, Retryable) as error:",
+        "except IllegalStateError as error:",
+        unit("effector_turns", "an_effector_that_cannot_begin_yet_begins_later_and_ends_nothing_else"),
+    ),
+    Safeguard(
+        "an arming that a rebalance came across counts",
+        BEGINNING,
+        "if self._armed[1] <= time.time() * 1000:",
+        "if True:",
+        unit("effector_turns", "an_arming_that_a_rebalance_came_across_counts"),
+    ),
+    Safeguard(
         "nothing above an unfinished intent is committed",
         EFFECTOR,
         "        offset = min([self._next, *(intent.offset for intent in self.effector.pending())])\n",
@@ -126,7 +168,7 @@ SAFEGUARDS = (
     Safeguard(
         "what is performed is cut off when the partition goes",
         EFFECTOR,
-        "        for task in running:\n            task.cancel()\n        if running:\n            await asyncio.wait(running)\n",
+        "        for task in running:\n            if not task.cancelling():\n                task.cancel()\n        if running:\n            await asyncio.wait(running)\n",
         "",
         unit("harness_effector", "what_is_being_performed_is_cut_off_when_the_partition_goes_and_appends_nothing_more"),
     ),

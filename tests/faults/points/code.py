@@ -27,6 +27,7 @@ PATH: dict[str, Kind] = {
     "streams.harness.consumer": AWAITS,
     "streams.harness.recovery": AWAITS,
     "streams.harness.effector_runner": AWAITS,
+    "streams.harness.beginning": AWAITS,
     "streams.harness.producer": AWAITS,
     "streams.harness.view": AWAITS,
     "streams.harness.arming": AWAITS,

@@ -226,7 +226,7 @@ class Log:
 FAMILY = Family(
     "effector",
     "the runner of effectors at every await, over a target that fences",
-    owns=tuple(f"streams.harness.{name}:" for name in ("effector_runner", "outbox", "standby", "arming", "closing")),
+    owns=tuple(f"streams.harness.{name}:" for name in ("effector_runner", "beginning", "outbox", "standby", "arming", "closing")),
     scenes=("work", "join", "end", "armed", "gap", "shorter"),
     make=EffectorBench,
     shared=False,  # a scene kills the broker

@@ -23,7 +23,7 @@ from tests.faults.counting import Counts, counting
 RETRIED_OF = 25
 WIDE = 3_000  # bytes of an output that its topic refuses
 WIDE_KEYS = b"7"  # what their keys end with: some are on every partition, so that every worker passes there
-SLOW_S = 0.5  # longer than the intents of the bench are apart: one is always running
+SLOW_S = 3.0  # longer than a process takes to start and join: something runs when the partition goes
 
 
 def is_wide(key: bytes | None) -> bool:
@@ -87,6 +87,7 @@ class Fenced(Recording):
         self.armed_start = bool(armed)
         self._trouble = trouble
         self._epoch = self._folded = -1
+        self._ready = False
 
     def fold(self, record: Record) -> None:
         self._folded = record.offset
@@ -110,6 +111,9 @@ class Fenced(Recording):
             raise Fatal(f"a newer owner has the log since offset {self._epoch}")
 
     async def begin(self, append: Append) -> None:
+        if not self._ready:
+            self._ready = True
+            raise Retryable("what it needs is not there yet")
         (position,) = await append([Output(self.topic, b"epoch", b'{"id": "epoch"}', (("airra.type", b"epoch"),), partition=0)])
         self.target.token = position.offset
 
