@@ -191,7 +191,7 @@ CHAPTER = Chapter(
     (
         Case(
             "every-kind",
-            "100,000 poison records of every kind among 10 million: each in one dead letter with its reason, every good one passed on once; "
+            "100,000 poison records of every kind, in every format, among 10 million: each in one dead letter with its reason, every good one passed on once; "
             "after a fix `airra dlq replay`, killed half-way and repeated, brings each in once",
             every_kind,
             minutes=6,
