@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from streams.harness.emit import SOURCE_HEADER, emit
 from streams.harness.fold import fold, restore
 from streams.harness.stage import Output, Record
 from tests.faults.network import repeats
-from tests.faults.network.plane import rows_said, said_again
+from tests.faults.network.plane import PlaneBench, rows_said, said_again
 from tests.faults.network.trouble import Spell, Trouble
 from tests.faults.points.patient import SICK, Patient
 from tests.network.recorder import Heard
@@ -170,7 +171,46 @@ def test_a_trouble_that_never_came_to_its_point_says_so() -> None:
     spell.begin()
     spell.step()
     assert (ended, spell.met) == (["end"], False)
+    assert not Spell(Trouble(lambda: None, lambda: None, 60.0), "mine").met  # it never began
     spell = Spell(Trouble(lambda: None, lambda: ended.append("end"), 60.0, over=lambda key: key == "mine"), "mine")
     spell.begin()
     spell.step()
     assert (ended, spell.met) == (["end", "end"], True)
+
+
+def test_a_trouble_is_not_over_before_it_has_met_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, met = [0.0], [False]
+    monkeypatch.setattr("tests.faults.network.trouble.time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def lasting(until_s: float) -> float | None:
+        now[0] = 0.0
+        spell = Spell(Trouble(lambda: None, lambda: None, 9.0, fell=lambda: met[0]), "inc-1")
+        spell.begin()
+        now[0] = until_s
+        spell.step()
+        return spell.ended
+
+    assert (lasting(9.0), lasting(38.9), lasting(39.0)) == (None, None, 39.0)  # and not for ever
+    met[0] = True
+    assert (lasting(8.9), lasting(9.0)) == (None, 9.0)
+
+
+def test_traffic_flows_until_the_proxy_has_met_some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flowed = 0
+    proxy = SimpleNamespace(met=False)
+
+    def flow(seconds: int) -> None:
+        nonlocal flowed
+        flowed += seconds
+        proxy.met = flowed == 3
+
+    bench = PlaneBench(SimpleNamespace(), proxy, tmp_path)  # type: ignore[arg-type]
+    monkeypatch.setattr(bench, "_flow", flow)
+    bench._flow_until_met()
+    assert flowed == 3
+    bench._flow_until_met()
+    assert flowed == 3
+    monkeypatch.setattr("tests.faults.network.plane.FALLS_WITHIN_S", 0.0)
+    proxy.met = False
+    bench._flow_until_met()  # and not for ever
+    assert flowed == 3

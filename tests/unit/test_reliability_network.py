@@ -5,22 +5,27 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Self
 
 import pytest
 
-from tests.faults.network.toxics import ANSWERS_LOST, KILLED, LATENCY, REQUESTS_LOST
+from tests.faults.network.counted import Met
+from tests.faults.network.toxics import ANSWERS_LOST, CUT_REQUEST, KILLED, LATENCY, REQUESTS_LOST
 from tests.faults.network.trouble import Lived, Trouble
 from tests.faults.reliability import network
 from tests.faults.reliability.case import Finding, Ground
 from tests.network.recorder import Heard
 
+MET = Met("dropped", 312, 0, 1)
+
 
 class Proxy:
-    """Writes down what is done to it."""
+    """Writes down what is done to it, and has met what it is told."""
 
-    def __init__(self, did: list[str]) -> None:
+    def __init__(self, did: list[str], met: Met) -> None:
         self._did = did
+        self.met = met
 
     def harm(self, *_: object) -> None:
         self._did.append("harm")
@@ -37,8 +42,8 @@ class Bench:
 
     def __init__(self, did: list[str], **told: Any) -> None:
         self._did, self._told = did, told
-        self.proxies = dict.fromkeys(("broker", "receiver"), Proxy(did))
-        self.llm = type("Llm", (), {"requests": ()})()
+        self.proxies = dict.fromkeys(("broker", "receiver", "target", "store", "LLM"), Proxy(did, told.get("met", MET)))
+        self.llm = SimpleNamespace(requests=[])
         self._asked = 0
 
     def __enter__(self) -> Self:
@@ -54,7 +59,11 @@ class Bench:
         trouble.begin()
         assert trouble.over is None or trouble.over("inc-1")
         trouble.end()
+        self.llm.requests += self._told.get("questions", [])
         return Lived("inc-1")
+
+    def explained(self, _: str) -> tuple[int, int]:
+        return 1, 1
 
     def granted(self, _: str) -> bool:
         return True
@@ -81,15 +90,32 @@ class Bench:
         return [one for one in self._told["heard"] if one.key in words]
 
 
+class Plane:
+    """A bench of the data plane on which nothing is lost; use as a context."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing was started."""
+
+    def move_behind_proxy(self, _: str) -> None:
+        """Nobody is there to be moved."""
+
+    def during(self, name: str, *_: object) -> Finding:
+        return Finding(name, 1, notes="9 samples")
+
+
 def found(case: str, item: str, folder: Path, monkeypatch: pytest.MonkeyPatch, did: list[str], **told: Any) -> Finding:
     """Run one item of a case over such a bench."""
 
     @contextlib.contextmanager
     def proxied(_: Ground) -> Iterator[tuple[None, None, Proxy]]:
-        yield None, None, Proxy(did)
+        yield None, None, Proxy(did, told.get("met", MET))
 
     monkeypatch.setattr(network, "proxied", proxied)
     monkeypatch.setattr(network, "NetworkBench", lambda *_: Bench(did, **told))
+    monkeypatch.setattr(network, "PlaneBench", lambda *_: Plane())
     (chosen,) = (one for one in network.CHAPTER.cases if one.name == case)
     others = frozenset(chosen.items or ()) - {item}
     (finding,) = chosen.run(Ground(folder, lambda _: None), others)
@@ -138,3 +164,31 @@ def test_notices_that_are_given_up_or_never_there_fail_the_item(
 ) -> None:
     finding = found("control-receiver", item, tmp_path, monkeypatch, [], words=words, heard=arrived)
     assert (finding.failed, finding.passed) == (failed, not failed)
+
+
+@pytest.mark.parametrize(
+    "case", ["normalise-broker", "dedup-broker", "control-broker", "sink-broker", "api-broker", "sink-store", "control-llm"]
+)
+def test_an_item_whose_trouble_met_nothing_fails_and_any_other_says_what_it_met(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = {"questions": ["why?"]}
+    finding = found(case, ANSWERS_LOST, tmp_path, monkeypatch, [], **told)
+    assert (finding.failed, finding.notes.endswith("; met: 312 B up dropped on 1 connection")) == ((), True)
+    finding = found(case, ANSWERS_LOST, tmp_path, monkeypatch, [], met=Met("dropped"), **told)
+    assert finding.failed == ("the trouble met no traffic: nothing was dropped",)
+    assert finding.notes.endswith("; met: nothing dropped on 0 connections")
+
+
+@pytest.mark.parametrize(
+    ("item", "met", "questions", "failed"),
+    [
+        (CUT_REQUEST, Met("cut off", up=240, connections=1), [], ()),  # it was asked, and the question did not arrive
+        (ANSWERS_LOST, Met("dropped", down=240, connections=1), ["why?"], ()),
+        (ANSWERS_LOST, Met("dropped", down=240, connections=1), [], ("the provider was never asked",)),
+    ],
+)
+def test_a_provider_that_nobody_asked_fails_the_item(
+    item: str, met: Met, questions: list[str], failed: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert found("control-llm", item, tmp_path, monkeypatch, [], met=met, questions=questions).failed == failed

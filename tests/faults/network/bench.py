@@ -19,6 +19,7 @@ from schemas import topics
 from streams.harness.stage import Record
 from tests.faults.kill_loop import TABLES
 from tests.faults.ledger import read_all
+from tests.faults.network.counted import Counted, counted
 from tests.faults.network.loop import DONE_WITHIN_S, EVERY_S, ROLES, LoopBench
 from tests.faults.network.moving import behind
 from tests.faults.network.repeats import stand_twice, unaccounted, under_other_ids
@@ -27,7 +28,7 @@ from tests.kafka.broker import KafkaBroker
 from tests.llm_server import LlmServer
 from tests.network.clickhouse import ClickHouseServer
 from tests.network.recorder import Heard, Recorder
-from tests.network.toxiproxy import Proxy, Toxiproxy
+from tests.network.toxiproxy import Toxiproxy
 
 EXECUTOR_TIMEOUT_S = 3.0
 WEBHOOK_TIMEOUT_S = 1.5
@@ -41,11 +42,11 @@ LOGS = (topics.INCIDENTS, topics.APPROVALS, topics.ACTIONS, topics.OUTCOMES, top
 class NetworkBench(LoopBench):
     """Use as a context. `kafka` leads to the broker's near port: only a role that is moved there goes through it."""
 
-    def __init__(self, broker: KafkaBroker, toxiproxy: Toxiproxy, kafka: Proxy, folder: Path) -> None:
+    def __init__(self, broker: KafkaBroker, toxiproxy: Toxiproxy, kafka: Counted, folder: Path) -> None:
         super().__init__(broker.bootstrap, folder)
         self._toxiproxy = toxiproxy
         self._kafka_proxy = kafka
-        self.proxies: dict[str, Proxy] = {"broker": kafka}
+        self.proxies: dict[str, Counted] = {"broker": kafka}
         self.questions = 0  # that the LLM had been asked when the trouble began
 
     def _start(self) -> None:
@@ -53,12 +54,12 @@ class NetworkBench(LoopBench):
         self.llm = self._exit.enter_context(LlmServer())
         self.receiver = self._exit.enter_context(Recorder())
         for name, upstream in (("store", self.store.address), ("LLM", self.llm.url), ("receiver", self.receiver.address)):
-            self.proxies[name] = self._toxiproxy.proxy(name, upstream.removeprefix("http://"))
+            self._put_between(name, upstream.removeprefix("http://"))
         super()._start()
 
     def settings(self, control_url: str) -> dict[str, Any]:
         self.target = self._exit.enter_context(Recorder(control_url))
-        self.proxies["target"] = self._toxiproxy.proxy("target", self.target.address)
+        self._put_between("target", self.target.address)
         return {
             **super().settings(self.proxies["target"].url),
             "executor_timeout_s": EXECUTOR_TIMEOUT_S,
@@ -69,6 +70,9 @@ class NetworkBench(LoopBench):
             "llm_base_url": self.proxies["LLM"].url,
             "llm_timeout_s": LLM_TIMEOUT_S,
         }
+
+    def _put_between(self, name: str, upstream: str) -> None:
+        self.proxies[name] = self._exit.enter_context(counted(self._toxiproxy, name, upstream))
 
     def move_behind_proxy(self, role: str) -> None:
         """Let this role, and no other, reach the broker through the proxy; returns when it is ready there."""

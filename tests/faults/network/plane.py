@@ -26,11 +26,12 @@ from streams.harness.fold import fold, restore
 from streams.harness.stage import Output, Record, Stage
 from tests.faults.ledger import difference, length, read_all
 from tests.faults.load.traffic import Shape, Traffic
+from tests.faults.network.counted import Counted
 from tests.faults.network.moving import behind
+from tests.faults.network.trouble import FALLS_WITHIN_S
 from tests.faults.points.groups import until
 from tests.faults.reliability.case import Finding
 from tests.kafka.broker import KafkaBroker
-from tests.network.toxiproxy import Proxy
 
 Said = tuple[object, object]  # what something on a log is known by, and what it says
 
@@ -45,7 +46,7 @@ BEFORE_S, AFTER_S = 3, 2  # of traffic round each trouble
 class PlaneBench:
     """Use as a context; the broker is its own."""
 
-    def __init__(self, broker: KafkaBroker, kafka: Proxy | None, folder: Path) -> None:
+    def __init__(self, broker: KafkaBroker, kafka: Counted | None, folder: Path) -> None:
         self._broker = broker
         self._proxy = kafka
         self._folder = folder
@@ -85,6 +86,7 @@ class PlaneBench:
         begin()
         try:
             self._flow(int(lasts_s))
+            self._flow_until_met()
             ready = {role: self.stack._ready(role, {}) for role in ROLES}
             if killed is not None:
                 self._kill_when_written(killed)
@@ -119,6 +121,12 @@ class PlaneBench:
             failed=tuple(failed),
             repeated=said - repeated,
         )
+
+    def _flow_until_met(self) -> None:
+        """Let traffic flow until the proxy has met some of it, if there is one; not for ever."""
+        deadline = time.monotonic() + FALLS_WITHIN_S
+        while self._proxy is not None and not self._proxy.met and time.monotonic() < deadline:
+            self._flow(1)
 
     def _kill_when_written(self, role: str) -> None:
         """Go on with the traffic until something new of the role stands on its log, and kill it."""

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 from tests.network.recorder import Heard
 
+FALLS_WITHIN_S = 30.0  # beyond its time: so long it goes on where it has met nothing yet
+
 
 @dataclass(frozen=True)
 class Trouble:
@@ -21,6 +23,7 @@ class Trouble:
     heard: Callable[[Heard], bool] | None = None  # or when the target hears this, before it answers
     role: str | None = None  # whose way it is, where it is one to the broker
     over: Callable[[str], bool] | None = None  # it ends as soon as this holds for the incident, and must
+    fell: Callable[[], object] = lambda: True  # it has met something: what has its own time is not over before
 
 
 class Spell:
@@ -33,7 +36,7 @@ class Spell:
         self.born = time.monotonic()
         self.began: float | None = None
         self.ended: float | None = None
-        self.met = trouble.over is None  # what it was to go on until
+        self.met = False  # it began, and came to what it was to go on until
 
     @property
     def nearly_over(self) -> bool:
@@ -53,6 +56,7 @@ class Spell:
         with self._once:
             if self.began is None:
                 self._trouble.begin()
+                self.met = self._trouble.over is None
                 self.began = time.monotonic()
 
     def step(self) -> None:
@@ -60,8 +64,10 @@ class Spell:
         if self.goes_on and over is not None and over(self._key):
             self.met = True
             self.end()
-        if self.began is not None and lasts_s is not None and time.monotonic() - self.began >= lasts_s:
-            self.end()
+        if self.began is not None and self.ended is None and lasts_s is not None:
+            beyond_s = time.monotonic() - self.began - lasts_s
+            if beyond_s >= FALLS_WITHIN_S or (beyond_s >= 0 and self._trouble.fell()):
+                self.end()
 
     def end(self) -> None:
         if self.began is not None and self.ended is None:

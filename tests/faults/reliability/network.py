@@ -1,4 +1,4 @@
-"""Network faults between every pair of role and broker, store, LLM, target and receiver: a real toxiproxy stands between them."""
+"""Network faults between every pair of role and broker, store, LLM, target and receiver: a real toxiproxy between them, and a count of what it did."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from functools import partial
 
 from streams.harness.embedded import free_port
 from tests.faults.network.bench import NetworkBench
+from tests.faults.network.counted import Counted, Met, counted
 from tests.faults.network.plane import PlaneBench
 from tests.faults.network.repeats import told
 from tests.faults.network.toxics import ANSWERS_LOST, CUT_ANSWER, CUT_REQUEST, HTTP, KAFKA, KILLED, LATE_ANSWERS, REQUESTS_LOST
@@ -17,7 +18,7 @@ from tests.faults.network.trouble import Lived, Trouble
 from tests.faults.reliability.case import Case, Chapter, Finding, Ground, Listed, NotRun, Run
 from tests.kafka.broker import KafkaBroker
 from tests.network import toxiproxy
-from tests.network.toxiproxy import Proxy, Toxic, Toxiproxy
+from tests.network.toxiproxy import Toxic, Toxiproxy
 
 KILLED_WITHIN_S = 60.0  # from the proposal to a grant, over a way on which every answer is late
 BROKER_S = 9.0  # beyond the session time-out of 6 s: partitions are given up in the midst of it
@@ -30,21 +31,29 @@ Harm = tuple[Toxic, ...]
 
 
 @contextmanager
-def proxied(ground: Ground) -> Iterator[tuple[KafkaBroker, Toxiproxy, Proxy]]:
+def proxied(ground: Ground) -> Iterator[tuple[KafkaBroker, Toxiproxy, Counted]]:
     """Start a broker with a second listener behind a proxy; NotRun where toxiproxy cannot be had."""
     port = free_port()
     try:
         toxiproxy.fetch()
     except toxiproxy.Missing as lacking:
         raise NotRun(str(lacking)) from lacking
-    with ground.own_kafka(far_port=port) as broker, Toxiproxy(ground.new_folder("toxiproxy")) as proxies:
-        yield broker, proxies, proxies.proxy("broker", f"127.0.0.1:{broker.near_port}", port)
+    with (
+        ground.own_kafka(far_port=port) as broker,
+        Toxiproxy(ground.new_folder("toxiproxy")) as proxies,
+        counted(proxies, "broker", f"127.0.0.1:{broker.near_port}", port) as kafka,
+    ):
+        yield broker, proxies, kafka
 
 
 def _over(
-    harms: dict[str, Harm], find: Callable[[NetworkBench, str, Harm], Finding], role: str | None = None, sample: str = ANSWERS_LOST
+    harms: dict[str, Harm],
+    find: Callable[[NetworkBench, str, Harm], Finding],
+    proxy: str,
+    role: str | None = None,
+    sample: str = ANSWERS_LOST,
 ) -> Run:
-    """Return the run that does one harm after the other to one pair, on one bench."""
+    """Return the run that does one harm after the other to the traffic of one proxy, on one bench."""
 
     def run(ground: Ground, done: frozenset[str]) -> Iterator[Finding]:
         todo = {name: harm for name, harm in harms.items() if name not in done and (not ground.sample or name == sample)}
@@ -54,9 +63,15 @@ def _over(
             if role is not None:
                 bench.move_behind_proxy(role)
             for name, harm in todo.items():
-                yield find(bench, name, harm)
+                yield _having_met(find(bench, name, harm), bench.proxies[proxy].met)
 
     return Listed(tuple(harms), run)
+
+
+def _having_met(finding: Finding, met: Met) -> Finding:
+    """Return the finding with what its trouble met: harm that met no traffic shows nothing."""
+    failed = finding.failed if met else (*finding.failed, f"the trouble met no traffic: nothing was {met.did}")
+    return replace(finding, notes=f"{finding.notes}; {met}", failed=failed)
 
 
 def _control_plane(role: str) -> Run:
@@ -75,12 +90,12 @@ def _control_plane(role: str) -> Run:
         found = _finding(lived, name, lost=missing, doubled=double, wrong=len(wrong), more=more, notes=notes)
         return replace(found, repeated=twice - before)
 
-    return _over(KAFKA | {KILLED: LATE_ANSWERS} if role == "control" else KAFKA, find, role)
+    return _over(KAFKA | {KILLED: LATE_ANSWERS} if role == "control" else KAFKA, find, "broker", role)
 
 
 def _harming(bench: NetworkBench, role: str, harm: Harm) -> Trouble:
     proxy = bench.proxies["broker"]
-    return Trouble(lambda: proxy.harm(*harm), proxy.heal, BROKER_S, role=role)
+    return Trouble(lambda: proxy.harm(*harm), proxy.heal, BROKER_S, role=role, fell=lambda: proxy.met)
 
 
 def _killing(bench: NetworkBench, role: str, harm: Harm) -> Trouble:
@@ -116,7 +131,7 @@ def _target(bench: NetworkBench, name: str, harm: Harm) -> Finding:
     proxy, before = bench.proxies["target"], len(bench.target.heard)
     moment = ("POST", "/actions") if all(toxic.stream == "downstream" for toxic in harm) else ("GET", "/services")
     at_moment = lambda heard: heard.method == moment[0] and heard.path.startswith(moment[1])  # noqa: E731
-    lived = bench.live(Trouble(lambda: proxy.harm(*harm), proxy.heal, TARGET_S, heard=at_moment))
+    lived = bench.live(Trouble(lambda: proxy.harm(*harm), proxy.heal, TARGET_S, heard=at_moment, fell=lambda: proxy.met))
     calls = [one for one in bench.target.heard[before:] if one.path.startswith("/actions")]
     posts = [one for one in calls if one.method == "POST"]
     keys = {one.key for one in posts}
@@ -128,18 +143,18 @@ def _target(bench: NetworkBench, name: str, harm: Harm) -> Finding:
     return _finding(lived, name, doubled=max(0, len(posts) - 1), more=more, notes=notes)
 
 
-def _beside(name: str, find: Callable[[NetworkBench, Lived, str], Finding], lasts_s: float | None = None) -> Callable[..., Finding]:
-    """Return how one harm is done to what stands beside the path: the loop goes on to its outcome while it lasts."""
+def _beside(name: str, find: Callable[[NetworkBench, Lived, str], Finding], lasts_s: float | None = None) -> Run:
+    """Do harm to what stands beside the path: the loop goes on to its outcome while it lasts."""
 
     def found(bench: NetworkBench, harm_name: str, harm: Harm) -> Finding:
         proxy, bench.questions = bench.proxies[name], len(bench.llm.requests)
         began = time.monotonic()
-        lived = bench.live(Trouble(lambda: proxy.harm(*harm), proxy.heal, lasts_s, early=True))
+        lived = bench.live(Trouble(lambda: proxy.harm(*harm), proxy.heal, lasts_s, early=True, fell=lambda: proxy.met))
         if (took := time.monotonic() - began) > BESIDE_S:
             lived.wrong.append(f"the loop took {took:.0f} s")
         return find(bench, lived, harm_name)
 
-    return found
+    return _over(HTTP, found, name)
 
 
 def _store(bench: NetworkBench, lived: Lived, name: str) -> Finding:
@@ -152,6 +167,8 @@ def _llm(bench: NetworkBench, lived: Lived, name: str) -> Finding:
     proposals, explained = bench.explained(lived.key)
     arrived = len(bench.llm.requests) - bench.questions
     wrong = [] if explained == proposals else [f"{explained} explanations of {proposals} proposals"]
+    if not arrived and not bench.proxies["LLM"].met.up:
+        wrong.append("the provider was never asked")
     return Finding(name, 1, doubled=max(0, arrived - proposals), failed=tuple(lived.wrong + wrong), notes=f"{arrived} questions arrived")
 
 
@@ -186,7 +203,8 @@ def _data_plane(role: str) -> Run:
             bench.move_behind_proxy(role)
             for name, harm in todo.items():
                 killed = role if name == KILLED else None
-                yield bench.during(name, partial(kafka.harm, *harm), kafka.cut if killed else kafka.heal, BROKER_S, killed)
+                found = bench.during(name, partial(kafka.harm, *harm), kafka.cut if killed else kafka.heal, BROKER_S, killed)
+                yield _having_met(found, kafka.met)
 
     return Listed(tuple(harms), run)
 
@@ -218,16 +236,16 @@ CHAPTER = Chapter(
         Case(
             "control-target",
             f"control and target: {EVERY_HARM}; one effect, a lost answer is looked up",
-            _over(HTTP, _target),
+            _over(HTTP, _target, "target"),
             5,
             in_sample=True,
         ),
-        Case("sink-store", f"sink and store: {EVERY_HARM}, until the outcome; the loop goes on", _over(HTTP, _beside("store", _store)), 5),
-        Case("control-llm", f"control and LLM: {EVERY_HARM}, until the outcome; one answer", _over(HTTP, _beside("LLM", _llm)), 4),
+        Case("sink-store", f"sink and store: {EVERY_HARM}, until the outcome; the loop goes on", _beside("store", _store), 5),
+        Case("control-llm", f"control and LLM: {EVERY_HARM}, until the outcome; one answer", _beside("LLM", _llm), 4),
         Case(
             "control-receiver",
             f"control and webhook: {EVERY_HARM}, {RECEIVER_S:.0f} s; the same key again, none lost",
-            _over(HTTP, _beside("receiver", _receiver, RECEIVER_S)),
+            _beside("receiver", _receiver, RECEIVER_S),
             4,
         ),
     ),
