@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from schemas.approvals import Decision, Proposal
 from schemas.incidents import Incident, IncidentPhase
 from schemas.kinds import Mode
 from streams.harness.errors import Fatal, Retryable
+from tests.faults.reliability.case import Finding
 from tests.kafka.broker import KafkaBroker
 
 FAULT = "leak"
@@ -145,13 +146,12 @@ def run_case(
     scenario: Path = DEFAULT_SCENARIO,
     seed: int = 1,
     look: Callable[[Run], list[str]] = lambda _: [],
-) -> list[str]:
-    """Run one loop with one kill; return what is not as it should be.
+) -> Finding:
+    """Run one loop with one kill; count effects in the sandbox's own log, and records and rows in the store.
 
     `look` is asked at the end, when the sandbox has fallen silent and every role still runs.
     """
     killer = Killer(case)
-    seen: dict[str, Any] = {}
     fault = next(fault for fault in faults(scenario) if fault["name"] == FAULT or fault["kind"] == "memory_leak")
 
     def approve(run: Run, proposal: Proposal) -> Mode:
@@ -161,51 +161,76 @@ def run_case(
                 client.post("/test/delay", json={"seconds": DELAY_S, "where": case.delay}).raise_for_status()
         return Mode.LIVE
 
-    class Recorded(Run):
-        """Looks at the target and the store while they still run."""
-
-        def _start(self, stack: Stack, sandbox: Sandbox) -> None:
-            self._sandbox = sandbox
-            super()._start(stack, sandbox)
-
-        def _read_back(self) -> dict[str, Any] | None:
-            row = super()._read_back()
-            seen["effects"] = effects(self)
-            seen["missing"] = self._missing()
-            for name, query in COUNTS.items():
-                seen[name] = self.query(query)[0]["n"]
-            self._sandbox.stop()
-            killer.wrong += look(self)
-            return row
-
-        def _missing(self) -> dict[str, int]:
-            """Count, for each kind of record, the ids that stand in the topics and not in the store."""
-            assert self.stack is not None
-            told: dict[str, set[str]] = {kind: set() for kind in TABLES}
-            for topic in (topics.INCIDENTS, topics.APPROVALS, topics.ACTIONS, topics.OUTCOMES, topics.NOTICES):
-                for record in read(self.stack.kafka, topic.name):
-                    kind = (record.header("airra.type") or b"").decode()
-                    if kind in TABLES:
-                        told[kind].add(json.loads(record.value)["id"])
-            deadline = time.monotonic() + STORED_S
-            while True:
-                found = {kind: told[kind] - {row["id"] for row in self.query(f"SELECT id FROM {TABLES[kind]}")} for kind in TABLES}
-                if not any(found.values()) or time.monotonic() > deadline:
-                    return {kind: len(ids) for kind, ids in found.items() if ids}
-                threading.Event().wait(0.3)
-
-    run = Recorded(Plan(scenario, fault, seed, None, directory, bootstrap, ROOT / "config", test_hooks=True), say, approve, killer)
+    plan = Plan(scenario, fault, seed, None, directory, bootstrap, ROOT / "config", test_hooks=True)
+    run = Counted(plan, say, approve, killer)
+    run.look = look
     result = run.run()
-    wrong = [*met(run.story, result), *killer.wrong]
-    if killer.killed is None:
-        wrong.append("nothing was killed")
-    statuses = [effect["status"] for effect in seen.get("effects", [])]
-    if statuses != ["done"]:
-        wrong.append(f"exactly one effect was expected, the sandbox's log has: {json.dumps(seen.get('effects'))}")
-    if seen.get("missing"):
-        wrong.append(f"in the topics and not in the store: {seen['missing']}")
-    wrong += [f"{name}: expected 1 row, found {seen.get(name)}" for name in COUNTS if seen.get(name) != 1]
-    return wrong
+    begun = {started.action for started in run.story.started}
+    failed = [*met(run.story, result), *killer.wrong, *run.looked, *([] if killer.killed else ["nothing was killed"])]
+    return judged(case.name, run.effects, begun, run.missing, run.rows, failed)
+
+
+def judged(
+    name: str,
+    done: Sequence[Mapping[str, Any]],
+    begun: Collection[str],
+    missing: Mapping[str, int],
+    rows: Mapping[str, int],
+    failed: Sequence[str],
+) -> Finding:
+    """Say what a kill has led to, given what was done to the target, the actions begun, and what the store lacks and has.
+
+    One effect of an action that was begun is due, and one row of each count.
+    """
+    due = sum(1 for effect in done if effect["status"] == "done" and effect["key"] in begun)
+    counts = (due, *(rows[each] for each in COUNTS))
+    told = [*failed]
+    if due != 1 or len(done) != 1:
+        told.append(f"exactly one effect was expected, the sandbox's log has: {json.dumps(done)}")
+    if missing:
+        told.append(f"in the topics and not in the store: {missing}")
+    told += [f"{each}: expected 1 row, found {rows[each]}" for each in COUNTS if rows[each] != 1]
+    lost, doubled = counts.count(0) + sum(missing.values()), sum(max(0, count - 1) for count in counts)
+    return Finding(name, 1, lost, doubled, len(done) - due, failed=tuple(told))
+
+
+class Counted(Run):
+    """Looks at the target and the store while they still run, and then lets the sandbox fall silent."""
+
+    effects: list[dict[str, Any]]
+    missing: dict[str, int]
+    rows: dict[str, int]
+    look: Callable[[Run], list[str]]
+    looked: list[str]
+
+    def _start(self, stack: Stack, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+        super()._start(stack, sandbox)
+
+    def _read_back(self) -> dict[str, Any] | None:
+        row = super()._read_back()
+        self.effects = effects(self)
+        self.missing = self._missing()
+        self.rows = {name: self.query(query)[0]["n"] for name, query in COUNTS.items()}
+        self._sandbox.stop()
+        self.looked = self.look(self)
+        return row
+
+    def _missing(self) -> dict[str, int]:
+        """Count, for each kind of record, the ids that stand in the topics and not in the store."""
+        assert self.stack is not None
+        told: dict[str, set[str]] = {kind: set() for kind in TABLES}
+        for topic in (topics.INCIDENTS, topics.APPROVALS, topics.ACTIONS, topics.OUTCOMES, topics.NOTICES):
+            for record in read(self.stack.kafka, topic.name):
+                kind = (record.header("airra.type") or b"").decode()
+                if kind in TABLES:
+                    told[kind].add(json.loads(record.value)["id"])
+        deadline = time.monotonic() + STORED_S
+        while True:
+            found = {kind: told[kind] - {row["id"] for row in self.query(f"SELECT id FROM {TABLES[kind]}")} for kind in TABLES}
+            if not any(found.values()) or time.monotonic() > deadline:
+                return {kind: len(ids) for kind, ids in found.items() if ids}
+            threading.Event().wait(0.3)
 
 
 # The table of each kind of record.
@@ -247,7 +272,8 @@ def main() -> int:
         directory = arguments.keep / case.name if arguments.keep else scratch
         with KafkaBroker(scratch / "kafka") as broker:
             try:
-                wrong = run_case(case, broker.bootstrap, directory, lambda line: print(f"   {line}", flush=True), seed=arguments.seed)
+                found = run_case(case, broker.bootstrap, directory, lambda line: print(f"   {line}", flush=True), seed=arguments.seed)
+                wrong = list(found.failed)
             except (RuntimeError, ConfigError, Fatal, Retryable) as error:
                 wrong = [str(error)]
         if not wrong:

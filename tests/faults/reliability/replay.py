@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -31,12 +32,12 @@ from streams.harness.kafka import KafkaSettings
 from streams.normalise.lanes import EVENTS
 from tests.faults.kill_loop import CASES, run_case
 from tests.faults.poison.flood import flood
+from tests.faults.reliability import loop
 from tests.faults.reliability.case import Case, Chapter, Finding, Ground, Listed
 from tests.faults.reliability.ledger import REPO
 from tests.faults.reliability.order import behind, ends, out_of_order, unordered_sources
 from tests.faults.store.sinking import until
 
-KILLS = ("control-after-proposal", "control-after-started", "detect-mid-loop", "normalise-mid-loop", "dedup-mid-loop", "sink-mid-loop")
 SETTLED_S = 60.0
 QUIET_WITHIN_S = 120.0  # windows that wait for late samples close, incidents are resolved
 STAGES = ("normalise metrics", "detect", "dedup", "correlate", "reason", "approve", "admit", "report", "verify", "grants", "sink")
@@ -124,7 +125,7 @@ def looked(at: dict[Place, int], written: Mapping[str, Path], run: Run) -> list[
 
 def campaign(ground: Ground, done: frozenset[str]) -> Iterator[Finding]:
     """A fault of the sandbox from injection to outcome, with a SIGKILL in its course; looked at live; recorded; folded again."""
-    for name in KILLS[: 1 if ground.sample else None]:
+    for name in loop.RECORDED[: 1 if ground.sample else None]:
         if {name, f"{name}, harmed"} <= done:
             continue
         folder = ground.new_folder("campaign")
@@ -134,15 +135,16 @@ def campaign(ground: Ground, done: frozenset[str]) -> Iterator[Finding]:
         written = {name: folder / "run" / "sandbox" / f"{name.removesuffix('_file')}.yaml" for name in ("metrics_file", "topology_file")}
         with ground.own_kafka() as broker:
             case = next(case for case in CASES if case.name == name)
-            wrong = run_case(
+            found = run_case(
                 case, broker.bootstrap, folder / "run", lambda line: ground.say(f"    {line}"), look=partial(looked, at, written)
             )
             code, said = airra(broker.bootstrap, folder, "topics", "record", str(recording), **written)
         if code:
-            yield Finding(name, 1, failed=(f"airra topics record: {said[-300:]}",))
+            yield replace(found, failed=(*found.failed, f"airra topics record: {said[-300:]}"))
             continue
         accounts = account("127.0.0.1:9", folder, "--recording", str(recording))
-        yield judged(name, 1, accounts, STAGES, *wrong, *ordered(recording, at))
+        told = judged(name, 1, accounts, STAGES, *ordered(recording, at))
+        yield replace(found, equal=told.equal, notes=told.notes, failed=(*found.failed, *told.failed))
         yield bites(f"{name}, harmed", folder, recording)
 
 
@@ -231,7 +233,7 @@ CHAPTER = Chapter(
             "a fault of the sandbox with a SIGKILL in its course, looked at live and recorded: every stage and the sink come to the end of "
             "their logs, every stage folds its log again to identical records in the same order, the account adds up; and with one record "
             "taken out of any topic it does not",
-            Listed(tuple(item for name in KILLS for item in (name, f"{name}, harmed")), campaign),
+            Listed(tuple(item for name in loop.RECORDED for item in (name, f"{name}, harmed")), campaign),
             minutes=24,
         ),
         Case(
@@ -241,5 +243,6 @@ CHAPTER = Chapter(
             minutes=2,
             in_sample=True,
         ),
+        *loop.CASES,
     ),
 )

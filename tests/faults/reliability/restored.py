@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from confluent_kafka.admin import AdminClient
 
@@ -65,8 +66,7 @@ def _find(ground: Ground, item: str, states: bool) -> Finding:
         site.pass_time(STILL_S)
         late = site.of(half[0])
         notes = f"{copied} records copied; of the approval that nobody had decided {late} effects once armed"
-        doubled = sum(site.of(key) - 1 for key in (*done, new)) + max(0, late - 1)
-        return Finding(item, 1, doubled=doubled, wrong=site.of(half[1]), notes=notes, failed=tuple(failed))
+        return _counted(Finding(item, 1, notes=notes, failed=tuple(failed)), site, (*done, new), half[:1])
 
 
 def _with_offsets(ground: Ground) -> Finding:
@@ -92,10 +92,16 @@ def _with_offsets(ground: Ground) -> Finding:
         new = site.fall_ill()
         site.heal(new)
         site.pass_time(STILL_S)
-        doubled = sum(max(0, site.of(key) - 1) for key in (*done, new))
         notes = f"{copied} records copied, execute goes on at {placed}; 2 approvals refused: not armed"
-        wrong = len(site.effects()) - len(before) - site.of(new)
-        return Finding(OFFSETS, 1, lost=int(not site.of(new)), doubled=doubled, wrong=wrong, notes=notes, failed=tuple(failed))
+        return _counted(Finding(OFFSETS, 1, notes=notes, failed=tuple(failed)), site, (*done, new))
+
+
+def _counted(found: Finding, site: Site, due: Sequence[str], may: Sequence[str] = ()) -> Finding:
+    """Count the effects: one is due to each incident, none or one to those that may have it; what belongs to no grant of theirs is wrong."""
+    counts, others = [site.of(key) for key in due], [site.of(key) for key in may]
+    doubled = sum(max(0, count - 1) for count in (*counts, *others))
+    wrong = len(site.effects()) - sum(counts) - sum(others)
+    return replace(found, lost=counts.count(0), doubled=doubled, wrong=wrong)
 
 
 def _refused(site: Site, bootstrap: str) -> list[str]:
