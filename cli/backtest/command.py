@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from cli.backtest import peer
 from cli.backtest import shapes as shape_bench
+from cli.backtest.alarms import alarms
 from cli.backtest.days.command import days
 from cli.backtest.health import measure
 from cli.backtest.judge import detect_config, judged, score_config
@@ -41,6 +42,7 @@ def nab(
     """Judge every series of the Numenta Anomaly Benchmark, or of a folder laid out like it, and print its scores.
 
     Each profile's score is given at the threshold that is best for all files together, known only afterwards, and at the fixed one of 0.5.
+    Beside the scores stands what people would be told: the alarms, how many of them are right, what they find, and when.
 
     Example:  airra backtest nab nab/data --windows nab/labels/combined_windows.json --out scored
     """
@@ -51,11 +53,13 @@ def nab(
     truths: dict[str, Truth] = {}
     scores: dict[str, NDArray[np.float64]] = {}
     others: dict[str, NDArray[np.float64]] = {}
+    told: list[tuple[Truth, NDArray[np.int64], NDArray[np.int64]]] = []
     for path in files:
         name = f"{path.parent.name}/{path.name}"
         found = judged(read_series(path), config)
         write_scores(out / path.parent.name / path.name, found.series, found.readings)
         truths[name], scores[name] = _truth(name, found.series, labels.get(name, [])), found.readings["score"]
+        told.append((truths[name], found.series.at, found.readings["event"]))
         if beside:
             others[name] = peer.scores(found.series)
     if not any(one.windows for one in truths.values()):
@@ -67,10 +71,12 @@ def nab(
     ]
     if beside:
         records += [_record(peer.NAME, profile, "best", best(truths, others, profile)) for profile in PROFILES]
+    people = alarms(told).as_told()
     if json_to is not None:
-        write_json(json_to, {"files": len(files), "scores": records})
+        write_json(json_to, {"files": len(files), "scores": records, "alarms": people})
     if json_to != STDOUT:
         rows(None, f"{len(files)} series", list(records[0]), records)
+        rows(None, "what is told", list(people), [people])
 
 
 def _record(detector: str, profile: str, kind: str, found: Score) -> dict[str, Any]:

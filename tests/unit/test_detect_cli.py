@@ -117,6 +117,7 @@ def test_nab_scores_a_folder_and_writes_it_out(series: Path, tmp_path: Path) -> 
         (profile, at) for profile in ("standard", "reward_low_FP_rate", "reward_low_FN_rate") for at in ("best", "fixed")
     }
     assert all(one["windows hit"] == 1 and one["score"] > 30 for one in told["scores"])
+    assert (told["alarms"]["windows"], told["alarms"]["found"], told["alarms"]["recall"]) == (1, 1, 1.0)
     assert (out / "group" / "cpu.csv").exists()
 
 
