@@ -125,6 +125,22 @@ def test_a_record_of_no_format_is_one_rejection_with_every_reason() -> None:
     assert caught.value.rejection == Rejection(Reason.MISSING_FIELD, "of no format that it looks like: one: one broke; two: two broke")
 
 
+def test_what_looks_like_none_of_the_formats_that_its_content_type_names_has_the_reason_of_each() -> None:
+    named = [candidate(Letters(name, mark), "application/x") for name, mark in (("one", b"x"), ("two", b"y"))]
+    with pytest.raises(Rejected) as caught:
+        Choice([*named, candidate(Letters("three", b""))], {}).read("t", b"!", (("content-type", b"application/x"),))
+    why = "of no format that its content-type names: one: no b'x'; two: no b'y'"
+    assert caught.value.rejection == Rejection(Reason.WRONG_TYPE, why)
+
+
+def test_what_it_is_read_as_without_looking_like_it_counts_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Letters, "may_be", lambda *_: False)
+    choice = Choice([candidate(Letters(name, b""), "application/x") for name in ("one", "two")], {})
+    with pytest.raises(Rejected) as caught:
+        choice.read("t", b"aa", (("content-type", b"application/x"),))
+    assert caught.value.rejection.reason is Reason.UNKNOWN_FORMAT
+
+
 def test_a_record_that_looks_like_nothing_is_rejected_with_how_it_begins() -> None:
     choice = Choice([candidate(Letters("one", b"x")), candidate(Letters("two", b"y"))], {})
     with pytest.raises(Rejected) as caught:

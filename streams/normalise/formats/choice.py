@@ -65,6 +65,7 @@ class Look(NamedTuple):
 
     among: Sequence[Candidate]  # that were looked at
     likely: Sequence[Candidate]  # of them, in their order
+    declared: bool = False  # by its content-type: if it is none of these, why not is asked of each
 
     @property
     def only(self) -> Candidate | None:
@@ -127,7 +128,7 @@ class Choice:
         if headers or content_type is not None:
             named = self._named((text_of(headers, "content-type") or "") if content_type is None else content_type)
             if named:
-                return Look(named, named if len(named) == 1 else [one for one in named if one.may_be(value)])
+                return Look(named, named if len(named) == 1 else [one for one in named if one.may_be(value)], declared=True)
         return Look(self.candidates, [one for one in (self._by_first[value[0]] if value else self.candidates) if one.may_be(value)])
 
     def _named(self, content_type: str) -> list[Candidate]:
@@ -150,7 +151,9 @@ def _first(look: Look, value: bytes, headers: Headers) -> Read:
         if not read.found or any(isinstance(each, Sample) for each in read.found):
             return read
         refused += [(one.format.name, each) for each in read.found[:1] if isinstance(each, Rejection)]
-    none = _none(look.among, refused, value)
+    if look.declared and not refused:
+        refused = [(one.format.name, why) for one in look.among if (why := _why_not(one, value, headers)) is not None]
+    none = _none(look, refused, value)
     raise Rejected(none.reason, none.detail)
 
 
@@ -158,15 +161,25 @@ def _read(candidate: Candidate, value: bytes, headers: Headers) -> Read:
     return Read(candidate, list(candidate.format.read(candidate.reframe(value, headers))))
 
 
-def _none(candidates: Sequence[Candidate], refused: Sequence[tuple[str, Rejection]], value: bytes) -> Rejection:
+def _why_not(candidate: Candidate, value: bytes, headers: Headers) -> Rejection | None:
+    """Return why a record that does not look like this format is none of it; what it is read as counts for nothing."""
+    try:
+        found = _read(candidate, value, headers).found
+    except Rejected as refused:
+        return refused.rejection
+    return next((one for one in found if isinstance(one, Rejection)), None)
+
+
+def _none(look: Look, refused: Sequence[tuple[str, Rejection]], value: bytes) -> Rejection:
     if not refused:
         if (broken := _broken_json(value)) is not None:
             return broken
-        names = ", ".join(one.format.name for one in candidates)
+        names = ", ".join(one.format.name for one in look.among)
         begins = repr(value[:SHOWN_CHARS])[:SHOWN_CHARS]
         return Rejection(Reason.UNKNOWN_FORMAT, f"begins with {begins}, which no format does of {names}"[:REASONS_CHARS])
+    what = "its content-type names" if look.declared else "it looks like"
     said = "; ".join(f"{name}: {rejection.detail[:REASON_CHARS]}" for name, rejection in refused)
-    return Rejection(refused[0][1].reason, f"of no format that it looks like: {said}"[:REASONS_CHARS])
+    return Rejection(refused[0][1].reason, f"of no format that {what}: {said}"[:REASONS_CHARS])
 
 
 def _broken_json(value: bytes) -> Rejection | None:

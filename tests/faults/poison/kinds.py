@@ -76,8 +76,8 @@ ANYWHERE = (
 OF_NO_FORMAT = {"bytes", "wrong type"}
 OF_PROTOBUF = (
     Kind("remote_write torn", "not_json", lambda number: formats.remote_write(number)[:-3], told("remote-write")),
-    # A content-type of Protobuf names three formats, and no name none: what looks like none of them is not read to find out why.
-    Kind("remote_write torn, by its content-type", "unknown_format", lambda number: formats.remote_write(number)[:-3], formats.REQUEST),
+    Kind("remote_write torn, by its content-type", "not_json", lambda number: formats.remote_write(number)[:-3], formats.REQUEST),
+    # What nobody named, and looks like no format, is not read to find out why.
     Kind("remote_write torn, unnamed", "unknown_format", lambda number: formats.remote_write(number)[:-3]),
     Kind("remote_write not packed", "not_json", lambda number: formats.unpack(formats.remote_write(number)), formats.REQUEST),
     Kind("remote_write no message", "not_json", lambda _: formats.pack(b"\x0a\x7fno message"), told("remote-write")),
@@ -102,7 +102,7 @@ OF_PROTOBUF = (
     Kind("remote_write 2 half a label", "wrong_type", lambda number: formats.remote_write_2(number, 1, 2, 3), formats.REQUEST),
     Kind("remote_write 2 torn", "not_json", lambda number: formats.remote_write_2(number)[:-3], told("remote-write-2")),
     Kind("OTLP torn", "not_json", lambda number: formats.otlp(number)[:-3], told("otlp")),
-    Kind("OTLP torn, by its content-type", "unknown_format", lambda number: formats.otlp(number)[:-3], formats.OTLP),
+    Kind("OTLP torn, by its content-type", "not_json", lambda number: formats.otlp(number)[:-3], formats.OTLP),
     Kind("OTLP torn, unnamed", "unknown_format", lambda number: formats.otlp(number)[:-3]),
     Kind("OTLP no name", "missing_field", lambda number: formats.otlp(number, name=""), told("otlp")),
     Kind("OTLP attribute unnamed", "missing_field", lambda _: formats.otlp(0, {"service": "s1", "": "x"}), formats.OTLP),
@@ -162,7 +162,7 @@ MISNAMED = (
     Kind("format no text", "wrong_type", sample, (("airra.format", b"\xff"),)),
     Kind("format another", "not_json", sample, told("remote-write")),
     Kind("content-type no text", "wrong_type", sample, (("content-type", b"\xff"),)),
-    Kind("content-type of another", "unknown_format", sample, formats.REQUEST),
+    Kind("content-type of another", "not_json", sample, formats.REQUEST),
 )
 METRICS = (
     *(replace(kind, reason="unknown_format") if kind.name in OF_NO_FORMAT else kind for kind in ANYWHERE),
