@@ -197,8 +197,9 @@ class EffectorRunner:
         log.info("effector_began", effector=self.effector.name, offset=self._next, pending=len(self.effector.pending()))
         while ours():
             await self._fold(consumer, ours)
-            if ours() and not self._stopping:
-                self._perform_due()
+            if ours():
+                if not self._stopping:
+                    self._perform_due()
                 await self._commit(consumer)
 
     async def _catch_up(self, consumer: AIOKafkaConsumer, ours: Callable[[], bool]) -> None:

@@ -133,8 +133,8 @@ SAFEGUARDS = (
     Safeguard(
         "an effector that ends begins nothing more",
         EFFECTOR,
-        "if ours() and not self._stopping:",
-        "if ours():",
+        "if not self._stopping:",
+        "if True:",
         unit("effector_turns", "an_effector_that_ends_begins_nothing_more"),
     ),
     Safeguard(
