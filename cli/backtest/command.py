@@ -15,10 +15,11 @@ from cli.backtest import peer
 from cli.backtest import shapes as shape_bench
 from cli.backtest.alarms import alarms
 from cli.backtest.days.command import days
-from cli.backtest.health import measure
+from cli.backtest.health import Found, measure
 from cli.backtest.judge import detect_config, judged, score_config
 from cli.backtest.nab import PROFILES, Score, Truth, best, score, truth
 from cli.backtest.petshop import read_incidents, read_metrics
+from cli.backtest.sandbox import measure as watched
 from cli.backtest.series import Series, read_series, time_of, write_scores
 from cli.config import ConfigError
 from cli.output import STDOUT, JsonTo, err, rows, say, write_json
@@ -178,22 +179,44 @@ def health(
     Example:  airra backtest health petshop/low_traffic
     """
     found = measure(read_metrics(folder / "noissue" / "metrics.csv"), read_incidents(folder), detect_config())
-    records = [
-        {
-            "score": one.method,
-            "threshold": round(one.threshold, 2),
-            "quiet windows": one.quiet,
-            "specificity": round(one.passed / one.quiet, 3),
-            "incidents": one.incidents,
-            "found": one.found,
-            "share": round(one.found / one.incidents, 3),
-        }
-        for one in found
-    ]
+    records = [_worth(one) for one in found]
     if json_to is not None:
         write_json(json_to, {"health": records})
     if json_to != STDOUT:
         rows(None, f"{found[0].incidents} incidents", list(records[0]), records)
+
+
+@backtest.command()
+def sandbox(
+    ledger: Annotated[Path, typer.Argument(metavar="FILE", help="As make demo-all leaves it: '--until watched --calm 480 --ledger FILE'.")],
+    json_to: JsonTo = None,
+) -> None:
+    """Find the faults of the sandbox, each service scored from all its kinds, and by its worst series beside it, in watched runs.
+
+    The threshold of each is that at which 95 % of the windows before the faults are passed. What expects no incident (a deploy, a load
+    peak) stands by itself.
+
+    Example:  airra backtest sandbox docs/watched.jsonl
+    """
+    faults, ordinary = ([_worth(one) for one in found] for found in watched(ledger))
+    if json_to is not None:
+        write_json(json_to, {"faults": faults, "ordinary": ordinary})
+    if json_to != STDOUT:
+        rows(None, f"{faults[0]['incidents']} faults", list(faults[0]), faults)
+        if ordinary:
+            rows(None, "what expects no incident", list(ordinary[0]), ordinary)
+
+
+def _worth(one: Found) -> dict[str, Any]:
+    return {
+        "score": one.method,
+        "threshold": round(one.threshold, 2),
+        "quiet windows": one.quiet,
+        "specificity": round(one.passed / one.quiet, 3),
+        "incidents": one.incidents,
+        "found": one.found,
+        "share": round(one.found / one.incidents, 3),
+    }
 
 
 def _told(found: Iterator[Any], *, talk: bool) -> Iterator[Any]:

@@ -106,17 +106,19 @@ def measure(quiet: Metrics, incidents: Sequence[Incident], config: DetectConfig)
     if short := [incident.name for incident, one in zip(incidents, scores, strict=True) if not len(one[TOGETHER])]:
         raise ConfigError(f"{', '.join(short)}: no row from its beginning on")
     size = int(np.median([len(one[TOGETHER]) for one in scores]))
-    return [_found(name, _windows(calm[name][len(quiet.at) // 2 :], size), [one[name].max() for one in scores]) for name in calm]
+    return [found_above(name, windows(calm[name][len(quiet.at) // 2 :], size), [one[name].max() for one in scores]) for name in calm]
 
 
-def _windows(rows: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+def windows(rows: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    """Return the highest of each so many rows in a row."""
     if len(rows) < 2 * size:
         raise ConfigError(f"{len(rows)} quiet rows in the second half: too few for windows of {size}")
     highest: NDArray[np.float64] = np.lib.stride_tricks.sliding_window_view(rows, size).max(axis=1)
     return highest
 
 
-def _found(method: str, quiet: NDArray[np.float64], incidents: list[float]) -> Found:
+def found_above(method: str, quiet: NDArray[np.float64], incidents: Sequence[float]) -> Found:
+    """Return what is found of the incidents above the threshold that SPECIFICITY of the quiet windows do not pass."""
     threshold = float(np.quantile(quiet, SPECIFICITY))
     passed = int((quiet <= threshold).sum())
     return Found(method, threshold, len(quiet), passed, len(incidents), sum(bool(one > threshold) for one in incidents))

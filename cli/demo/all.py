@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import signal
 import statistics
 import sys
@@ -17,7 +18,7 @@ from cli.config import ConfigError
 from cli.demo import ledger
 from cli.demo.batch import Batch, Job, Result, jobs, quiet
 from cli.demo.command import DEFAULT_SCENARIO, INTERRUPTED
-from cli.demo.ending import FOUND_WITHIN_S, Until
+from cli.demo.ending import FOUND_WITHIN_S, WARM_UP_S, Until
 from cli.demo.sandbox import faults
 from cli.output import err, say, table
 
@@ -45,6 +46,8 @@ def summary(results: Sequence[Result]) -> dict[str, Any]:
 
 def demands(told: dict[str, Any], until: Until = Until.VERDICT) -> dict[str, bool]:
     """Return what must hold of the runs together, and whether it does."""
+    if until is Until.WATCHED:
+        return {"every run is watched to its end": told["met"] == told["runs"]}
     if until is Until.INCIDENT:
         share = told["found_within_20_s"]
         return {
@@ -137,7 +140,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--scenario", type=Path, default=DEFAULT_SCENARIO)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--faults", nargs="+", help="default: all of the file")
-    parser.add_argument("--until", type=Until, choices=list(Until), default=Until.VERDICT, help="incident: only find each fault")
+    parser.add_argument(
+        "--until",
+        type=Until,
+        choices=list(Until),
+        default=Until.VERDICT,
+        help="incident: only find each fault; watched: only look at it, for `airra backtest sandbox`",
+    )
+    parser.add_argument("--calm", type=float, default=WARM_UP_S, metavar="SECONDS", help="clean traffic before each fault, at least (60)")
     parser.add_argument("--jobs", type=int, default=1, help="runs at the same time; each needs about a core")
     parser.add_argument("--quiet", type=float, metavar="SECONDS", help="no fault at all, so long, in place of the faults")
     parser.add_argument("--ledger", type=Path, metavar="FILE", help="add a line for each run, and leave out what stands there already")
@@ -157,7 +167,9 @@ def _jobs(arguments: argparse.Namespace) -> list[Job]:
         raise ConfigError("--jobs: at least 1")
     if arguments.quiet is not None:
         return [quiet(arguments.scenario, seed, arguments.quiet) for seed in arguments.seeds]
-    return jobs(arguments.scenario, [listed[name] for name in names], arguments.seeds, arguments.until)
+    if not 0 <= arguments.calm < math.inf:
+        raise ConfigError(f"--calm {arguments.calm:g}: must be 0 or more")
+    return jobs(arguments.scenario, [listed[name] for name in names], arguments.seeds, arguments.until, arguments.calm)
 
 
 def _interrupt(*_: object) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from cli.demo.ending import Until, waiting
+from cli.demo.ending import WARM_UP_S, Until, later, waiting
 from cli.processes import our_env, python_module, stop
 from streams.harness.children import spawn
 
@@ -34,6 +34,7 @@ class Job:
     until: Until = Until.VERDICT
     seconds: float | None = None  # with the fault `none`
     root_cause: str | None = None  # that is expected: also of a run that ends without a word
+    calm_s: float = WARM_UP_S  # of clean traffic before the fault
 
     @property
     def name(self) -> str:
@@ -42,13 +43,24 @@ class Job:
     def command(self, directory: Path | None) -> list[str]:
         chosen = ["--scenario", str(self.scenario), "--fault", self.fault, "--seed", str(self.seed), "--until", self.until]
         chosen += ["--seconds", str(self.seconds)] if self.seconds is not None else []
+        chosen += ["--calm", str(self.calm_s)] if self.calm_s != WARM_UP_S else []
         return python_module("cli.main", "demo", *chosen, "--yes", "--json", *(["--keep", str(directory)] if directory else []))
 
 
-def jobs(scenario: Path, listed: Sequence[Mapping[str, Any]], seeds: Sequence[int], until: Until = Until.VERDICT) -> list[Job]:
+def jobs(
+    scenario: Path,
+    listed: Sequence[Mapping[str, Any]],
+    seeds: Sequence[int],
+    until: Until = Until.VERDICT,
+    calm_s: float = WARM_UP_S,
+) -> list[Job]:
     """Return a run of every listed fault with every seed, once each."""
     cause = {fault["name"]: (fault.get("expected") or {}).get("root_cause") for fault in listed}
-    found = [Job(scenario, each["name"], seed, waiting(each), until, root_cause=cause[each["name"]]) for seed in seeds for each in listed]
+    found = [
+        Job(scenario, each["name"], seed, waiting(later(each, calm_s)), until, root_cause=cause[each["name"]], calm_s=calm_s)
+        for seed in seeds
+        for each in listed
+    ]
     return list(dict.fromkeys(found))
 
 

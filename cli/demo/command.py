@@ -16,10 +16,11 @@ from rich.console import Console
 from cli import preflight
 from cli.config import ConfigError
 from cli.demo.asking import approve_all, asking, leave_it
-from cli.demo.ending import FOUND_WITHIN_S, THINKING_S, Until
-from cli.demo.run import Plan, Run, Say
+from cli.demo.ending import FOUND_WITHIN_S, THINKING_S, WARM_UP_S, Until, later
+from cli.demo.moments import Moments
+from cli.demo.run import Approver, Plan, Run, Say
 from cli.demo.sandbox import faults
-from cli.demo.story import found, met
+from cli.demo.story import Story, found, met
 from cli.output import STDOUT, JsonTo, err, out, say, write_json
 
 INTERRUPTED = 130
@@ -33,7 +34,10 @@ def demo(
     seed: Annotated[int, typer.Option(help="Of the load and every random draw in the sandbox.")] = 1,
     seconds: Annotated[float, typer.Option(help="With --fault none: how long.")] = 60.0,
     yes: Annotated[bool, typer.Option("--yes", help="Approve as the demo's operator; without it you are asked.")] = False,
-    until: Annotated[Until, typer.Option(help="verdict: to the end; incident: only find the fault, within 20 s.")] = Until.VERDICT,
+    until: Annotated[
+        Until, typer.Option(help="verdict: to the end; incident: only find the fault, within 20 s; watched: nobody repairs it.")
+    ] = Until.VERDICT,
+    calm: Annotated[float, typer.Option(help="Seconds of clean traffic before the fault, at least.")] = WARM_UP_S,
     kafka: Annotated[str | None, typer.Option(help="host:port of an empty broker of your own, in place of the embedded one.")] = None,
     keep: Annotated[Path | None, typer.Option(help="Work in this folder and keep its logs.")] = None,
     json_to: JsonTo = None,
@@ -48,17 +52,24 @@ def demo(
         raise ConfigError("there is no terminal to ask in: give --yes to approve as the demo's operator")
     if not 0 < seconds < math.inf:
         raise ConfigError(f"--seconds {seconds:g}: must be above 0")
+    if not 0 <= calm < math.inf:
+        raise ConfigError(f"--calm {calm:g}: must be 0 or more")
     if keep is not None:
         preflight.folder(keep, "--keep")
     chosen = _choose(scenario, fault)
+    chosen = later(chosen, calm) if chosen is not None else None
     console = err if json_to == STDOUT else out
     signal.signal(signal.SIGTERM, _interrupt)
     with tempfile.TemporaryDirectory(prefix="airra-demo-", ignore_cleanup_errors=True) as scratch:
         directory = keep.resolve() if keep is not None else Path(scratch)
-        plan = Plan(scenario, chosen, seed, seconds, directory, kafka, ROOT / "config", thinking_s=0.0 if yes else THINKING_S, until=until)
-        run = Run(plan, _speaker(console), approve_all if yes else asking(console) if sys.stdin.isatty() else leave_it)
+        thinking = 0.0 if yes else THINKING_S
+        plan = Plan(scenario, chosen, seed, seconds, directory, kafka, ROOT / "config", thinking_s=thinking, until=until, calm_s=calm)
+        moments = Moments()
+        run = Run(plan, _speaker(console), _approver(console, until, yes=yes), lambda _, event: moments.take(event))
         result = _result(run)
-    wrong = met(run.story, result) if until is Until.VERDICT else found(run.story, FOUND_WITHIN_S)
+    if until is Until.WATCHED:
+        result["health"] = {"fault_at": run.story.fault.at if run.story.fault is not None else None, "moments": moments.rows()}
+    wrong = _wrong(run.story, result, until)
     if json_to is not None:
         write_json(json_to, result)
     for line in wrong:
@@ -67,6 +78,18 @@ def demo(
         out.print("MET", style="bold green", end="")
         say(f"  what the scenario expects of {result['fault'] or 'no fault'}: {result['seconds']}")
     raise typer.Exit(1 if wrong else 0)
+
+
+def _approver(console: Console, until: Until, *, yes: bool) -> Approver:
+    if until is Until.WATCHED:
+        return leave_it
+    return approve_all if yes else asking(console) if sys.stdin.isatty() else leave_it
+
+
+def _wrong(story: Story, result: dict[str, Any], until: Until) -> list[str]:
+    if until is Until.VERDICT:
+        return met(story, result)
+    return found(story, FOUND_WITHIN_S) if until is Until.INCIDENT else []
 
 
 def _result(run: Run) -> dict[str, Any]:

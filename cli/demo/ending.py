@@ -20,6 +20,7 @@ EXPIRY_SEEN_S = 30.0  # a proposal's end is a record of its own, written at a ti
 THINKING_S = 900.0  # as long as a proposal waits for a person (expires_s of the runbooks)
 FOUND_WITHIN_S = 20.0  # of a fault: what detection promises
 TOO_LATE_S = FOUND_WITHIN_S + 10.0  # by so much later it is worth knowing that it was found at all
+WATCHED_S = 45.0  # of a fault that nobody repairs: four moments of health
 UNDONE = (DecisionOutcome.REJECTED, DecisionOutcome.EXPIRED)  # nothing will be done about these
 
 
@@ -28,11 +29,17 @@ class Until(StrEnum):
 
     VERDICT = "verdict"  # found, repaired and verified
     INCIDENT = "incident"  # found, or too late
+    WATCHED = "watched"  # looked at for WATCHED_S; nobody approves anything
 
 
 def waiting(fault: Mapping[str, Any]) -> float:
     """Return the seconds that a scenario lets pass before the fault, above the warm-up."""
     return max(0.0, float(fault.get("after_s", 0.0)) - WARM_UP_S)
+
+
+def later(fault: Mapping[str, Any], calm_s: float) -> dict[str, Any]:
+    """Return the fault with at least so many seconds of clean traffic before it."""
+    return {**fault, "after_s": max(float(fault.get("after_s", 0.0)), calm_s)}
 
 
 def injected_within(fault: Mapping[str, Any]) -> float:
@@ -62,6 +69,8 @@ class Asked:
 def ended(story: Story, expected: Mapping[str, Any], asked: Asked, now: int, until: Until = Until.VERDICT) -> bool:
     """Tell whether a run whose fault was injected is over. Times are milliseconds of the wall clock, as in the story."""
     assert story.fault is not None  # noqa: S101 - asked after the injection
+    if until is Until.WATCHED:
+        return now - story.fault.at > WATCHED_S * 1000
     if not expected:
         return now - story.fault.at >= SILENCE_S * 1000
     if until is Until.INCIDENT:

@@ -14,7 +14,7 @@ from cli.config import ConfigError
 from cli.demo.batch import NO_FAULT, Job, Result
 from cli.demo.ending import FOUND_WITHIN_S
 
-KEPT = ("fault", "seed", "met", "incidents", "expected", "root_cause", "action", "verdict", "waiting_s", "seconds", "said")
+KEPT = ("fault", "seed", "met", "incidents", "expected", "root_cause", "action", "verdict", "waiting_s", "seconds", "said", "health")
 COLUMNS = ("fault", "expected", "runs", "met", "found within 20 s", "p50, s", "worst, s", "incidents of nothing", "at")
 
 Entry = dict[str, Any]

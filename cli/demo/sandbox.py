@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.config import ConfigError
+from cli.demo.ending import WARM_UP_S
 from cli.processes import our_env, python_module, stop
 from streams.harness.children import spawn
 
@@ -30,14 +31,23 @@ class Sandbox:
     """Runs until stopped; its events are queued in order, and None marks the end."""
 
     def __init__(
-        self, scenario: Path, fault: str, seed: int, bootstrap: str, work_dir: Path, token: str, *, test_hooks: bool = False
+        self,
+        scenario: Path,
+        fault: str,
+        seed: int,
+        bootstrap: str,
+        work_dir: Path,
+        token: str,
+        *,
+        warm_up_s: float = WARM_UP_S,
+        test_hooks: bool = False,
     ) -> None:
         work_dir = work_dir.resolve()
         work_dir.mkdir(parents=True, exist_ok=True)
         self._log = (work_dir / "sandbox.log").open("ab")
         command = python_module("sandbox", "run", "--scenario", str(scenario.resolve()), "--fault", fault, "--seed", str(seed))
         command += ["--broker", bootstrap, "--work-dir", str(work_dir), "--token-env", TOKEN_VARIABLE]
-        command += ["--test-hooks"] if test_hooks else []
+        command += ["--warm-up-s", str(warm_up_s), *(["--test-hooks"] if test_hooks else [])]
         env = {**our_env(), TOKEN_VARIABLE: token}
         # In its own folder: the processes that it starts would find a `sandbox` of the user's folder before ours.
         self._process = spawn(command, env, stderr=self._log, stdout=subprocess.PIPE, cwd=work_dir)
