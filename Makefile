@@ -19,7 +19,7 @@ test: setup
 # Every fault of the shop with three seeds, a table at the end (about an hour). A file of your own, two runs at a time:
 # make demo-all DEMO_ARGS="--scenario sandbox/scenarios/clinic.yaml --seeds 1 --jobs 2"; --keep DIR keeps the logs of what was not met;
 # --until incident only finds each fault, in half the time. --ledger docs/sandbox.jsonl goes on where it was; --report writes docs/sandbox.md.
-# --until watched --calm 480 --ledger docs/watched.jsonl looks at each for 45 s, and repairs none: `airra backtest sandbox docs/watched.jsonl`.
+# --until watched --calm 300 --ledger docs/watched.jsonl looks at each for 45 s, and repairs none: `airra backtest sandbox docs/watched.jsonl`.
 demo-all: setup
 	@exec .venv/bin/python -m cli.demo.all $(DEMO_ARGS)
 

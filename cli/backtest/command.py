@@ -188,7 +188,7 @@ def health(
 
 @backtest.command()
 def sandbox(
-    ledger: Annotated[Path, typer.Argument(metavar="FILE", help="As make demo-all leaves it: '--until watched --calm 480 --ledger FILE'.")],
+    ledger: Annotated[Path, typer.Argument(metavar="FILE", help="As make demo-all leaves it: '--until watched --calm 300 --ledger FILE'.")],
     json_to: JsonTo = None,
 ) -> None:
     """Find the faults of the sandbox, each service scored from all its kinds, and by its worst series beside it, in watched runs.

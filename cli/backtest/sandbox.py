@@ -26,7 +26,7 @@ def measure(path: Path) -> tuple[list[Found], list[Found]]:
     runs = [line["run"] for key, line in entries if key[-1] == Until.WATCHED and line["run"].get("health")]
     broken = [run for run in runs if _expects(run)]
     if not broken:
-        raise ConfigError(f"{path}: no watched run of a fault: make demo-all DEMO_ARGS='--until watched --calm 480 --ledger {path}'")
+        raise ConfigError(f"{path}: no watched run of a fault: make demo-all DEMO_ARGS='--until watched --calm 300 --ledger {path}'")
     tables = {id(run): _table(run) for run in runs}
     found: tuple[list[Found], list[Found]] = [], []
     for column, method in enumerate((TOGETHER, SINGLE)):

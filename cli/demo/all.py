@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.figures import commit
 from cli import preflight
 from cli.config import ConfigError
 from cli.demo import ledger
@@ -78,7 +79,7 @@ def run_all(wanted: Sequence[Job], at_a_time: int, keep: Path | None, kept: Path
         for job, result in batch.results():
             results[job] = result
             if kept is not None:
-                ledger.append(kept, ledger.entry(job, result))
+                ledger.append(kept, ledger.entry(job, result, commit()))
             logs = f"  logs: {result['logs']}" if "logs" in result else ""
             line = f"{'met    ' if result['met'] else 'NOT MET'} {result['fault']} seed {result['seed']} {'; '.join(result['said'])}{logs}"
             say(f"{line}  [{progress(len(results), len(wanted), time.monotonic() - began)}]")

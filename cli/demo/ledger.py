@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.figures import commit
 from cli.config import ConfigError
 from cli.demo.batch import NO_FAULT, Job, Result
 from cli.demo.ending import FOUND_WITHIN_S
@@ -25,11 +24,11 @@ def key_of(job: Job) -> Key:
     return job.scenario.name, job.fault, job.seed, str(job.until)
 
 
-def entry(job: Job, result: Result) -> Entry:
+def entry(job: Job, result: Result, commit: str) -> Entry:
     """Return the line of a run: what is counted, and the commit it was found at."""
     kept = {name: result[name] for name in KEPT if name in result}
     on = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    return {"scenario": job.scenario.name, "until": str(job.until), "commit": commit(), "on": on, "run": kept}
+    return {"scenario": job.scenario.name, "until": str(job.until), "commit": commit, "on": on, "run": kept}
 
 
 def append(path: Path, line: Entry) -> None:
