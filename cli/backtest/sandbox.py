@@ -23,7 +23,7 @@ def measure(path: Path) -> tuple[list[Found], list[Found]]:
     Of a run counts the second half of what was before its fault, as the first teaches, and the first WINDOW moments after it.
     """
     entries = sorted(ledger.read(path).items())
-    runs = [line["run"] for key, line in entries if key[-1] == Until.WATCHED and line["run"].get("health")]
+    runs = [line["run"] for _, line in entries if line["until"] == Until.WATCHED and line["run"].get("health")]
     broken = [run for run in runs if _expects(run)]
     if not broken:
         raise ConfigError(f"{path}: no watched run of a fault: make demo-all DEMO_ARGS='--until watched --calm 300 --ledger {path}'")

@@ -48,7 +48,7 @@ def demo(
 
     Examples:  airra demo --yes  ·  airra demo --fault leak --seed 2 --yes --json  ·  airra demo --fault none --seconds 600
     """
-    if not yes and not sys.stdin.isatty() and fault != "none":
+    if not yes and not sys.stdin.isatty() and fault != "none" and until is not Until.WATCHED:
         raise ConfigError("there is no terminal to ask in: give --yes to approve as the demo's operator")
     if not 0 < seconds < math.inf:
         raise ConfigError(f"--seconds {seconds:g}: must be above 0")

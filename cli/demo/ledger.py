@@ -17,11 +17,12 @@ KEPT = ("fault", "seed", "met", "incidents", "expected", "root_cause", "action",
 COLUMNS = ("fault", "expected", "runs", "met", "found within 20 s", "p50, s", "worst, s", "incidents of nothing", "at")
 
 Entry = dict[str, Any]
-Key = tuple[str, str, int, str]
+Key = tuple[str, str, int, str, float]
 
 
 def key_of(job: Job) -> Key:
-    return job.scenario.name, job.fault, job.seed, str(job.until)
+    """Return what tells runs apart, the clean traffic before the fault too: after more of it more is known."""
+    return job.scenario.name, job.fault, job.seed, str(job.until), job.waiting_s
 
 
 def entry(job: Job, result: Result, commit: str) -> Entry:
@@ -44,7 +45,7 @@ def read(path: Path) -> dict[Key, Entry]:
         try:
             line = json.loads(text)
             run = line["run"]
-            found[line["scenario"], run["fault"], int(run["seed"]), line["until"]] = line
+            found[line["scenario"], run["fault"], int(run["seed"]), line["until"], float(run.get("waiting_s", 0.0))] = line
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigError(f"{path}, line {number}: no line of a campaign ({error!r}): take it out, or name another --ledger") from None
     return found

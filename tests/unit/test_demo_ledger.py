@@ -10,7 +10,7 @@ import pytest
 from cli.config import ConfigError
 from cli.demo import all as campaign
 from cli.demo import ledger
-from cli.demo.batch import NO_FAULT, Job, quiet
+from cli.demo.batch import NO_FAULT, Job, jobs, quiet
 from cli.demo.ending import Until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,12 +83,19 @@ def test_what_stands_in_the_ledger_is_not_run_again_and_the_rest_is_added(tmp_pa
     monkeypatch.setattr(sys, "argv", arguments)
     assert campaign.main() == 0
     assert [job.fault for job in ran] == ["burn"]
-    assert set(ledger.read(kept)) == {("shop.yaml", name, 1, Until.INCIDENT) for name in ("leak", "burn")}
+    assert set(ledger.read(kept)) == {("shop.yaml", name, 1, Until.INCIDENT, 0.0) for name in ("leak", "burn")}
     assert campaign.main() == 0
     assert len(ran) == 1
     monkeypatch.setattr(sys, "argv", [*arguments, "--again"])
     assert campaign.main() == 0
     assert [job.fault for job in ran] == ["burn", "leak", "burn"]
+
+
+def test_a_run_after_more_clean_traffic_is_another_run(tmp_path: Path) -> None:
+    kept = tmp_path / "kept.jsonl"
+    short, long = (jobs(SHOP, [{"name": "leak"}], [1], Until.WATCHED, calm_s)[0] for calm_s in (60.0, 300.0))
+    ledger.append(kept, ledger.entry(short, {"fault": "leak", "seed": 1, "waiting_s": short.waiting_s}, "abc"))
+    assert [ledger.key_of(job) in ledger.read(kept) for job in (short, long)] == [True, False]
 
 
 def test_the_report_is_written_beside_its_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
