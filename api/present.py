@@ -11,10 +11,15 @@ from schemas.actions import ActionSpec
 from schemas.approvals import Candidate, Hypothesis, Proposal
 from schemas.incidents import Incident
 from schemas.kinds import ActionName
-from schemas.signals import SeriesEvidence
+from schemas.signals import Season, SeriesEvidence
 
 WIDTH, HEIGHT, EDGE = 160, 36, 2  # of a sparkline, in pixels
 SHOWN = 8  # series on the page; the others are in the incident
+AT_THIS_TIME = {
+    Season.HOUR: "is usual in these five minutes of other hours",
+    Season.DAY: "is usual in this hour of other days",
+    Season.WEEK: "is usual in this hour of other weeks",
+}
 
 _UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
@@ -84,6 +89,7 @@ class Reading:
     before: str
     now: str
     band: str
+    usual: str  # at this time of other days; empty where that is not most of it
     sigma: str
     out: bool
     silent: bool
@@ -110,6 +116,13 @@ def spark(evidence: SeriesEvidence) -> Spark | None:
     return Spark(" ".join(f"{x(at):.1f},{y(value)}" for at, value in points), top, round(max(1.0, bottom - top), 1))
 
 
+def usual(evidence: SeriesEvidence) -> str:
+    """Say that most of it is usual at this time: what comes every night is seen at a glance."""
+    if (found := evidence.usual) is None:
+        return ""
+    return f"{number(found.value, evidence.unit)} {AT_THIS_TIME[found.season]}"
+
+
 def reading(evidence: SeriesEvidence, *, out: bool, silent: bool = False) -> Reading:
     return Reading(
         service=evidence.service + (f" ({evidence.instance})" if evidence.instance else ""),
@@ -117,6 +130,7 @@ def reading(evidence: SeriesEvidence, *, out: bool, silent: bool = False) -> Rea
         before=number(evidence.baseline, evidence.unit),
         now="silent" if silent else number(evidence.value, evidence.unit),
         band=f"{number(evidence.low, evidence.unit)} to {number(evidence.high, evidence.unit)}",
+        usual=usual(evidence),
         sigma=f"{evidence.z:+.1f}" if math.isfinite(evidence.z) else "–",
         out=out,
         silent=silent,

@@ -14,8 +14,8 @@ LAST_MS = 253_402_300_799_999  # the end of the year 9999: beyond it neither dat
 SCHEMA_HEADER = "airra.schema"
 SCHEMA: tuple[str, bytes] = (
     SCHEMA_HEADER,
-    b"1.1",
-)  # what this release writes; 1.1: delta and source of a series; when to count up: docs/adr/0007-versions.md
+    b"1.2",  # 1.1: delta and source of a series; 1.2: what is usual at this time
+)  # what this release writes; when to count up: docs/adr/0007-versions.md
 SCHEMA_MAJORS = frozenset({b"1"})  # what it reads
 Millis = Annotated[int, Field(ge=0, le=LAST_MS, description="milliseconds since 1970-01-01 UTC")]
 

@@ -30,6 +30,7 @@ class EvidenceRecord(msgspec.Struct, frozen=True, gc=False):
     series: str
     service: str
     unit: str
+    usual: None  # said of anomalies alone
     value: float
     z: float
 

@@ -11,6 +11,19 @@ from schemas.base import Frozen, Millis, Position
 from schemas.kinds import ChangeType, Criticality, Direction, Kind, Severity
 
 
+class Season(StrEnum):
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+
+
+class Usual(Frozen):
+    """What a metric of a service is on average at this time of other hours, days or weeks, in the slot that it falls into."""
+
+    value: float
+    season: Season
+
+
 class SeriesEvidence(Frozen):
     """One derived series against its own baseline; points are the last ones, oldest first."""
 
@@ -28,6 +41,7 @@ class SeriesEvidence(Frozen):
     z: float  # robust standard deviations from the baseline, signed: positive is above
     peak_z: float = 0.0  # largest |z| since the anomaly opened, with its sign
     points: tuple[tuple[Millis, float], ...] = ()
+    usual: Usual | None = None  # as an anomaly opens, where that is most of it
 
 
 class Phase(StrEnum):

@@ -114,8 +114,9 @@ def let_go_of_stale(state: CorrelateState, incident: OpenIncident, config: Corre
 
 
 def renewed(first: SeriesEvidence, now: SeriesEvidence) -> SeriesEvidence:
-    """Take the newer value and points, and keep the band of before the departure: recovery is measured against it."""
-    kept = {"baseline": first.baseline, "low": first.low, "high": first.high, "peak_z": _larger(first.peak_z, now.peak_z, now.z)}
+    """Take the newer value and points; keep the band of before the departure, against which recovery is measured, and what was usual."""
+    peak = _larger(first.peak_z, now.peak_z, now.z)
+    kept = {"baseline": first.baseline, "low": first.low, "high": first.high, "peak_z": peak, "usual": first.usual}
     return now.model_copy(update=kept)
 
 

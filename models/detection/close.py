@@ -12,7 +12,7 @@ import numpy as np
 from models.detection.combined import combine, give_up, outdated
 from models.detection.fates import ARRIVALS, DefinitionFate, RowFate
 from models.detection.judge import NEVER, ORDINARY, SILENT
-from models.detection.leaks import notice, watch
+from models.detection.leaks import notice, usual_of, watch
 from models.detection.report import Place, anomaly, health, reason_of
 from models.detection.rows import NO_ROWS
 from models.detection.series.define import drop
@@ -201,7 +201,10 @@ class Closer:
 
     def _say(self, slot: int, phase: Phase, reason: AnomalyReason, at: int, source: Place) -> None:
         self._registry.slots.said[slot] = at
-        self._told.signals.append(anomaly(self._registry, slot, phase, reason, at, source))
+        told = anomaly(self._registry, slot, phase, reason, at, source)
+        if phase is Phase.OPENED and (found := usual_of(self._state.leaks, told.evidence, at)) is not None:
+            told = told.model_copy(update={"evidence": told.evidence.model_copy(update={"usual": found})})
+        self._told.signals.append(told)
 
     def _report(self, until: int, source: Place) -> None:
         """Tell the health of every service that is due by this time; after a gap only the newest."""

@@ -73,6 +73,6 @@ def pieces(meta: Meta) -> list[bytes]:
     mark: Any = _MARK
     blank = EvidenceRecord(
         mark, meta.direction, mark, meta.instance, meta.kind, mark, meta.metric, mark, [mark],
-        meta.series, meta.service, meta.unit, mark, mark,
+        meta.series, meta.service, meta.unit, None, mark, mark,
     )  # fmt: skip
     return msgspec.json.encode(blank).split(msgspec.json.encode(_MARK))

@@ -1,7 +1,8 @@
 """Slow leaks, which no band sees: the hourly means of each metric of a service, against the same hour of the day and the week before.
 
-A reading a minute, the mean over the instances; an hour's mean goes through the test of `models/surprise/drift.py`. People are told, once
-a week is known; nothing is opened, and so nothing is done about it by itself: a leak of one percent an hour leaves a night to look.
+A reading a minute, the mean over the instances, which also teaches what is usual at this time (usual.py); an hour's mean goes through the
+test of `models/surprise/drift.py`. People are told, once a week is known; nothing is opened, and so nothing is done about it by itself: a
+leak of one percent an hour leaves a night to look.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ from numpy.typing import NDArray
 
 from models.detection.combined import STALE_HEALTHS
 from models.detection.series.registry import Registry
+from models.detection.usual import Reading, Seen, learn, set_back, usual
 from models.surprise.drift import LEAST, WEEK, Leak
 from models.surprise.past import DRIFTED, DRIFTS
+from models.surprise.rule import Rule, rule_of
 from models.surprise.season_kernel import HOUR_MS
 from schemas.base import derive_id
 from schemas.kinds import Direction, Kind, Severity
 from schemas.outcomes import Notice, NoticeKind
+from schemas.signals import SeriesEvidence, Usual
 
 MINUTE_MS = 60_000
 KINDS = frozenset({Kind.LATENCY, Kind.ERRORS, Kind.MEMORY, Kind.POOL, Kind.CACHE, Kind.SATURATION})  # harm that grows slowly
@@ -38,6 +42,8 @@ class Course(msgspec.Struct):
     count: int = 0
     leak: Leak = msgspec.field(default_factory=Leak)
     told: int | None = None  # ms: people were told of a leak that was found then
+    series: int = 0  # of which it is the mean
+    seen: Seen = msgspec.field(default_factory=Seen)  # minute by minute
 
     @property
     def bad(self) -> bool:
@@ -60,6 +66,8 @@ class Index:
     def __init__(self) -> None:
         self._version = -1
         self.courses: list[Course] = []  # that are read
+        self.rules: list[Rule] = []  # by which each is scored
+        self._rules: dict[str, Rule] = {}  # by metric
         self._members = self._starts = np.zeros(0, np.int64)
 
     def renew(self, leaks: Leaks, registry: Registry, hour: int) -> int:
@@ -74,7 +82,7 @@ class Index:
         for slot, meta in sorted(registry.metas.items()):
             if meta.kind in KINDS and registry.slots.judged[slot]:
                 slots.setdefault((meta.service, meta.kind, meta.metric), []).append(slot)
-        wanted = {derive_id("lea", service, kind, metric): own for (service, kind, metric), own in sorted(slots.items())}
+        wanted = {_name(service, kind, metric): own for (service, kind, metric), own in sorted(slots.items())}
         lost = _make_room(leaks, set(wanted), registry.config.max_leaks, hour)
         for name, own in wanted.items():
             if name in leaks.courses:
@@ -86,6 +94,11 @@ class Index:
             leaks.courses[name] = Course(meta.service, meta.kind, meta.metric, meta.unit, meta.direction)
         read = [name for name in wanted if name in leaks.courses]
         self.courses = [leaks.courses[name] for name in read]
+        for name, course in zip(read, self.courses, strict=True):
+            course.series = len(wanted[name])
+            if course.metric not in self._rules:
+                self._rules[course.metric] = rule_of(registry.config.score.of(course.metric))
+        self.rules = [self._rules[course.metric] for course in self.courses]
         self._members = np.array([slot for name in read for slot in wanted[name]], np.int64)
         self._starts = np.cumsum([0, *(len(wanted[name]) for name in read)])[:-1]
         return lost
@@ -117,11 +130,30 @@ def watch(leaks: Leaks, index: Index, registry: Registry, at: int) -> tuple[list
     leaks.minute = minute
     lost = index.renew(leaks, registry, hour)
     since = at - STALE_HEALTHS * round(registry.config.health_s * 1000)
-    found = []
-    for course, mean, count in zip(index.courses, *index.readings(registry, since), strict=True):
-        if count and (turn := _take(course, hour, mean, registry)) is not None:
+    found, taken = [], []
+    for course, rule, mean, count in zip(index.courses, index.rules, *index.readings(registry, since), strict=True):
+        if not count:
+            continue
+        taken.append(Reading(course.seen, mean, rule))
+        if (turn := _take(course, hour, mean, registry)) is not None:
             found.append(turn)
+    learn(taken, at)
     return found, lost
+
+
+def usual_of(leaks: Leaks, evidence: SeriesEvidence, at: int) -> Usual | None:
+    """Return what this series usually is at this time (ms), where that is most of its departure; None also of one series among several.
+
+    Of those the mean alone is known, and what is usual of it says nothing of one.
+    """
+    course = leaks.courses.get(_name(evidence.service, evidence.kind, evidence.metric))
+    if course is None or course.series != 1:
+        return None
+    return usual(course.seen, at, evidence.value, evidence.baseline)
+
+
+def _name(service: str, kind: Kind, metric: str) -> str:
+    return derive_id("lea", service, kind, metric)
 
 
 def pull_back(leaks: Leaks, than: int) -> None:
@@ -130,6 +162,7 @@ def pull_back(leaks: Leaks, than: int) -> None:
     for course in leaks.courses.values():
         if course.hour > than // HOUR_MS:
             course.hour, course.total, course.count = than // HOUR_MS, 0.0, 0
+        set_back(course.seen, than)
 
 
 def _take(course: Course, hour: int, mean: float, registry: Registry) -> Turn | None:

@@ -152,7 +152,7 @@ def _evidence(registry: Registry, rows: Ints, points: Ints) -> list[EvidenceReco
         found.append(
             EvidenceRecord(
                 own[BASE], meta.direction, own[HIGH], meta.instance, meta.kind, own[LOW], meta.metric, own[PEAK], newest,
-                meta.series, meta.service, meta.unit, own[VALUE], own[Z],
+                meta.series, meta.service, meta.unit, None, own[VALUE], own[Z],
             )
         )  # fmt: skip
     return found

@@ -10,6 +10,7 @@ from models.surprise.past import BINS
 
 USUAL_FREEDOM = 4.0
 MOST_UNIT = 1e6  # far below what a 32-bit number holds
+LEAST = 1e-300  # a probability below it counts as that: something is divided by it
 RESOLUTION = 4.0  # bins a unit of asinh: 64 of them reach to ±1490 scales
 
 
@@ -36,7 +37,7 @@ def two_sided(histogram: Any, weight: float, unit: float, residual: float, place
         near = _sum(histogram, 0, bin_) / unit + own * (0.5 + 0.5 * inside)
     beyond = near + prior * tail
     other = weight - near + own * 0.5 + prior * (1.0 - tail)
-    return float(min(1.0, 2.0 * min(beyond, other) / (weight + prior)))
+    return float(min(1.0, max(LEAST, 2.0 * min(beyond, other) / (weight + prior))))
 
 
 @compiled_bare

@@ -105,7 +105,7 @@ class DetectConfig(Strict):
     max_values_per_label: int = Field(50_000, ge=1)  # a partition: of one label in what one source sends
     max_sources: int = Field(4_096, ge=1)  # a partition: source partitions; idle ones make room
     max_buckets: int = Field(64, ge=2, le=512)  # of one histogram
-    max_leaks: int = Field(2_000, ge=1)  # a partition: metrics of services whose hourly means of a week are kept
+    max_leaks: int = Field(2_000, ge=1)  # a partition: metrics of services whose hourly means of a week, and seasons, are kept
     max_pending: int = Field(1_000_000, ge=1000)  # rows that wait for their window to close
     score: ScoreConfig = Field(default_factory=ScoreConfig)
     combined_release_s: float = Field(3600, gt=0)  # what lasts inside the bands is learned after so long: it is the new normal

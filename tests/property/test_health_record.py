@@ -75,7 +75,7 @@ def evidence_of(meta: Meta, values: list[float], times: list[int], kept: int) ->
     points = list(zip(times, values[POINTS:], strict=True))[MAX_POINTS - kept :]
     return EvidenceRecord(
         values[BASE], meta.direction, values[HIGH], meta.instance, meta.kind, values[LOW], meta.metric, values[PEAK], points,
-        meta.series, meta.service, meta.unit, values[VALUE], values[Z],
+        meta.series, meta.service, meta.unit, None, values[VALUE], values[Z],
     )  # fmt: skip
 
 

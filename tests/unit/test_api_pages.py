@@ -10,7 +10,7 @@ from schemas import topics
 from schemas.actions import ActionSpec
 from schemas.approvals import Explanation
 from schemas.kinds import ActionName
-from schemas.signals import Tick
+from schemas.signals import Season, Tick, Usual
 from tests.api_world import ALICE, BOB, NOW, World, approval, evidence, incident, proposal
 
 EVIL = '"><script>alert(1)</script><img src=x onerror=alert(1)>{{7*7}}'
@@ -61,6 +61,17 @@ async def test_a_proposal_says_what_an_operator_needs(world):
     ):
         assert expected in html, expected
     assert "<script" not in html
+
+
+async def test_what_is_usual_at_this_time_stands_under_the_band():
+    world = World()
+    suspect = incident().suspects[0].model_copy(update={"evidence": evidence(usual=Usual(value=380e6, season=Season.DAY))})
+    world.put(topics.INCIDENTS, "inc-1", incident().model_copy(update={"suspects": (suspect,)}))
+    world.propose()
+    async with world.client() as client:
+        await sign_in(client)
+        html = (await client.get("/proposals/prp-1")).text
+    assert "<br><small>380 Mbytes is usual in this hour of other days</small>" in html
 
 
 async def test_home_lists_what_waits_and_the_incidents(world):

@@ -1,0 +1,88 @@
+"""What is usual of each metric of a service at this time of other hours, days or weeks: the profiles of the score, from a reading a minute.
+
+A band knows the last minutes; that a value is high every night at two it does not. So an anomaly that opens says where most of it is
+usual at this time, to whoever has to decide. It opens nothing and keeps nothing shut: a fault that comes back every night is a fault.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from models.surprise.past import DAY, HOUR, NO_SEASON, PAST, READING, WEEK, empty
+from models.surprise.rule import Rule
+from models.surprise.score_kernel import run
+from models.surprise.season_kernel import period_ms, slot_of
+from schemas.samples import LARGEST
+from schemas.signals import Season, Usual
+
+PERIODS = 2  # of a season, before it is told of: one may have been an exception
+LAYOUT = hashlib.blake2b(repr(PAST.descr).encode(), digest_size=8).digest()  # before what is kept: of another one nothing is read
+_SEASONS = {HOUR: Season.HOUR, DAY: Season.DAY, WEEK: Season.WEEK}
+
+
+class Seen(msgspec.Struct):
+    """What a metric was so far."""
+
+    past: bytes = b""  # LAYOUT and a record of PAST; empty: nothing
+    begun: int = 0  # ms, of the first reading
+
+
+class Reading(NamedTuple):
+    seen: Seen
+    value: float
+    rule: Rule
+
+
+def learn(taken: Sequence[Reading], at: int) -> None:
+    """Take a reading of each of these metrics, at this time (ms); one that is not later than the one before is left out."""
+    table = _table([one.seen for one in taken])
+    later = (table["seen"] == 0) | (table["at"] < at)
+    alike: dict[Rule, list[int]] = {}
+    for place in np.flatnonzero(later).tolist():
+        alike.setdefault(taken[place].rule, []).append(place)
+    for rule, places in alike.items():
+        values = np.clip([taken[place].value for place in places], -LARGEST, LARGEST)
+        rows = np.array(places, np.int64)
+        run(table, rows, np.full(len(rows), at, np.int64), values, rule, np.zeros(len(rows), READING))
+        for place in places:
+            seen, past = taken[place].seen, table[place]
+            if past["seen"] == 1:
+                seen.begun = at
+            seen.past = LAYOUT + past.tobytes()
+
+
+def usual(seen: Seen, at: int, value: float, baseline: float) -> Usual | None:
+    """Return what a metric is at this time (ms) of the season that foretells it best, where that is most of a departure; else None.
+
+    Most of it: the mean of this slot of other days (an hour of it) is nearer to the value than to the baseline that it left.
+    """
+    past = _table([seen])[0]
+    season = int(past["season"])
+    if season == NO_SEASON or at - seen.begun < PERIODS * period_ms(season):
+        return None
+    found = float(past[_SEASONS[season].value][slot_of(season, at)])
+    if not abs(value - found) < abs(found - baseline):  # nor where nothing is known of the slot
+        return None
+    return Usual(value=found, season=_SEASONS[season])
+
+
+def set_back(seen: Seen, than: int) -> None:
+    """Let the newest reading be no later than this (ms), so that readings go on then."""
+    past = _table([seen])
+    if past["at"][0] > than:
+        past["at"] = than
+        seen.past, seen.begun = LAYOUT + past.tobytes(), min(seen.begun, than)
+
+
+def _table(seen: Sequence[Seen]) -> Any:
+    """Return the pasts, each a row; of another layout than this release's nothing is known."""
+    table, size = empty(len(seen)), len(LAYOUT) + PAST.itemsize
+    for place, one in enumerate(seen):
+        if len(one.past) == size and one.past.startswith(LAYOUT):
+            table[place] = np.frombuffer(one.past, PAST, offset=len(LAYOUT))[0]
+    return table
