@@ -57,7 +57,9 @@ def differences(ours: dict[str, str], theirs: dict[str, str]) -> list[str]:
 def shapes(code: Path) -> dict[str, str]:
     """Ask a release for its shapes, in a process of its own."""
     env = {**plain_environment(), "PYTHONPATH": str(code), "PYTHONSAFEPATH": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    told = subprocess.run([sys.executable, "-P", str(SHAPES)], env=env, cwd=code, capture_output=True, text=True, check=True)
+    told = subprocess.run([sys.executable, "-P", str(SHAPES)], env=env, cwd=code, capture_output=True, text=True, check=False)
+    if told.returncode:
+        raise RuntimeError(f"{code} does not say its shapes: {told.stderr[-2000:]}")
     found: dict[str, str] = json.loads(told.stdout)
     return found
 
