@@ -202,7 +202,8 @@ class Closer:
     def _say(self, slot: int, phase: Phase, reason: AnomalyReason, at: int, source: Place) -> None:
         self._registry.slots.said[slot] = at
         told = anomaly(self._registry, slot, phase, reason, at, source)
-        if phase is Phase.OPENED and (found := usual_of(self._state.leaks, told.evidence, at)) is not None:
+        departs = phase is Phase.OPENED and reason is AnomalyReason.SHIFT  # what is silent has no value now
+        if departs and (found := usual_of(self._state.leaks, told.evidence, at)) is not None:
             told = told.model_copy(update={"evidence": told.evidence.model_copy(update={"usual": found})})
         self._told.signals.append(told)
 
