@@ -148,7 +148,7 @@ def _arguments() -> argparse.Namespace:
         default=Until.VERDICT,
         help="incident: only find each fault; watched: only look at it, for `airra backtest sandbox`",
     )
-    parser.add_argument("--calm", type=float, default=WARM_UP_S, metavar="SECONDS", help="clean traffic before each fault, at least (60)")
+    parser.add_argument("--calm", type=float, default=WARM_UP_S, metavar="SECONDS", help="clean traffic before each fault; 60 or more")
     parser.add_argument("--jobs", type=int, default=1, help="runs at the same time; each needs about a core")
     parser.add_argument("--quiet", type=float, metavar="SECONDS", help="no fault at all, so long, in place of the faults")
     parser.add_argument("--ledger", type=Path, metavar="FILE", help="add a line for each run, and leave out what stands there already")
@@ -168,8 +168,8 @@ def _jobs(arguments: argparse.Namespace) -> list[Job]:
         raise ConfigError("--jobs: at least 1")
     if arguments.quiet is not None:
         return [quiet(arguments.scenario, seed, arguments.quiet) for seed in arguments.seeds]
-    if not 0 <= arguments.calm < math.inf:
-        raise ConfigError(f"--calm {arguments.calm:g}: must be 0 or more")
+    if not WARM_UP_S <= arguments.calm < math.inf:
+        raise ConfigError(f"--calm {arguments.calm:g}: must be {WARM_UP_S:g} or more")
     return jobs(arguments.scenario, [listed[name] for name in names], arguments.seeds, arguments.until, arguments.calm)
 
 

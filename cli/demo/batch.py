@@ -25,7 +25,7 @@ Result = dict[str, Any]
 
 @dataclass(frozen=True)
 class Job:
-    """One run of one fault, or so long without one; `waiting_s` is what the scenario itself adds before it, above the warm-up."""
+    """One run of one fault, or so long without one; `waiting_s` is what passes before it above the warm-up."""
 
     scenario: Path
     fault: str
@@ -34,7 +34,6 @@ class Job:
     until: Until = Until.VERDICT
     seconds: float | None = None  # with the fault `none`
     root_cause: str | None = None  # that is expected: also of a run that ends without a word
-    calm_s: float = WARM_UP_S  # of clean traffic before the fault
 
     @property
     def name(self) -> str:
@@ -43,7 +42,7 @@ class Job:
     def command(self, directory: Path | None) -> list[str]:
         chosen = ["--scenario", str(self.scenario), "--fault", self.fault, "--seed", str(self.seed), "--until", self.until]
         chosen += ["--seconds", str(self.seconds)] if self.seconds is not None else []
-        chosen += ["--calm", str(self.calm_s)] if self.calm_s != WARM_UP_S else []
+        chosen += ["--calm", str(WARM_UP_S + self.waiting_s)] if self.seconds is None and self.waiting_s else []
         return python_module("cli.main", "demo", *chosen, "--yes", "--json", *(["--keep", str(directory)] if directory else []))
 
 
@@ -57,7 +56,7 @@ def jobs(
     """Return a run of every listed fault with every seed, once each."""
     cause = {fault["name"]: (fault.get("expected") or {}).get("root_cause") for fault in listed}
     found = [
-        Job(scenario, each["name"], seed, waiting(later(each, calm_s)), until, root_cause=cause[each["name"]], calm_s=calm_s)
+        Job(scenario, each["name"], seed, waiting(later(each, calm_s)), until, root_cause=cause[each["name"]])
         for seed in seeds
         for each in listed
     ]

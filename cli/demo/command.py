@@ -37,7 +37,7 @@ def demo(
     until: Annotated[
         Until, typer.Option(help="verdict: to the end; incident: only find the fault, within 20 s; watched: nobody repairs it.")
     ] = Until.VERDICT,
-    calm: Annotated[float, typer.Option(help="Seconds of clean traffic before the fault, at least.")] = WARM_UP_S,
+    calm: Annotated[float, typer.Option(help=f"Seconds of clean traffic before the fault, {WARM_UP_S:g} or more.")] = WARM_UP_S,
     kafka: Annotated[str | None, typer.Option(help="host:port of an empty broker of your own, in place of the embedded one.")] = None,
     keep: Annotated[Path | None, typer.Option(help="Work in this folder and keep its logs.")] = None,
     json_to: JsonTo = None,
@@ -52,8 +52,8 @@ def demo(
         raise ConfigError("there is no terminal to ask in: give --yes to approve as the demo's operator")
     if not 0 < seconds < math.inf:
         raise ConfigError(f"--seconds {seconds:g}: must be above 0")
-    if not 0 <= calm < math.inf:
-        raise ConfigError(f"--calm {calm:g}: must be 0 or more")
+    if not WARM_UP_S <= calm < math.inf:
+        raise ConfigError(f"--calm {calm:g}: must be {WARM_UP_S:g} or more")
     if keep is not None:
         preflight.folder(keep, "--keep")
     chosen = _choose(scenario, fault)
@@ -63,7 +63,7 @@ def demo(
     with tempfile.TemporaryDirectory(prefix="airra-demo-", ignore_cleanup_errors=True) as scratch:
         directory = keep.resolve() if keep is not None else Path(scratch)
         thinking = 0.0 if yes else THINKING_S
-        plan = Plan(scenario, chosen, seed, seconds, directory, kafka, ROOT / "config", thinking_s=thinking, until=until, calm_s=calm)
+        plan = Plan(scenario, chosen, seed, seconds, directory, kafka, ROOT / "config", thinking_s=thinking, until=until)
         moments = Moments()
         run = Run(plan, _speaker(console), _approver(console, until, yes=yes), lambda _, event: moments.take(event))
         result = _result(run)

@@ -14,7 +14,7 @@ from typing import Any
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from api.client import ApiClient, ApiError
-from cli.demo.ending import SILENCE_S, WARM_UP_S, Asked, Until, armed_for, ended, injected_within
+from cli.demo.ending import SILENCE_S, WARM_UP_S, Asked, Until, armed_for, ended, injected_within, waiting
 from cli.demo.sandbox import Sandbox
 from cli.demo.stack import Stack
 from cli.demo.story import Fault, Story
@@ -49,7 +49,6 @@ class Plan:
     test_hooks: bool = False  # of the sandbox
     thinking_s: float = 0.0  # of a person who is asked: acting stays armed meanwhile
     until: Until = Until.VERDICT
-    calm_s: float = WARM_UP_S  # of clean traffic before any fault
 
 
 class Run:
@@ -85,7 +84,7 @@ class Run:
                 stack.bootstrap,
                 plan.directory / "sandbox",
                 self.control_token,
-                warm_up_s=plan.calm_s,
+                warm_up_s=WARM_UP_S + waiting(plan.fault or {}),
                 test_hooks=plan.test_hooks,
             )
             closing.callback(sandbox.stop)

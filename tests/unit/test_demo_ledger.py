@@ -96,6 +96,8 @@ def test_a_run_after_more_clean_traffic_is_another_run(tmp_path: Path) -> None:
     short, long = (jobs(SHOP, [{"name": "leak"}], [1], Until.WATCHED, calm_s)[0] for calm_s in (60.0, 300.0))
     ledger.append(kept, ledger.entry(short, {"fault": "leak", "seed": 1, "waiting_s": short.waiting_s}, "abc"))
     assert [ledger.key_of(job) in ledger.read(kept) for job in (short, long)] == [True, False]
+    assert "--calm" not in short.command(None)
+    assert long.command(None)[long.command(None).index("--calm") + 1] == "300.0"
 
 
 def test_the_report_is_written_beside_its_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
