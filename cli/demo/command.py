@@ -16,7 +16,7 @@ from rich.console import Console
 from cli import preflight
 from cli.config import ConfigError
 from cli.demo.asking import approve_all, asking, leave_it
-from cli.demo.ending import FOUND_WITHIN_S, THINKING_S, WARM_UP_S, Until, later
+from cli.demo.ending import FOUND_WITHIN_S, THINKING_S, WARM_UP_S, WATCHED_S, Until, later
 from cli.demo.moments import Moments
 from cli.demo.run import Approver, Plan, Run, Say
 from cli.demo.sandbox import faults
@@ -74,7 +74,9 @@ def demo(
         write_json(json_to, result)
     for line in wrong:
         say(f"NOT MET  {line}", err)
-    if not wrong and json_to != STDOUT:
+    if until is Until.WATCHED:
+        say(f"watched for {WATCHED_S:g} s, and not judged: {result['seconds']}", console)
+    elif not wrong and json_to != STDOUT:
         out.print("MET", style="bold green", end="")
         say(f"  what the scenario expects of {result['fault'] or 'no fault'}: {result['seconds']}")
     raise typer.Exit(1 if wrong else 0)
