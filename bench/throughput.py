@@ -10,7 +10,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from confluent_kafka import Consumer
@@ -29,8 +29,10 @@ GOALS = (
     Goal("normalise and detect", 2.5, "bytewax"),
     Goal("normalise", 0.25, "consume only"),
     Goal("detect", 1_000_000, unit="samples/s"),
+    Goal("detect, many series", 500_000, unit="samples/s"),
     Goal("snapshots of detect", 5, most=True, unit="% of its time"),
 )
+MANY, MANY_ROUNDS = 100_000, 10  # series, and of how many rounds the backlog of those is at least
 SLOW = {"faust": 50, "quix": 4}  # a peer that is so much slower is given so much less of the backlog
 MODULES = {
     "quix": (PEERS, "bench.peers.quix"),
@@ -61,6 +63,8 @@ def run(plan: Plan) -> Iterator[Figure]:
     with bed() as ours:
         _write(ours, plan)
         yield together(ours, plan)
+    with bed() as ours:
+        yield many(ours, replace(plan, series=MANY, samples=max(plan.samples // MANY, MANY_ROUNDS) * MANY))
 
 
 def _figure(name: str, value: float, plan: Plan, unit: str = "samples/s") -> Figure:
@@ -131,6 +135,16 @@ def together(ours: Bed, plan: Plan) -> Figure:
         readings = follow(count, plan.samples, WITHIN_S)
     took = readings[-1].at - begun[0].at
     return _figure("normalise and detect", (plan.samples - begun[0].count) / took, plan)
+
+
+def many(ours: Bed, plan: Plan) -> Figure:
+    """Let detect alone fold the batches of many series, from the first on: that they are all new then is in the rate."""
+    _write(ours, plan)
+    with ours.roles("normalise") as stack:
+        follow(lambda: normalised(stack), plan.samples, WITHIN_S)
+    with ours.roles("detect") as stack:
+        readings = follow(lambda: folded(stack), plan.samples, WITHIN_S)
+    return _figure("detect, many series", rate(readings, plan.samples), plan)
 
 
 def normalised(stack: Stack) -> float:

@@ -32,7 +32,7 @@ def throughput(
     keep: Keep = False,
     json_to: JsonTo = None,
 ) -> None:
-    """Measure samples a second: the limit, Quix Streams, Bytewax, Faust a sample, normalise alone, detect alone, and both at once.
+    """Measure samples a second: the limit, Quix Streams, Bytewax, Faust a sample, normalise and detect alone, both at once, many series.
 
     Examples:  airra bench throughput  ·  airra bench throughput --samples 1000000 --no-peers --json
     """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -19,10 +20,10 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def cache_folder(sources: Path) -> Path:
-    """Return where the code that was compiled of these sources is kept: another folder after any change, there or below."""
+    """Return where the code that was compiled of these sources is kept: another folder after any change, there, below or here."""
     sums = hashlib.sha256()
-    for path in sorted(sources.rglob("*.py")):
-        sums.update(str(path.relative_to(sources)).encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    for path in [Path(__file__), *sorted(sources.rglob("*.py"))]:
+        sums.update(os.path.relpath(path, sources).encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     return sources / "__pycache__" / f"kernels-{sums.hexdigest()[:16]}"
 
 
@@ -42,9 +43,10 @@ def compiled(function: Function) -> Function:
 def compiled_bare(function: Function) -> Function:
     """Compile one that makes no array, and calls only such: references to arrays are not counted.
 
-    Counting them costs two locked instructions a call, which is much in code of many small functions.
+    Counting them costs two locked instructions a call, which is much in code of many small functions. It becomes part of whatever compiled
+    code calls it: a call passes every field of every array.
     """
-    return _kept(function, {"_nrt": False})
+    return _kept(function, {"_nrt": False, "forceinline": True})
 
 
 def _kept(function: Function, options: dict[str, Any]) -> Function:

@@ -155,7 +155,7 @@ def _arrange(
     newest, reached, claimed, sound = lead.newest, NOBODY, NOBODY, False
     window = times.window
     row_window, row_begins = 0, 0  # of the row before: most rows are of the same, and to divide is most of what a row costs here
-    link, link_begins = 0, 0
+    closing, closing_begins = 0, 0
     for i in range(begin, end):
         if found[i] != TAKEN:
             continue
@@ -171,10 +171,10 @@ def _arrange(
             row_window = at // window
             row_begins = row_window * window
         mark = watermark(newest, lead)
-        if not link_begins <= mark < link_begins + window:
-            link = mark // window
-            link_begins = link * window
-        row.window, row.link = row_window, link
+        if not closing_begins <= mark < closing_begins + window:
+            closing = mark // window
+            closing_begins = closing * window
+        row.window, row.closing = row_window, closing
         row.arrival = FUTURE if future else REORDERED if at < newest else ON_TIME
         ids[count] = series[i]
         count += 1

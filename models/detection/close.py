@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from models.detection.combined import combine, give_up, outdated
+from models.detection.combined import combine, give_up
 from models.detection.fates import ARRIVALS, DefinitionFate, RowFate
 from models.detection.judge import NEVER, ORDINARY, SILENT
 from models.detection.leaks import notice, usual_of, watch
@@ -62,13 +62,13 @@ class Closer:
         self._told = told
         self._registry = state.registry
         self._window_ms = round(config.window_s * 1000)
-        self._every_ms = round(min(config.health_s, config.health_watched_s) * 1000)
+        self._every_ms = state.registry.way.health_ms
 
     def run(self, rows: Any, ids: Any) -> None:
         """Handle rows, of `rows.ROW`, in their order; `ids` are their series."""
         state = self._state
         if state.closed is None:
-            state.closed = int(min(rows["link"][0], rows["window"][0]))
+            state.closed = int(min(rows["closing"][0], rows["window"][0]))
             state.told = self.boundary(state.closed * self._window_ms)
 
         def trigger(row: int) -> Place:
@@ -105,7 +105,7 @@ class Closer:
         courses, counts, version = self._course(), np.zeros(COUNTS, np.int64), registry.version
         waiting = state.waiting
         waiting.ready(state.closed or 0, len(rows))
-        known = Rows(rows, waiting.room, waiting.heads, waiting.shelf, waiting.order, state.sources.table)
+        known = Rows(rows, waiting.room, waiting.links, waiting.heads, waiting.shelf, waiting.order, state.sources.table)
         if target is not None:
             begin_closing(courses[0], known, target)
             courses["fed"] = fed
@@ -147,14 +147,14 @@ class Closer:
         """Put into the state how far it has come; return the row that is next, and the event time (ms) that it has come to."""
         state = self._state
         # As plain numbers: to read fields of a record one by one costs more than all else that is done here.
-        row, _, _, _, closed, _, _, until, clock, last, _ = courses.view(np.int64).tolist()
-        state.closed = closed
+        row, _, _, _, closed, health_at, _, until, clock, last, _ = courses.view(np.int64).tolist()
+        state.closed, state.told = closed, max(state.told, health_at - self._every_ms)
         state.clock = ActiveClock(clock, None if last == NEVER else last, float(courses["clock_usual"][0]))
         return row, until
 
     def _wake(self, rows: Any, ids: Any, row: int) -> None:
         """Make forgotten series anew, those of all rows until the next that lets windows close."""
-        closing = np.flatnonzero(rows["link"][row:] > self._state.closed)
+        closing = np.flatnonzero(rows["closing"][row:] > self._state.closed)
         end = row + int(closing[0]) + 1 if len(closing) else len(rows)
         for series in ids[row:end][rows["raw"][row:end] == NONE].tolist():
             wake(self._registry, series, self._state.clock.now)
@@ -212,7 +212,7 @@ class Closer:
         boundary, told = self.boundary(until), self._state.told
         if boundary > told:
             self._state.told = boundary
-            every_ms = round(self._config.health_s * 1000)
+            every_ms = self._registry.way.everyone_ms
             everyone = boundary // every_ms * every_ms > told  # also where the moment for all lies within the gap
             self._combine(boundary, source, everyone=everyone)
             if everyone:
@@ -229,7 +229,7 @@ class Closer:
     def _combine(self, at: int, source: Place, *, everyone: bool) -> None:
         """Judge the services by all their kinds together, and say what that opens and closes."""
         registry, directory = self._registry, self._state.directory
-        for service in outdated(registry, directory):
+        for service in directory.of(registry).gone:
             slot = int(registry.pasts.slot[registry.past_of[service]])
             if registry.slots.state[slot] != ORDINARY:
                 self._say(slot, Phase.CLOSED, AnomalyReason.GAVE_UP, at, source)

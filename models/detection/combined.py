@@ -31,12 +31,6 @@ class Moment:
     closed: list[int] = field(default_factory=list)
 
 
-def outdated(registry: Registry, directory: Directory) -> list[str]:
-    """Return the services that have a past and no longer more than one kind."""
-    wanted = directory.of(registry).sided
-    return sorted(service for service in registry.past_of if service not in wanted)
-
-
 def give_up(registry: Registry, service: str) -> None:
     row = registry.past_of.pop(service)
     give_slot(registry, int(registry.pasts.slot[row]))
@@ -46,7 +40,7 @@ def give_up(registry: Registry, service: str) -> None:
 
 def combine(registry: Registry, directory: Directory, at: int, *, everyone: bool) -> Moment:
     """Make a point of each service that is told at this moment, and judge it. What is ordinary is learned, at the moments of all."""
-    for service in sorted(directory.of(registry).sided - registry.past_of.keys()):
+    for service in directory.of(registry).new:
         _enrol(registry, service)
     if not registry.past_of:
         return Moment()

@@ -29,10 +29,24 @@ def troubled(slots: Any, used: int, lately: int, found: Ints) -> int:
     """
     count = 0
     for row in range(used):
-        if slots[row].bad_at >= lately and slots[row].opens:
+        if _is_troubled(slots[row], lately):
             found[count] = row
             count += 1
     return count
+
+
+@compiled_bare
+def any_troubled(slots: Any, lately: int) -> bool:
+    """Tell whether there is one; a row that was not handed out is none."""
+    for row in range(len(slots)):  # noqa: SIM110 - compiled code knows no generators
+        if _is_troubled(slots[row], lately):
+            return True
+    return False
+
+
+@compiled_bare
+def _is_troubled(one: Any, lately: int) -> bool:
+    return bool(one.bad_at >= lately and one.opens)
 
 
 @compiled

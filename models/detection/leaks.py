@@ -67,7 +67,7 @@ class Index:
         self._version = -1
         self.courses: list[Course] = []  # that are read
         self.rules: list[Rule] = []  # by which each is scored
-        self._rules: dict[str, Rule] = {}  # by metric
+        self._rules: dict[str, Rule] = {}  # by metric; those that say the same are one object
         self._members = self._starts = np.zeros(0, np.int64)
 
     def renew(self, leaks: Leaks, registry: Registry, hour: int) -> int:
@@ -97,7 +97,8 @@ class Index:
         for name, course in zip(read, self.courses, strict=True):
             course.series = len(wanted[name])
             if course.metric not in self._rules:
-                self._rules[course.metric] = rule_of(registry.config.score.of(course.metric))
+                rule = rule_of(registry.config.score.of(course.metric))
+                self._rules[course.metric] = next((known for known in self._rules.values() if known == rule), rule)
         self.rules = [self._rules[course.metric] for course in self.courses]
         self._members = np.array([slot for name in read for slot in wanted[name]], np.int64)
         self._starts = np.cumsum([0, *(len(wanted[name]) for name in read)])[:-1]

@@ -8,6 +8,7 @@ is a view: `table.value[chosen]` reads and writes as an array does.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -49,8 +50,7 @@ class Packed:
     def __post_init__(self) -> None:
         declared = [one for one in fields(self) if "fill" in one.metadata]
         own = [one for one in declared if "wide" not in one.metadata]
-        own.sort(key=lambda one: -np.dtype(one.metadata["dtype"]).itemsize)  # no gaps between columns of unlike widths
-        blank = np.zeros(1, np.dtype([(one.name, one.metadata["dtype"], one.metadata["shape"]) for one in own], align=True))
+        blank = np.zeros(1, _record_of(type(self)))
         for one in own:
             blank[one.name] = one.metadata["fill"]
         self._blank = {"rows": blank[0]} | {one.name: np.zeros(0, one.metadata["dtype"]) for one in declared if one not in own}
@@ -126,6 +126,14 @@ class Packed:
             grown[:] = blank
             grown[: len(old)] = old[:rows]
             self.__dict__[name] = grown
+
+
+@cache
+def _record_of(table: type[Packed]) -> np.dtype[Any]:
+    """Return the type of a table's records, one object for all such tables: compiled code compares others field by field at each call."""
+    own = [one for one in fields(table) if "fill" in one.metadata and "wide" not in one.metadata]
+    own.sort(key=lambda one: -np.dtype(one.metadata["dtype"]).itemsize)  # no gaps between columns of unlike widths
+    return np.dtype([(one.name, one.metadata["dtype"], one.metadata["shape"]) for one in own], align=True)
 
 
 def _places(width: int) -> Places:

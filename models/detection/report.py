@@ -56,7 +56,10 @@ class Directory:
         self.names: list[bytes] = []  # of each group: what its ids begin with
         self.starts = self.members = np.zeros(0, np.int64)  # the slots of group g at starts[g] … starts[g + 1], in order
         self.services: list[str] = []  # in order
-        self.sided: set[str] = set()  # those with more than one kind, of harm one at least
+        # Of services with more than one kind, of harm one at least: those that have no past of all kinds together, and who has one and is
+        # none of these any longer.
+        self.new: list[str] = []
+        self.gone: list[str] = []
         self.service = self.column = np.zeros(0, np.int64)  # of group g: the place of its service, and of its kind among joint.past.KINDS
         self.all = np.zeros(0, np.bool_)  # of the groups
         self.texts = Texts()
@@ -76,7 +79,8 @@ class Directory:
             self.service = np.array([places[service] for service, _ in self.groups], np.int64)
             self.column = np.array([COLUMNS.get(kind, NONE) for _, kind in self.groups], np.int64)
             self.all = np.ones(len(self.groups), np.bool_)
-            self.sided = self._sided()
+            sided, known = self._sided(), registry.past_of.keys()
+            self.new, self.gone = sorted(sided - known), sorted(known - sided)
             self.texts.renew(registry.metas)
             self._version = registry.version
         return self

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 
 from models.detection.packed import Ints
-from models.detection.waiting_kernel import SHELF, shelve_all
+from models.detection.waiting_kernel import SHELF, Places, shelve_all
 
-# `raw` is the row of the raw series; `arrival` the place in fates.ARRIVALS: how it came, which is its fate where it is judged. `link`: of a
-# row on its way, the number of the first window that stays open once it has come; of one that waits, the place of another of its window.
+# `raw` is the row of the raw series; `arrival` the place in fates.ARRIVALS: how it came, which is its fate where it is judged; `closing`,
+# of a row on its way, the number of the first window that stays open once it has come.
 _ROW = [("raw", np.int64), ("at", np.int64), ("value", np.float64), ("source", np.int64), ("offset", np.int64), ("window", np.int64)]
-ROW = np.dtype([*_ROW, ("arrival", np.int64), ("link", np.int64)])
-COLUMNS = tuple(name for name in ROW.names or () if name != "link")  # of a row that waits
+ROW = np.dtype([*_ROW, ("arrival", np.int64), ("closing", np.int64)])
+COLUMNS = tuple(name for name in ROW.names or () if name != "closing")  # of a row that waits
 
-WINDOWS = 1024  # that have a list of their own; what is further ahead waits in one
+WINDOWS = 1024  # a power of two, that have a list of their own; what is further ahead waits in one
 _LEAST_ROOM = 1024
 OFFSET_BITS = 47  # of a place in a source: a log of a million records a second has so many offsets for four years
 
@@ -27,6 +27,7 @@ class Waiting:
         self.heads: Ints = np.zeros(WINDOWS, np.int64)
         self.shelf: Any = np.zeros(1, SHELF)
         self.room: Any = np.zeros(0, ROW)
+        self.links: Places = np.zeros(0, np.int32)  # a place each
         self.order: Ints = np.zeros(0, np.int64)  # places of the rows that are due, in the order in which they are judged
         self.rows = np.zeros(0, ROW) if rows is None else rows
 
@@ -42,7 +43,7 @@ class Waiting:
 
     @rows.setter
     def rows(self, rows: Any) -> None:
-        self.room, self.order = rows.copy(), np.zeros(len(rows), np.int64)
+        self.room, self.links, self.order = rows.copy(), np.zeros(len(rows), np.int32), np.zeros(len(rows), np.int64)
         self.shelf["used"] = self.shelf["count"] = len(rows)
         self._shelved = False
 
@@ -57,9 +58,11 @@ class Waiting:
         if (need := len(self) + more) > len(self.room):  # what was given back is used first
             room = np.zeros(max(_LEAST_ROOM, need + need // 4), ROW)
             room[: len(self.room)] = self.room
-            self.room, self.order = room, np.zeros(len(room), np.int64)
+            links = np.zeros(len(room), np.int32)
+            links[: len(self.links)] = self.links
+            self.room, self.links, self.order = room, links, np.zeros(len(room), np.int64)
         if not self._shelved or self.shelf["base"][0] != closed:
-            shelve_all(self.room, self.heads, self.shelf, closed)
+            shelve_all(self.room, self.links, self.heads, self.shelf, closed)
             self._shelved = True
 
     def _taken(self) -> Any:

@@ -22,6 +22,7 @@ from schemas.signals import Season, Usual
 
 PERIODS = 2  # of a season, before it is told of: one may have been an exception
 LAYOUT = hashlib.blake2b(repr(PAST.descr).encode(), digest_size=8).digest()  # before what is kept: of another one nothing is read
+_NOTHING = empty(1).tobytes()
 _SEASONS = {HOUR: Season.HOUR, DAY: Season.DAY, WEEK: Season.WEEK}
 
 
@@ -42,18 +43,18 @@ def learn(taken: Sequence[Reading], at: int) -> None:
     """Take a reading of each of these metrics, at this time (ms); one that is not later than the one before is left out."""
     table = _table([one.seen for one in taken])
     later = (table["seen"] == 0) | (table["at"] < at)
-    alike: dict[Rule, list[int]] = {}
+    alike: dict[int, list[int]] = {}  # by the rule itself, and not by what it says: to hash that takes longer than to learn
     for place in np.flatnonzero(later).tolist():
-        alike.setdefault(taken[place].rule, []).append(place)
-    for rule, places in alike.items():
-        values = np.clip([taken[place].value for place in places], -LARGEST, LARGEST)
+        alike.setdefault(id(taken[place].rule), []).append(place)
+    for places in alike.values():
+        rule = taken[places[0]].rule
+        values = np.clip(np.array([taken[place].value for place in places]), -LARGEST, LARGEST)
         rows = np.array(places, np.int64)
         run(table, rows, np.full(len(rows), at, np.int64), values, rule, np.zeros(len(rows), READING))
-        for place in places:
-            seen, past = taken[place].seen, table[place]
-            if past["seen"] == 1:
-                seen.begun = at
-            seen.past = LAYOUT + past.tobytes()
+        for place, past, first in zip(places, _packed(table[rows]), (table["seen"][rows] == 1).tolist(), strict=True):
+            taken[place].seen.past = past
+            if first:
+                taken[place].seen.begun = at
 
 
 def usual(seen: Seen, at: int, value: float, baseline: float) -> Usual | None:
@@ -76,13 +77,18 @@ def set_back(seen: Seen, than: int) -> None:
     past = _table([seen])
     if past["at"][0] > than:
         past["at"] = than
-        seen.past, seen.begun = LAYOUT + past.tobytes(), min(seen.begun, than)
+        (seen.past,), seen.begun = _packed(past), min(seen.begun, than)
 
 
 def _table(seen: Sequence[Seen]) -> Any:
     """Return the pasts, each a row; of another layout than this release's nothing is known."""
-    table, size = empty(len(seen)), len(LAYOUT) + PAST.itemsize
-    for place, one in enumerate(seen):
-        if len(one.past) == size and one.past.startswith(LAYOUT):
-            table[place] = np.frombuffer(one.past, PAST, offset=len(LAYOUT))[0]
-    return table
+    whole = len(LAYOUT) + PAST.itemsize
+    return np.frombuffer(
+        b"".join(one.past[len(LAYOUT) :] if len(one.past) == whole and one.past.startswith(LAYOUT) else _NOTHING for one in seen), PAST
+    ).copy()
+
+
+def _packed(table: Any) -> list[bytes]:
+    """Return each row as it is kept: of a table at once, for to take a record apart row by row copies it a field at a time."""
+    size, data = PAST.itemsize, table.tobytes()
+    return [LAYOUT + data[place : place + size] for place in range(0, len(data), size)]

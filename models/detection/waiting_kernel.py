@@ -1,7 +1,8 @@
 """Where rows wait, as compiled code: a list for each of the next windows, so that to close one costs the rows of that one.
 
-A window's list begins at `heads[window modulo their number]`; rows further ahead than that are in one list of their own, which is looked
-through when the nearest of them comes within reach. A place that is given back is used again.
+A window's list begins at `heads[window modulo their number]`, which is a power of two; `links` says for each place which is the next. Rows
+further ahead are in one list of their own, which is looked through when the nearest of them comes within reach. A place that is given back
+is used again. The links are not in the rows: to follow a list waits for each of them, and they are near where rows are far.
 """
 
 from __future__ import annotations
@@ -9,10 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.compiled import compiled, compiled_bare
 from models.detection.packed import Ints
 from models.detection.series.tables import NONE
+
+Places = NDArray[np.int32]
 
 NOWHERE = 2**62
 SHELF = np.dtype(
@@ -28,37 +32,37 @@ SHELF = np.dtype(
 
 
 @compiled_bare
-def shelve_all(room: Any, heads: Ints, shelves: Any, base: int) -> None:
+def shelve_all(room: Any, links: Places, heads: Ints, shelves: Any, base: int) -> None:
     """Put every row that has a raw series into the list of its window, and every other place among the free."""
     shelf = shelves[0]
     heads[:] = NONE
     shelf.free, shelf.far, shelf.nearest, shelf.base, shelf.count = NONE, NONE, NOWHERE, base, 0
     for place in range(shelf.used):
         if room[place].raw == NONE:
-            room[place].link = shelf.free
+            links[place] = shelf.free
             shelf.free = place
         else:
-            _link(room, heads, shelf, place)
+            _link(room[place].window, links, heads, shelf, place)
             shelf.count += 1
 
 
 @compiled_bare
-def put(room: Any, heads: Ints, shelf: Any, row: Any) -> int:
+def put(room: Any, links: Places, heads: Ints, shelf: Any, row: Any) -> int:
     """Let a row wait, whose window is open; return its place."""
     place = shelf.free
     if place == NONE:
         place = shelf.used
         shelf.used += 1
     else:
-        shelf.free = room[place].link
+        shelf.free = links[place]
     room[place] = row
-    _link(room, heads, shelf, place)
+    _link(row.window, links, heads, shelf, place)
     shelf.count += 1
     return int(place)
 
 
 @compiled_bare
-def take_below(room: Any, heads: Ints, shelf: Any, target: int, places: Ints) -> int:
+def take_below(room: Any, links: Places, heads: Ints, shelf: Any, target: int, places: Ints) -> int:
     """Take the rows of the windows below this one off their lists, which closes them; return how many there are.
 
     Changes `places`: to those of the earliest window first, and of one window in the order in which they came, mostly.
@@ -67,24 +71,24 @@ def take_below(room: Any, heads: Ints, shelf: Any, target: int, places: Ints) ->
     while shelf.base < target:
         reach = min(target, shelf.base + len(heads))
         for window in range(shelf.base, reach):
-            count = _unhook(room, heads, window % len(heads), places, count)
+            count = _unhook(links, heads, window & (len(heads) - 1), places, count)
         shelf.base = reach if shelf.nearest < target else target
         if shelf.nearest < shelf.base + len(heads):
-            _bring_near(room, heads, shelf)
+            _bring_near(room, links, heads, shelf)
         elif shelf.base < target:
             shelf.base = shelf.nearest  # nothing waits in between
-            _bring_near(room, heads, shelf)
+            _bring_near(room, links, heads, shelf)
     return count
 
 
 @compiled_bare
-def _unhook(room: Any, heads: Ints, bucket: int, places: Ints, first: int) -> int:
+def _unhook(links: Places, heads: Ints, bucket: int, places: Ints, first: int) -> int:
     """Take a whole list, whose newest row stands first; return the place behind its last."""
     last, place = first, heads[bucket]
     while place != NONE:
         places[last] = place
         last += 1
-        place = room[place].link
+        place = links[place]
     heads[bucket] = NONE
     for i in range((last - first) // 2):
         places[first + i], places[last - 1 - i] = places[last - 1 - i], places[first + i]
@@ -92,32 +96,42 @@ def _unhook(room: Any, heads: Ints, bucket: int, places: Ints, first: int) -> in
 
 
 @compiled_bare
-def _bring_near(room: Any, heads: Ints, shelf: Any) -> None:
+def _bring_near(room: Any, links: Places, heads: Ints, shelf: Any) -> None:
     """Put rows that were far ahead, and are within reach now, into the lists of their windows."""
     place, shelf.far, shelf.nearest = shelf.far, NONE, NOWHERE
     while place != NONE:
-        after = room[place].link
-        _link(room, heads, shelf, place)
+        after = links[place]
+        _link(room[place].window, links, heads, shelf, place)
         place = after
 
 
 @compiled_bare
-def give_back(room: Any, shelf: Any, place: int) -> None:
-    room[place].raw = NONE
-    room[place].link = shelf.free
-    shelf.free = place
-    shelf.count -= 1
+def give_back(links: Places, shelf: Any, places: Ints) -> None:
+    """Let places be used again, in this order: while it is the one in which they were used, rows that come together lie together."""
+    for i in range(len(places) - 1, -1, -1):
+        links[places[i]] = shelf.free
+        shelf.free = places[i]
+    shelf.count -= len(places)
+
+
+@compiled
+def taken(room: Any, places: Ints) -> Any:
+    """Return copies of the rows at these places, which hold none from now on."""
+    rows = np.empty(len(places), room.dtype)
+    for i in range(len(places)):
+        rows[i] = room[places[i]]
+        room[places[i]].raw = NONE
+    return rows
 
 
 @compiled_bare
-def _link(room: Any, heads: Ints, shelf: Any, place: int) -> None:
-    window = room[place].window
+def _link(window: int, links: Places, heads: Ints, shelf: Any, place: int) -> None:
     if window < shelf.base + len(heads):
-        bucket = window % len(heads)
-        room[place].link = heads[bucket]
+        bucket = window & (len(heads) - 1)
+        links[place] = heads[bucket]
         heads[bucket] = place
     else:
-        room[place].link = shelf.far
+        links[place] = shelf.far
         shelf.far = place
         shelf.nearest = min(shelf.nearest, window)
 

@@ -12,6 +12,9 @@ def way_of(config: DetectConfig) -> Way:
     """Return the way of rows through their windows."""
     return Way(
         window_ms=_ms(config.window_s),
+        health_ms=_ms(min(config.health_s, config.health_watched_s)),
+        everyone_ms=_ms(config.health_s),
+        recent_ms=_ms(config.recent_s),
         full=config.max_pending,
         continued_ms=_ms(config.continued_s),
         silence_ms=_ms(config.silence_s),

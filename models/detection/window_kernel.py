@@ -13,6 +13,7 @@ import numpy as np
 
 from models.compiled import compiled, compiled_bare
 from models.detection.fates import FUTURE, LATE
+from models.detection.health_kernel import any_troubled
 from models.detection.hear_kernel import advanced, any_silent, end_series, hear, stands
 from models.detection.judge_kernel import SILENT, Rule, judge
 from models.detection.packed import Bools, Ints
@@ -20,7 +21,7 @@ from models.detection.series.derive import derive
 from models.detection.series.increase import ENDED, FOLDED, PASSED, fold_window
 from models.detection.series.points import Pooling
 from models.detection.series.tables import NEVER, NONE
-from models.detection.waiting_kernel import end_of_window, give_back, put, sort, take_below
+from models.detection.waiting_kernel import end_of_window, give_back, put, sort, take_below, taken
 
 # Why it came back: all is done; a row's series is forgotten, and must be made anew; too many rows wait; health is due before it goes
 # on; a window was judged, and there is something to say.
@@ -50,6 +51,9 @@ class Way(NamedTuple):
     """What is configured for all windows; times in ms."""
 
     window_ms: int
+    health_ms: int  # between two moments of health,
+    everyone_ms: int  # and between two of everyone's
+    recent_ms: int  # so long what was out of the ordinary is told of at each
     full: int  # rows that wait: at so many the oldest windows close
     continued_ms: int
     silence_ms: int
@@ -64,6 +68,7 @@ class Rows(NamedTuple):
 
     coming: Any
     room: Any
+    links: Any  # of waiting_kernel.Places
     heads: Ints
     shelves: Any
     order: Ints
@@ -91,8 +96,7 @@ def advance(tables: Any, way: Any, courses: Any, rows: Any, going: Ints, counts:
         if course.target != NOT_CLOSING:
             while course.due < course.dues:
                 begins = rows.room[rows.order[course.due]].window * way.window_ms
-                if begins >= course.health_at:
-                    course.until = begins
+                if begins >= course.health_at and _is_health_due(tables.slots, course, begins, way):
                     return HEALTH, _nothing()
                 said = _judge_window(tables, way, course, rows, going, counts)
                 if said.quiet or len(said.opened) or len(said.closed) or _continues(tables.slots, going, course.until, way):
@@ -101,8 +105,8 @@ def advance(tables: Any, way: Any, courses: Any, rows: Any, going: Ints, counts:
                 said = _pass_time(tables, way, course, going)
                 if said.quiet or _continues(tables.slots, going, course.until, way):
                     return JUDGED, said
-            if course.target * way.window_ms >= course.health_at:
-                course.until = course.target * way.window_ms
+            closed = course.target * way.window_ms
+            if closed >= course.health_at and _is_health_due(tables.slots, course, closed, way):
                 return HEALTH, _nothing()
             course.target = NOT_CLOSING
         if course.row == len(rows.coming):
@@ -112,8 +116,8 @@ def advance(tables: Any, way: Any, courses: Any, rows: Any, going: Ints, counts:
             return ASLEEP, _nothing()
         course.row += 1
         _wait(tables.raws, way, course, rows, row, counts)
-        if row.link > course.closed:
-            begin_closing(course, rows, row.link)
+        if row.closing > course.closed:
+            begin_closing(course, rows, row.closing)
         elif rows.shelves[0].count >= way.full:
             return FULL, _nothing()
 
@@ -122,7 +126,18 @@ def advance(tables: Any, way: Any, courses: Any, rows: Any, going: Ints, counts:
 def begin_closing(course: Any, rows: Any, target: int) -> None:
     """Let the windows below this one close."""
     course.target = course.closed = target
-    course.due, course.dues = 0, take_below(rows.room, rows.heads, rows.shelves[0], target, rows.order)
+    course.due, course.dues = 0, take_below(rows.room, rows.links, rows.heads, rows.shelves[0], target, rows.order)
+
+
+@compiled_bare
+def _is_health_due(slots: Any, course: Any, until: int, way: Any) -> bool:
+    """Tell whether health is to be told by this time. A moment that is only for what is in trouble passes where nothing is."""
+    moment = until // way.health_ms * way.health_ms
+    course.until = until
+    if moment // way.everyone_ms * way.everyone_ms > course.health_at - way.health_ms or any_troubled(slots, moment - way.recent_ms):
+        return True
+    course.health_at = moment + way.health_ms
+    return False
 
 
 @compiled
@@ -144,7 +159,7 @@ def _wait(raws: Any, way: Any, course: Any, rows: Any, row: Any, counts: Ints) -
         source.reached = max(source.reached, row.window * way.window_ms)  # where nothing more comes, its window is closed all the same
         if row.arrival != FUTURE:
             row.arrival = LATE
-    put(rows.room, rows.heads, rows.shelves[0], row)
+    put(rows.room, rows.links, rows.heads, rows.shelves[0], row)
 
 
 @compiled
@@ -185,14 +200,12 @@ def _judge_window(tables: Any, way: Any, course: Any, rows: Any, going: Ints, co
 @compiled
 def _rows_of_window(course: Any, rows: Any) -> Any:
     """Take the rows of the next window that is due from where they waited, in the order in which they are judged."""
-    first, last = course.due, end_of_window(rows.room, rows.order, course.due, course.dues)
-    sort(rows.room, rows.order[first:last])
-    judged = np.empty(last - first, rows.room.dtype)
-    for i in range(first, last):
-        judged[i - first] = rows.room[rows.order[i]]
-        give_back(rows.room, rows.shelves[0], rows.order[i])
+    last = end_of_window(rows.room, rows.order, course.due, course.dues)
+    places = rows.order[course.due : last]
+    give_back(rows.links, rows.shelves[0], places)
+    sort(rows.room, places)
     course.due = last
-    return judged
+    return taken(rows.room, places)
 
 
 @compiled

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.detection.rows import ROW, WINDOWS, Waiting
-from models.detection.waiting_kernel import end_of_window, give_back, put, sort, take_below
+from models.detection.waiting_kernel import end_of_window, give_back, put, sort, take_below, taken
 
 AHEAD = st.sampled_from([0, 1, 2, 3, WINDOWS - 1, WINDOWS, WINDOWS + 1, 5 * WINDOWS])
 # A row so many windows ahead of the oldest open one; so many windows close; or the rows are saved, and taken up again.
@@ -24,22 +24,21 @@ def test_a_window_gives_its_own_rows_and_every_row_comes_out_once(steps: list[tu
         if what == "put":
             row = np.zeros(1, ROW)
             row["window"], row["raw"], row["offset"] = closed + windows, number % 3, number
-            put(waiting.room, waiting.heads, waiting.shelf[0], row[0])
+            put(waiting.room, waiting.links, waiting.heads, waiting.shelf[0], row[0])
             expected[closed + windows].append(number)
         elif what == "close":
             closed += windows
-            count = take_below(waiting.room, waiting.heads, waiting.shelf[0], closed, waiting.order)
+            count = take_below(waiting.room, waiting.links, waiting.heads, waiting.shelf[0], closed, waiting.order)
             first = 0
             while first < count:
                 end = end_of_window(waiting.room, waiting.order, first, count)
                 sort(waiting.room, waiting.order[first:end])
                 first = end
-            due = waiting.room[waiting.order[:count]]
+            due = taken(waiting.room, waiting.order[:count])
             assert due["offset"].tolist() == [
                 one for window in sorted(expected) if window < closed for one in sorted(expected.pop(window), key=lambda n: (n % 3, n))
             ]
-            for place in waiting.order[:count].tolist():
-                give_back(waiting.room, waiting.shelf[0], place)
+            give_back(waiting.links, waiting.shelf[0], waiting.order[:count])
         else:
             waiting = Waiting(waiting.rows)
         assert len(waiting) == sum(map(len, expected.values())) == len(waiting.rows) == len(waiting.raws)
