@@ -50,7 +50,7 @@ class Packed:
     def __post_init__(self) -> None:
         declared = [one for one in fields(self) if "fill" in one.metadata]
         own = [one for one in declared if "wide" not in one.metadata]
-        blank = np.zeros(1, _record_of(type(self)))
+        blank = np.zeros(1, _record_of(type(self)))  # type: ignore[arg-type]  # the class has a hash, its tables have none
         for one in own:
             blank[one.name] = one.metadata["fill"]
         self._blank = {"rows": blank[0]} | {one.name: np.zeros(0, one.metadata["dtype"]) for one in declared if one not in own}
