@@ -15,6 +15,7 @@ mpl.rcParams["svg.hashsalt"] = "airra"  # the same figures give the same file
 import matplotlib.pyplot as plt
 
 USUAL = {"series": 1_000.0, "batch": 10_000.0}
+WIDE = 10  # times the least: figures further apart are drawn on a logarithmic scale
 WORDS = {"series": "series", "batch": "records taken at a time"}
 
 
@@ -28,7 +29,7 @@ def main(ledger: str, folder: str) -> None:
             found.clear()
         found.append(one)
     Path(folder).mkdir(exist_ok=True)
-    for bench, draw in (("throughput", rates), ("cost", cost)):
+    for bench, draw in (("throughput", rates), ("processes", rates), ("cost", cost)):
         if bench in runs:
             draw(runs[bench], Path(folder))
 
@@ -39,9 +40,12 @@ def rates(found: list[dict[str, Any]], folder: Path) -> None:
     figure, axes = plt.subplots(figsize=(7, 0.5 * len(found) + 1))
     axes.barh([one["name"] for one in found], [one["value"] for one in found], color="#3b6ea5")
     axes.invert_yaxis()
-    axes.set_xscale("log")
-    axes.set_xlabel("samples a second (logarithmic)")
-    _save(figure, folder / "throughput.svg")
+    if max(one["value"] for one in found) > WIDE * min(one["value"] for one in found):
+        axes.set_xscale("log")
+        axes.set_xlabel("samples a second (logarithmic)")
+    else:
+        axes.set_xlabel("samples a second")
+    _save(figure, folder / f"{found[0]['bench']}.svg")
 
 
 def cost(found: list[dict[str, Any]], folder: Path) -> None:

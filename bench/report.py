@@ -21,7 +21,7 @@ GOALS: dict[str, Sequence[Goal]] = {
     "recovery": recovery.GOALS,
     "cost": cost.GOALS,
 }
-PLOTS = {"throughput": ("throughput",), "cost": ("cost-series", "cost-batch")}
+PLOTS = {"throughput": ("throughput",), "processes": ("processes",), "cost": ("cost-series", "cost-batch")}
 HEAD = """# Performance: what was measured
 
 Made by `airra bench … --keep` from docs/performance.jsonl; do not edit it by hand. The broker (Apache Kafka, one node), the load and
