@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -21,9 +20,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def cache_folder(sources: Path) -> Path:
     """Return where the code that was compiled of these sources is kept: another folder after any change, there, below or here."""
-    sums = hashlib.sha256()
-    for path in [Path(__file__), *sorted(sources.rglob("*.py"))]:
-        sums.update(os.path.relpath(path, sources).encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    sums = hashlib.sha256(hashlib.sha256(Path(__file__).read_bytes()).digest())
+    for path in sorted(sources.rglob("*.py")):
+        sums.update(str(path.relative_to(sources)).encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     return sources / "__pycache__" / f"kernels-{sums.hexdigest()[:16]}"
 
 
