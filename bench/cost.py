@@ -1,15 +1,16 @@
 """What a sample costs normalise and detect, by how many series there are and how many records are taken at a time: the folds alone.
 
 Without Kafka, in this process, in CPU time: what remains is the code of the folds. The rounds that fill the caches and the baselines
-are not measured.
+are not measured, nor is the first moment of health, which makes the texts of all series; of those that follow each has its share.
 """
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from bench.figures import Figure, Goal
@@ -28,8 +29,8 @@ from tests.faults.load.traffic import Shape, texts
 SERIES = (100, 1_000, 10_000, 100_000, 1_000_000)
 BATCHES = (10, 100, 1_000, 10_000, 100_000)
 USUAL_SERIES, USUAL_BATCH = 1_000, 10_000
-LEAST_SAMPLES = 200_000  # measured, at least two rounds of all series
-WARM_ROUNDS = 2
+LEAST_SAMPLES = 200_000  # measured, and whole intervals of health
+WARM_ROUNDS = 10  # at most, of a second of event time each
 _CAPS = ("max_series", "max_series_per_source", "max_values_per_label")
 PARTITIONS = 4
 GOALS: tuple[Goal, ...] = ()
@@ -53,30 +54,33 @@ def run(plan: Plan) -> Iterator[Figure]:
 
 
 def _measured(settings: Settings, series: int, batch: int) -> Iterator[Figure]:
-    rounds = max(2, LEAST_SAMPLES // series)
-    began = int(time.time()) - rounds - WARM_ROUNDS
     heads, values = Shape(series).prefixes(), texts(1)
     normalise, detect = _Normalise(settings), _Detect(settings)
+    rounds = math.ceil(LEAST_SAMPLES / (series * detect.health_s)) * detect.health_s
+    health = (int(time.time()) - rounds - WARM_ROUNDS) // detect.health_s * detect.health_s  # the first moment of it; begun a second before
 
-    def written(number: int) -> list[bytes]:
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began + number)).encode()
-        return [head + stamp + values[(place * 31 + number * 7) % len(values)] for place, head in enumerate(heads)]
-
-    for number in range(WARM_ROUNDS):
-        for records in batched(written(number), batch):
+    def fold(begin: int, end: int) -> None:
+        for records in batched(chain.from_iterable(map(written, range(begin, end))), batch):
             detect.take(normalise.take(records))
-    if detect.series != series:
-        raise Unmeasured(f"detect knows {detect.series:,} of {series:,} series")
+
+    def written(at: int) -> list[bytes]:
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at)).encode()
+        return [head + stamp + values[(place * 31 + at * 7) % len(values)] for place, head in enumerate(heads)]
+
+    at = health - 1
+    while not (ready := detect.told >= health) and at < health + WARM_ROUNDS:
+        fold(at, at + 1)
+        at += 1
+    if detect.series != series or not ready:
+        raise Unmeasured(f"detect knows {detect.series:,} of {series:,} series, and told of their health at {detect.told}, not {health}")
     normalise.spent = detect.spent = 0.0
-    samples = [sample for number in range(WARM_ROUNDS, WARM_ROUNDS + rounds) for sample in written(number)]
-    for records in batched(samples, batch):
-        detect.take(normalise.take(records))
-    at = {"series": float(series), "batch": float(batch)}
+    fold(at, at + rounds)
+    under = {"series": float(series), "batch": float(batch)}
     for name, spent in (("normalise", normalise.spent), ("detect", detect.spent)):
-        yield Figure("cost", f"{name}, {series:,} series, {batch:,} a time", spent / len(samples) * 1e9, "ns/sample", at=at)
+        yield Figure("cost", f"{name}, {series:,} series, {batch:,} a time", spent / (series * rounds) * 1e9, "ns/sample", at=under)
 
 
-def batched(records: Sequence[bytes], size: int) -> Iterator[list[bytes]]:
+def batched(records: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
     """Cut into pieces of so many (itertools has it from Python 3.12 on)."""
     rest = iter(records)
     while piece := list(islice(rest, size)):
@@ -110,6 +114,7 @@ class _Detect:
         config: Any = configuration(settings, "detect")
         assert isinstance(config, DetectConfig)
         self._stage = stage(config.model_copy(update=dict.fromkeys(_CAPS, 10 * max(SERIES))))  # none is to be refused
+        self.health_s = round(config.health_s)
         self._states = [self._stage.restore(None) for _ in range(PARTITIONS)]
         self._offset = 0
         self.spent = 0.0
@@ -117,6 +122,11 @@ class _Detect:
     @property
     def series(self) -> int:
         return sum(state.registry.raws.count for state in self._states)
+
+    @property
+    def told(self) -> int:
+        """Event time (s) of the newest moment of health that all have passed."""
+        return min(state.told for state in self._states if state.registry.raws.count) // 1000 if self.series else 0
 
     def take(self, outputs: Sequence[Output]) -> None:
         now = int(time.time() * 1000)
