@@ -94,11 +94,11 @@ class Packed:
         self.free.append(row)
 
     def dump(self) -> dict[str, Any]:
-        """Return the table as plain values and bytes, by column: the same table gives the same."""
+        """Return the table as plain values and bytes, by column: the same table gives the same, and shares memory with what it gives."""
         packed: dict[str, Any] = {"used": self.used, "free": self.free}
         for name in self._names():
             array = np.ascontiguousarray(getattr(self, name)[: self.used])
-            packed[name] = (array.dtype.str, list(array.shape), array.tobytes())
+            packed[name] = (array.dtype.str, list(array.shape), array.reshape(-1).view(np.uint8).data)
         return packed
 
     def load(self, packed: dict[str, Any]) -> None:
