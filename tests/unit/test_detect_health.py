@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
+from models.detection import close
+from models.detection.report import health
 from schemas.kinds import Kind
 from schemas.signals import Health
 from tests.unit.detect_cart import MB, MEMORY, POOL, seconds
@@ -26,6 +29,18 @@ def test_health_comes_every_ten_seconds_and_every_five_of_a_service_in_trouble()
     assert all(len(one.series[0].points) == 10 for one in last)
     assert {one.kind: one.anomalous for one in last} == {Kind.MEMORY: 0, Kind.POOL: 1}
     assert len({one.id for one in health}) == len(health)
+
+
+def test_a_moment_that_is_only_for_services_in_trouble_is_looked_at_only_where_there_is_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+
+    def counted(registry: Any, directory: Any, at: int, source: Any, *, everyone: bool) -> Any:
+        looked.append(seconds(at))
+        return health(registry, directory, at, source, everyone=everyone)
+
+    monkeypatch.setattr(close, "health", counted)
+    signals(each_second(120, lambda i: [(POOL, 0.9 if i >= 60 else 0.1)], POOL))
+    assert looked == [*range(10, 61, 10), *range(65, 120, 5)]
 
 
 @pytest.mark.parametrize("every", [10, 15, 60])
