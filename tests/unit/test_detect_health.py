@@ -32,7 +32,7 @@ def test_health_comes_every_ten_seconds_and_every_five_of_a_service_in_trouble()
 
 
 def test_a_moment_that_is_only_for_services_in_trouble_is_looked_at_only_where_there_is_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
-    looked: list[int] = []
+    looked: list[float] = []
 
     def counted(registry: Any, directory: Any, at: int, source: Any, *, everyone: bool) -> Any:
         looked.append(seconds(at))
@@ -40,7 +40,7 @@ def test_a_moment_that_is_only_for_services_in_trouble_is_looked_at_only_where_t
 
     monkeypatch.setattr(close, "health", counted)
     signals(each_second(120, lambda i: [(POOL, 0.9 if i >= 60 else 0.1)], POOL))
-    assert looked == [*range(10, 61, 10), *range(65, 120, 5)]
+    assert looked == [*range(0, 61, 10), *range(65, 120, 5)]
 
 
 @pytest.mark.parametrize("every", [10, 15, 60])
