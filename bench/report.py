@@ -31,7 +31,8 @@ in the same run. A goal that is missed is written as missed.
 ABOUT = {
     "throughput": "A message is one sample as prometheus-kafka-adapter writes it, with four labels. The peers do a z-score with state per "
     "series on the same messages, with at-least-once durability: Quix Streams with RocksDB and a changelog topic, Bytewax with a recovery "
-    "store, Faust with a changelogged table. normalise works from the raw messages, detect from the batches that normalise made.",
+    "store, Faust with a changelogged table. normalise works from the raw messages, detect from the batches that normalise made, "
+    f"at last also from those of {throughput.MANY:,} series.",
     "formats": "normalise alone, one process, over a backlog of records that hold a sample of each series.",
     "write": "One process of the API takes remote_write from senders that wait for each acknowledgement, as Prometheus' shards do.",
     "processes": "Each role alone over the backlog, with one process and with two; the broker runs on the same cores.",
