@@ -215,7 +215,7 @@ def decode_series(data: bytes) -> list[SeriesDef]:
 
 def pack_series(found: SeriesDef) -> bytes:
     """Return a definition as it is kept by the hundred thousand."""
-    return bytes(memoryview(_series_packer.encode(found)))  # copied: what an encoder returns keeps the room it was written in
+    return _series_packer.encode(found)
 
 
 def unpack_series(data: bytes) -> SeriesDef:

@@ -10,62 +10,68 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.detection.evidence_kernel import LONGEST_NUMBER, LONGEST_POINT, NOT_PLAIN, PIECES, Text, write
-from models.detection.packed import Floats, Ints
+from models.detection.packed import Floats, Ints, Numbers
 from models.detection.series.registry import Meta
 from schemas.health_record import EvidenceRecord
 
-MOST_TEXT = 65_535  # of one piece
+LEAST_KEPT = 1_000  # texts; and as many as are told at once: which these are changes little from one moment to the next
+_LONGEST_PIECE = 65_535
 _NUMBERS = 6
 _MARK = "\x00"  # in place of a number, while the text around it is made
 
 
 class Texts:
-    """The text of each derived series, in pieces between its numbers: in one array, for there may be a million of them."""
+    """The text of derived series that were told of lately, in pieces between its numbers."""
 
     def __init__(self) -> None:
-        self._metas: list[Meta | None] = []  # by slot: whose text it is
-        self._text: Text = np.zeros(0, np.uint8)
-        self._begins: Ints = np.zeros(0, np.int64)  # by slot, of its text; NOT_PLAIN: it has none
-        self._sizes: NDArray[np.uint16] = np.zeros((0, PIECES), np.uint16)
+        self._begin_anew()
 
-    def renew(self, metas: Mapping[int, Meta]) -> None:
-        """Take in what the derived series are called now; the text of those that are called the same is kept."""
-        before, text = self._metas, self._text.tobytes()
-        begins, ends = self._begins.tolist(), (self._begins + self._sizes.sum(axis=1, dtype=np.int64)).tolist()
-        slots = max(metas, default=-1) + 1
-        self._metas = [None] * slots
-        self._begins, sizes = np.full(slots, NOT_PLAIN, np.int64), np.zeros((slots, PIECES), np.uint16)
-        kept = min(slots, len(before))
-        sizes[:kept] = self._sizes[:kept]
-        found: list[bytes] = []
-        end = 0
-        for slot, meta in metas.items():
-            self._metas[slot] = meta
-            if slot < kept and before[slot] is meta:
-                if begins[slot] == NOT_PLAIN:
-                    continue
-                own = text[begins[slot] : ends[slot]]
-            else:
-                cut = pieces(meta)
-                if len(cut) != PIECES or max(map(len, cut)) > MOST_TEXT:
-                    sizes[slot] = 0
-                    continue
-                sizes[slot] = list(map(len, cut))
-                own = b"".join(cut)
-            self._begins[slot] = end
-            end += len(own)
-            found.append(own)
-        self._sizes, self._text = sizes, np.frombuffer(b"".join(found), np.uint8)
+    def __len__(self) -> int:
+        return len(self._places)
 
-    def written(self, values: Floats, times: Ints, rows: Ints, kept: Ints) -> tuple[bytes, list[int]]:
+    def written(
+        self, metas: Mapping[int, Meta], named: Numbers, values: Floats, times: Ints, rows: Ints, kept: Ints
+    ) -> tuple[bytes, list[int]]:
         """Return the JSON of these series, each with a comma behind it, and where each ends: NOT_PLAIN where it is not there.
 
-        Args as of evidence_kernel.write.
+        Args: metas, what each is called; named, by slot, which naming that was; the others as of evidence_kernel.write.
         """
-        size = int(self._sizes[rows].sum(dtype=np.int64)) + len(rows) * (_NUMBERS * LONGEST_NUMBER + 1)
+        places = self._placed(metas, named, rows)
+        size = int(self._sizes[places].sum(dtype=np.int64)) + len(rows) * (_NUMBERS * LONGEST_NUMBER + 1)
         out, ends = np.empty(size + int(kept.sum()) * LONGEST_POINT, np.uint8), np.empty(len(rows), np.int64)
-        count = write(values, times, rows, kept, self._text, self._begins, self._sizes, out, ends)
+        count = write(values, times, places, kept, self._text, self._begins, self._sizes, out, ends)
         return out[:count].tobytes(), ends.tolist()
+
+    def _placed(self, metas: Mapping[int, Meta], named: Numbers, rows: Ints) -> Ints:
+        """Return the place of each series' text here."""
+        slots = list(zip(rows.tolist(), named[rows].tolist(), strict=True))
+        wanted = sorted(set(slots) - self._places.keys())  # series of a page are looked up together
+        if wanted and len(self._places) + len(wanted) > max(LEAST_KEPT, 2 * len(slots)):
+            self._begin_anew()
+            wanted = sorted(set(slots))
+        if wanted:
+            self._take([(slot, pieces(metas[slot[0]])) for slot in wanted])
+        return np.array([self._places[slot] for slot in slots], np.int64)
+
+    def _begin_anew(self) -> None:
+        self._places: dict[tuple[int, int], int] = {}  # by slot and naming: its place in the arrays
+        self._text: Text = np.zeros(0, np.uint8)
+        self._begins: Ints = np.zeros(0, np.int64)  # of each text; NOT_PLAIN: there is none
+        self._sizes: NDArray[np.uint16] = np.zeros((0, PIECES), np.uint16)
+
+    def _take(self, found: list[tuple[tuple[int, int], list[bytes]]]) -> None:
+        sizes, begins, text = np.zeros((len(found), PIECES), np.uint16), [], bytearray()
+        for place, (slot, cut) in enumerate(found):
+            self._places[slot] = len(self._begins) + place
+            if len(cut) == PIECES and max(map(len, cut)) <= _LONGEST_PIECE:
+                begins.append(len(self._text) + len(text))
+                sizes[place] = list(map(len, cut))
+                text += b"".join(cut)
+            else:
+                begins.append(NOT_PLAIN)
+        self._begins = np.concatenate([self._begins, np.array(begins, np.int64)])
+        self._sizes = np.concatenate([self._sizes, sizes])
+        self._text = np.concatenate([self._text, np.frombuffer(bytes(text), np.uint8)])
 
 
 def pieces(meta: Meta) -> list[bytes]:

@@ -195,7 +195,7 @@ class Detector:
 
     def _make_room(self, full: Full, source: Position) -> bool:
         gone, silent = make_room(self._registry, self.state.clock.now, full)
-        self._told.evicted += gone + sum(len(self._registry.members[unit]) for unit in silent)
+        self._told.evicted += gone + sum(len(self._registry.members(unit)) for unit in silent)
         for unit in silent:
             self._closer.give_up(unit, source)
         self._let_go_of_rows()

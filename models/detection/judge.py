@@ -20,9 +20,11 @@ from models.detection.judge_kernel import ORDINARY, SHIFTED, SILENT, Rule, judge
 from models.detection.packed import Bools, Floats, Ints, Numbers, Packed, Places, column, order_of, wide, widened
 from models.detection.series.tables import NEVER
 from schemas.config.detect import MAX_POINTS, DetectConfig, KindRule
-from schemas.kinds import Direction
+from schemas.kinds import Direction, Kind
 
 NO_RELEASE = 2**62
+KINDS = tuple(sorted(Kind))
+PLACES = {kind: place for place, kind in enumerate(KINDS)}
 
 _SIGNS = {Direction.UP: 1, Direction.DOWN: -1, Direction.BOTH: 0, Direction.NONE: 0}
 
@@ -35,6 +37,9 @@ class Slots(Packed):
     judged: Bools = column(np.bool_)
     opens: Bools = column(np.bool_)
     inst: Numbers = column(np.int32, fill=-1)  # what it belongs to
+    service: Numbers = column(np.int32, fill=-1, follows=True)  # number; -1: the row is free
+    kind: Numbers = column(np.int8, follows=True)  # place in KINDS
+    named: Numbers = column(np.int32, follows=True)  # by which of all namings it is called what it is
     sign: Numbers = column(np.int8)  # 1: up is bad, -1: down, 0: both
     relative: Floats = column(np.float64)
     absolute: Floats = column(np.float64, fill=1.0)
@@ -112,4 +117,4 @@ def spread(slots: Slots, rows: Ints, config: DetectConfig) -> Floats:
     return wide
 
 
-__all__ = ["NEVER", "ORDINARY", "SHIFTED", "SILENT", "Slots", "configure", "rule_of", "slots_for", "spread", "step"]
+__all__ = ["KINDS", "NEVER", "ORDINARY", "PLACES", "SHIFTED", "SILENT", "Slots", "configure", "rule_of", "slots_for", "spread", "step"]

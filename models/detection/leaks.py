@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.detection.combined import STALE_HEALTHS
+from models.detection.judge import PLACES
 from models.detection.series.registry import Registry
+from models.detection.series.tables import NONE
 from models.detection.usual import Reading, Seen, learn, set_back, usual
 from models.surprise.drift import LEAST, WEEK, Leak
 from models.surprise.past import DRIFTED, DRIFTS
@@ -79,9 +81,11 @@ class Index:
             return 0
         self._version, leaks.hour = registry.version, hour
         slots: dict[tuple[str, Kind, str], list[int]] = {}
-        for slot, meta in sorted(registry.metas.items()):
-            if meta.kind in KINDS and registry.slots.judged[slot]:
-                slots.setdefault((meta.service, meta.kind, meta.metric), []).append(slot)
+        table, kinds = registry.slots, [PLACES[kind] for kind in KINDS]
+        read = (table.service != NONE) & table.judged & np.isin(table.kind, kinds)
+        for slot in np.flatnonzero(read[: table.used]).tolist():
+            meta = registry.metas[slot]
+            slots.setdefault((meta.service, meta.kind, meta.metric), []).append(slot)
         wanted = {_name(service, kind, metric): own for (service, kind, metric), own in sorted(slots.items())}
         lost = _make_room(leaks, set(wanted), registry.config.max_leaks, hour)
         for name, own in wanted.items():

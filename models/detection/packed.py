@@ -25,9 +25,9 @@ _BYTES = 256  # values of a byte
 _GROWTH = 4  # one part in so many is added when there is no room: a table is never much larger than what is in it
 
 
-def column(dtype: Any, *shape: int, fill: float = 0) -> Any:
-    """Declare a column: one value, or a fixed-width row of values, for each row of the table."""
-    return field(init=False, repr=False, compare=False, metadata={"dtype": dtype, "shape": shape, "fill": fill})
+def column(dtype: Any, *shape: int, fill: float = 0, follows: bool = False) -> Any:
+    """Declare a column: one value, or a fixed-width row of values, for each row of the table; one that `follows` is not dumped."""
+    return field(init=False, repr=False, compare=False, metadata={"dtype": dtype, "shape": shape, "fill": fill, "follows": follows})
 
 
 def wide(dtype: Any, fill: float = 0) -> Any:
@@ -55,6 +55,7 @@ class Packed:
             blank[one.name] = one.metadata["fill"]
         self._blank = {"rows": blank[0]} | {one.name: np.zeros(0, one.metadata["dtype"]) for one in declared if one not in own}
         self._fills = {one.name: one.metadata["fill"] for one in declared if one not in own}
+        self._follow = {one.name for one in own if one.metadata["follows"]}
         self._orders = {one.name: one.metadata["order_of"] for one in declared if "order_of" in one.metadata}
         self.rows: Any = blank[:0]  # the records
         self._lay({})
@@ -113,7 +114,8 @@ class Packed:
             self.__dict__[name][:] = np.argsort(self.__dict__[of], axis=1, kind="stable")
 
     def _names(self) -> tuple[str, ...]:
-        return (*(self.rows.dtype.names or ()), *(name for name in self._fills if name not in self._orders))
+        own = (name for name in self.rows.dtype.names or () if name not in self._follow)
+        return (*own, *(name for name in self._fills if name not in self._orders))
 
     def _clear(self, row: int) -> None:
         for name, blank in self._blank.items():

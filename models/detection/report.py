@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-
 import msgspec
 import numpy as np
 
 from models.detection.evidence import Texts
 from models.detection.evidence_kernel import NOT_PLAIN
 from models.detection.health_kernel import BASE, HIGH, LOW, PEAK, POINTS, VALUE, Z, choose, describe, troubled
+from models.detection.judge import KINDS as ORDERED
 from models.detection.judge import SILENT
 from models.detection.packed import Ints
 from models.detection.series.registry import Registry
@@ -67,21 +66,24 @@ class Directory:
     def of(self, registry: Registry) -> Directory:
         """Return itself, as the registry is now."""
         if self._version != registry.version:
-            slots: dict[tuple[str, Kind], list[int]] = defaultdict(list)
-            for slot, meta in registry.metas.items():
-                slots[meta.service, meta.kind].append(slot)
-            self.groups = sorted(slots)
+            slots, names = registry.slots, registry.services.names
+            held = np.flatnonzero(slots.service != NONE)
+            numbers = sorted(np.unique(slots.service[held]).tolist(), key=names.__getitem__)
+            self.services = [names[number] for number in numbers]
+            ranks = np.zeros(len(names), np.int64)
+            ranks[numbers] = np.arange(len(numbers))
+            group = ranks[slots.service[held]] * len(ORDERED) + slots.kind[held]
+            self.members = held[np.argsort(group, kind="stable")]
+            found, counts = np.unique(group, return_counts=True)
+            self.service = found // len(ORDERED)
+            kinds = [ORDERED[place] for place in (found % len(ORDERED)).tolist()]
+            self.groups = [(self.services[place], kind) for place, kind in zip(self.service.tolist(), kinds, strict=True)]
             self.names = [unambiguous(service, kind.value) for service, kind in self.groups]
-            self.starts = np.cumsum([0, *(len(slots[group]) for group in self.groups)])
-            self.members = np.array([slot for group in self.groups for slot in sorted(slots[group])], np.int64)
-            self.services = sorted({service for service, _ in self.groups})
-            places = {service: place for place, service in enumerate(self.services)}
-            self.service = np.array([places[service] for service, _ in self.groups], np.int64)
+            self.starts = np.concatenate([[0], np.cumsum(counts)])
             self.column = np.array([COLUMNS.get(kind, NONE) for _, kind in self.groups], np.int64)
             self.all = np.ones(len(self.groups), np.bool_)
             sided, known = self._sided(), registry.past_of.keys()
             self.new, self.gone = sorted(sided - known), sorted(known - sided)
-            self.texts.renew(registry.metas)
             self._version = registry.version
         return self
 
@@ -92,10 +94,10 @@ class Directory:
         return np.concatenate([self.members[self.starts[group] : self.starts[group + 1]] for group in groups])
 
     def _sided(self) -> set[str]:
-        kinds: dict[str, set[int]] = defaultdict(set)
+        kinds: dict[str, set[int]] = {}
         for (service, _), column in zip(self.groups, self.column.tolist(), strict=True):
             if column != NONE:
-                kinds[service].add(column)
+                kinds.setdefault(service, set()).add(column)
         return {service for service, found in kinds.items() if len(found) > 1 and max(found) >= len(CONTEXT)}
 
 
@@ -117,7 +119,7 @@ def health(registry: Registry, directory: Directory, at: int, source: Place, *, 
         points = np.repeat([config.points if service in watched else config.points_calm for service, _ in groups], counts[:, 0])
     kept = np.minimum(points, slots.seen[rows])
     values, times = describe(slots.rows, rows, kept, config.sigma)
-    text, ends = directory.texts.written(values, times, rows, kept)
+    text, ends = directory.texts.written(registry.metas, slots.named, values, times, rows, kept)
     place, moment, found = PositionRecord(source.offset, source.partition, source.topic), unambiguous(str(at)), []
     begin = first = 0
     for (service, kind), name, (size, count, anomalous) in zip(groups, directory.names, counts.tolist(), strict=True):
@@ -140,7 +142,8 @@ def in_trouble(registry: Registry, at: int) -> set[str]:
     slots = registry.slots
     lately = at - round(registry.config.recent_s * 1000)
     found = np.empty(slots.used, np.int64)
-    return {registry.metas[slot].service for slot in found[: troubled(slots.rows, slots.used, lately, found)].tolist()}
+    numbers = slots.service[found[: troubled(slots.rows, slots.used, lately, found)]]
+    return {registry.services.names[number] for number in np.unique(numbers).tolist()}
 
 
 def _evidence(registry: Registry, rows: Ints, points: Ints) -> list[EvidenceRecord]:

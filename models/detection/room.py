@@ -24,9 +24,9 @@ def make_room(registry: Registry, active: int, full: Full) -> tuple[int, list[in
     for unit in silent_units(registry, active, registry.config).tolist():
         if left <= 0:
             break
-        if full.holds(registry.defs[registry.members[unit][0]]):
+        if full.holds(registry.defs[int(registry.units.raw[unit])]):
             chosen.append(unit)
-            left -= len(registry.members[unit])
+            left -= len(registry.members(unit))
     return gone, chosen
 
 

@@ -75,8 +75,8 @@ def _explain(registry: Registry, rows: Ints, active: int, limits: Floats) -> tup
     """Tell of silent units whether their whole instance went, whether nobody misses them, and whether `up` tells it already."""
     units, insts = registry.units, registry.insts
     inst = units.inst[rows]
-    services = registry.services()
-    newest = np.full(len(services), NEVER, np.int64)  # moment at which any instance of a service was heard
+    services = insts.service[: insts.used]
+    newest = np.full(len(registry.services.names), NEVER, np.int64)  # moment at which any instance of a service was heard
     named = services[services != NONE]
     np.maximum.at(newest, named, insts.heard[: insts.used][services != NONE])
     whole = active - insts.heard[inst] > limits

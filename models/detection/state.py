@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from sys import intern
 from typing import Any
 
 import cramjam
@@ -19,12 +18,13 @@ from models.detection.leaks import Index, Leaks
 from models.detection.report import Directory
 from models.detection.rows import COLUMNS, ROW, Waiting
 from models.detection.series.define import register
-from models.detection.series.definitions import Definitions
 from models.detection.series.dormant import sleep
-from models.detection.series.registry import Meta, Registry, empty, give_slot, shared
+from models.detection.series.registry import Registry, definitions, empty, give_slot, key_of_name, placed
+from models.detection.series.row_index import RowIndex
 from models.detection.series.tables import NONE
 from models.detection.silence import ActiveClock
 from models.detection.sources import Source, Sources
+from models.pages import Pages
 from schemas.config.detect import DetectConfig
 from schemas.kinds import Direction, Kind
 from schemas.samples import SeriesDef
@@ -58,8 +58,8 @@ class _Image(msgspec.Struct):
     shape: tuple[int, int, float]
     tables: dict[str, dict[str, Any]]
     defs: dict[int, msgspec.Raw]  # of SeriesDef
-    metas: dict[int, Meta]
-    names: dict[int, tuple[str, str]]
+    metas: dict[int, msgspec.Raw]  # of Meta
+    names: dict[int, msgspec.Raw]  # of an instance's service and name
     members: dict[int, list[int]]
     numbers: list[tuple[str, int]]
     sources: list[Source]
@@ -90,10 +90,10 @@ def capture(state: DetectState) -> Callable[[], bytes]:
         _Image(
             shape=_shape(registry.config),
             tables={name: getattr(registry, name).dump() for name in _TABLES},
-            defs=registry.defs.image(),
-            metas=registry.metas,
-            names=registry.names,
-            members=registry.members,
+            defs=_raw(registry.defs),
+            metas=_raw(registry.metas),
+            names=_raw(registry.names),
+            members={unit: registry.members(unit) for unit in np.flatnonzero(registry.units.raw != NONE).tolist()},
             numbers=sources.names(),
             sources=sources.all,
             tick=sources.tick,
@@ -109,6 +109,11 @@ def capture(state: DetectState) -> Callable[[], bytes]:
         )
     )
     return partial(_packed, image)
+
+
+def _raw(values: Pages[Any]) -> dict[int, msgspec.Raw]:
+    """Return what a snapshot holds of values by row: to encode that is to copy it."""
+    return {row: msgspec.Raw(packed) for row, packed in values.packed()}
 
 
 def pack(image: Any) -> bytes:
@@ -139,26 +144,34 @@ def restore(data: bytes | None, config: DetectConfig) -> DetectState:
     sources = Sources.of(config, image.numbers, image.sources, image.tick)
     for members in image.dormant:
         sleep(registry, members)
-    defs = Definitions(image.defs)
+    defs = definitions()
+    defs.fill({row: bytes(one) for row, one in image.defs.items()})
     if image.shape != _shape(config) or image.format not in _COLUMNS_READ:
         for found in defs.values():
             register(registry, found, now=0)
         return DetectState(registry, sources, given_up=image.given_up + len(_waiting(image.pending)), leaks=image.leaks)
     for name in image.tables.keys() & set(_TABLES):
         getattr(registry, name).load(image.tables[name])
-    registry.defs, registry.members = defs, image.members
-    registry.metas = {slot: shared(meta) for slot, meta in image.metas.items()}
-    registry.names = {inst: (intern(service), intern(instance)) for inst, (service, instance) in image.names.items()}
-    registry.places = {name: inst for inst, name in registry.names.items()}
-    histogram = registry.units.hist[registry.raws.unit] >= 0
-    for row, found in defs.items():
-        registry.index[found.id] = row
+    registry.defs = defs
+    registry.metas.fill({row: bytes(one) for row, one in image.metas.items()})
+    registry.names.fill({row: bytes(one) for row, one in image.names.items()})
+    names = list(registry.names.pairs())
+    insts = np.array([inst for inst, _ in names], np.int64)
+    registry.places = RowIndex.of(np.array([key_of_name(*name) for _, name in names], np.uint64), insts)
+    registry.insts.service[insts] = [registry.services.enter(service) for _, (service, _) in names]
+    for unit, raws in image.members.items():
+        registry.units.raw[unit] = raws[0]
+        if registry.units.hist[unit] != NONE:
+            registry.buckets[unit] = raws
+    rows = np.flatnonzero(registry.raws.unit != NONE)
+    registry.index = RowIndex.of(registry.raws.id[rows], rows)
+    for _, found in defs.pairs():
         registry.census.enter(found)
-        if histogram[row]:
-            registry.groups[found.group] = int(registry.raws.unit[row])
-    registry.past_of = {registry.metas[int(slot)].service: row for row, slot in enumerate(registry.pasts.slot.tolist()) if slot != NONE}
-    _let_go_of_orphans(registry)
+    registry.groups = {defs[raws[0]].group: unit for unit, raws in registry.buckets.items()}
     _reconfigure(registry)
+    services, numbers = registry.services.names, registry.slots.service
+    registry.past_of = {services[numbers[slot]]: row for row, slot in enumerate(registry.pasts.slot.tolist()) if slot != NONE}
+    _let_go_of_orphans(registry)
     registry.going.update(np.flatnonzero(registry.slots.state[: registry.slots.used] != ORDINARY).tolist())
     clock, waiting = ActiveClock(*image.clock), _waiting(image.pending)
     return DetectState(registry, sources, clock, image.closed, image.told, waiting, image.history, image.given_up, image.leaks)
@@ -188,10 +201,14 @@ def _let_go_of_orphans(registry: Registry) -> None:
 
 
 def _reconfigure(registry: Registry) -> None:
-    """Let the present configuration judge, whatever the one was that took the snapshot."""
+    """Let the columns say what derived series are called, and the present configuration judge, whichever took the snapshot."""
+    slots, judged = registry.slots, registry.slots.judged.tolist()
+    metas = list(registry.metas.pairs())
+    rows = np.array([slot for slot, _ in metas], np.int64)
+    slots.service[rows], slots.kind[rows] = np.array([placed(registry, meta) for _, meta in metas], np.int64).reshape(-1, 2).T
+    slots.named[rows] = np.arange(len(rows))
     alike: dict[tuple[Kind, str, Direction, bool], list[int]] = defaultdict(list)
-    judged = registry.slots.judged.tolist()
-    for slot, meta in registry.metas.items():
+    for slot, meta in metas:
         alike[meta.kind, meta.floor, meta.direction, judged[slot]].append(slot)
-    for (kind, floor, direction, is_judged), slots in alike.items():
-        configure(registry.slots, np.array(slots), registry.config.kinds[kind], floor, direction, judged=is_judged)
+    for (kind, floor, direction, is_judged), own in alike.items():
+        configure(slots, np.array(own), registry.config.kinds[kind], floor, direction, judged=is_judged)

@@ -1,8 +1,8 @@
 """What each raw label text means, remembered: decoding labels once a series instead of once a sample is what makes normalise fast.
 
 Two generations stand in for an LRU list, which would cost a write on every hit: what was used since the last turn is young; at a
-turn the old ones are forgotten and counted. A text has a slot, an index into NumPy arrays, so that a batch needs no objects. What a
-series means is kept packed: that takes less than the object.
+turn the old ones are forgotten and counted. A text has a slot, an index into NumPy arrays, so that a batch needs no objects. What
+series mean is kept in compressed pages.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from models.pages import Pages
 from schemas.samples import SeriesDef, encode_series, pack_series, unpack_series
 from streams.normalise.fates import Reason, Rejected, Rejection
 from streams.normalise.formats.port import Described
@@ -22,8 +23,8 @@ from streams.normalise.partitioner import partition_of
 from streams.normalise.series import NAME, Resolver, Unmapped
 
 CAPACITY = 1_250_000  # label texts
-CAPACITY_BYTES = 1280 * 1024 * 1024  # of texts and definitions, for one may be 64 kB long: some 1,100,000 of usual length
-EACH_BYTES = 700  # what a text costs beside itself and its definition, here and in the tables that lead here
+CAPACITY_BYTES = 768 * 1024 * 1024  # of texts and definitions, for one may be 64 kB long: some 1,300,000 of usual length
+EACH_BYTES = 400  # what a text costs beside itself and its definition, here and in the tables that lead here
 SERVICES = 10_000  # whose partitions are remembered; it is the hash of the name
 NOWHERE = -1  # in place of a partition: refused
 UNMAPPED = -2  # the same: of a metric that no rule names
@@ -32,7 +33,6 @@ _NEEDS_NAME = -1  # in place of a slot: these labels lack __name__, so the messa
 _LABELS = msgspec.json.Decoder(dict[str, str])
 
 Meaning = SeriesDef | Unmapped | Rejection
-Kept = bytes | Unmapped | Rejection  # a definition is packed
 
 
 class SeriesCache:
@@ -47,7 +47,9 @@ class SeriesCache:
         self.young: dict[bytes, int] = {}
         self._old: dict[bytes, int] = {}
         self._free: list[int] = []
-        self._meanings: list[Kept | None] = []
+        self._slots = 0
+        self._series: Pages[SeriesDef] = Pages(pack_series, unpack_series)  # by slot
+        self._others: dict[int, Unmapped | Rejection] = {}  # the same, of texts that mean no series
         self._partition_of = lru_cache(SERVICES)(partial(partition_of, partitions=partitions))
         self.ids: NDArray[np.uint64] = np.zeros(0, np.uint64)
         self.partition: NDArray[np.int64] = np.zeros(0, np.int64)
@@ -71,7 +73,8 @@ class SeriesCache:
             return
         for slot in self._old.values():
             if slot >= 0:
-                self._meanings[slot] = None
+                if self._others.pop(slot, None) is None:
+                    del self._series[slot]
                 self._free.append(slot)
         self.evicted += len(self._old)
         self.young, self._old = {}, self.young
@@ -92,8 +95,8 @@ class SeriesCache:
         return self._get(key, lambda: self._described(describe)) if slot is None else slot
 
     def meaning(self, slot: int) -> Meaning:
-        found = self._kept(slot)
-        return unpack_series(found) if isinstance(found, bytes) else found
+        other = self._others.get(slot)
+        return self._series[slot] if other is None else other
 
     def told(self, slot: int) -> bytes:
         """Return the definition of a series as it is told."""
@@ -101,12 +104,6 @@ class SeriesCache:
         if not isinstance(found, SeriesDef):
             raise TypeError(f"slot {slot} is of no series")
         return encode_series([found])
-
-    def _kept(self, slot: int) -> Kept:
-        found = self._meanings[slot]
-        if found is None:
-            raise LookupError(f"slot {slot} was given up")
-        return found
 
     def _get(self, key: bytes, make: Callable[[], Meaning | None]) -> int:
         slot = self.young.get(key)
@@ -116,14 +113,10 @@ class SeriesCache:
                 meaning = make()
                 slot = _NEEDS_NAME if meaning is None else self._take(meaning)
             else:
-                self._old_bytes -= self._bytes(key, slot)
+                self._old_bytes -= _bytes(key)
             self.young[key] = slot
-            self._young_bytes += self._bytes(key, slot)
+            self._young_bytes += _bytes(key)
         return slot
-
-    def _bytes(self, key: bytes, slot: int) -> int:
-        kept = self._meanings[slot] if slot >= 0 else None
-        return EACH_BYTES + len(key) + (len(kept) if isinstance(kept, bytes) else len(key))
 
     def _resolve(self, raw: bytes, name: str) -> Meaning | None:
         """Return what the labels mean, None where they mean nothing without a name."""
@@ -143,17 +136,17 @@ class SeriesCache:
         if self._free:
             slot = self._free.pop()
         else:
-            slot = len(self._meanings)
-            self._meanings.append(None)
+            slot = self._slots
+            self._slots += 1
             if slot >= len(self.ids):
                 self._grow(max(1024, 2 * slot))
         self.announced[slot] = False
         if isinstance(meaning, SeriesDef):
-            self._meanings[slot] = pack_series(meaning)
+            self._series[slot] = meaning
             self.ids[slot] = meaning.id
             self.partition[slot] = self._partition_of(meaning.service)
         else:
-            self._meanings[slot] = meaning
+            self._others[slot] = meaning
             self.ids[slot] = 0
             self.partition[slot] = UNMAPPED if isinstance(meaning, Unmapped) else NOWHERE
         return slot
@@ -164,6 +157,10 @@ class SeriesCache:
         self.partition = np.concatenate([self.partition, np.zeros(more, np.int64)])
         self.announced = np.concatenate([self.announced, np.zeros(more, np.bool_)])
         self.again = np.concatenate([self.again, np.zeros(more, np.int64)])
+
+
+def _bytes(key: bytes) -> int:
+    return EACH_BYTES + 2 * len(key)  # once more for what it means, which repeats its labels
 
 
 def labels_of(raw: bytes, name: str) -> dict[str, str] | None:

@@ -88,11 +88,16 @@ def test_evidence_written_by_compiled_code_is_what_the_encoder_writes(data: st.D
     values, times = drawn(WILD if wild else SHORT, COLUMNS), drawn(TIMES, MAX_POINTS)
     kept = data.draw(st.lists(st.integers(0, MAX_POINTS), min_size=len(metas), max_size=len(metas)))
     texts, slots = Texts(), np.array(list(metas), np.int64)
-    texts.renew(data.draw(st.dictionaries(st.integers(0, 9), METAS, max_size=3)))
-    texts.renew(metas)
-    text, ends = texts.written(
-        np.array(values).reshape(-1, COLUMNS), np.array(times, np.int64).reshape(-1, MAX_POINTS), slots, np.array(kept, np.int64)
-    )
+    columns = np.array(values).reshape(-1, COLUMNS), np.array(times, np.int64).reshape(-1, MAX_POINTS), slots, np.array(kept, np.int64)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("models.detection.evidence.LEAST_KEPT", most := data.draw(st.integers(0, 4)))
+        before = data.draw(st.dictionaries(st.integers(0, 9), METAS, max_size=3))
+        told = np.array(list(before), np.int64)
+        zeros = np.zeros((len(told), COLUMNS)), np.zeros((len(told), MAX_POINTS), np.int64), told, np.zeros(len(told), np.int64)
+        texts.written(before, np.zeros(10, np.int32), *zeros)
+        texts.written({}, np.zeros(10, np.int32), *zeros)  # they are known: nobody is asked
+        text, ends = texts.written(metas, np.ones(10, np.int32), *columns)
+    assert len(texts) <= max(most, 2 * len(metas)), "what was told of before is let go"
     begin = 0
     for number, (meta, end) in enumerate(zip(metas.values(), ends, strict=True)):
         if end == NOT_PLAIN:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from sys import intern
-
 import msgspec
 import numpy as np
 
-from models.detection.series.registry import Meta, Registry, add_slot, derived, give_slot, set_slot
+from models.detection.series.registry import Meta, Registry, add_slot, derived, give_slot, key_of_name, set_slot
 from models.detection.series.tables import BUCKET, COUNTER, GAUGE, IGNORED, NONE
 from schemas.kinds import Direction, Kind, MetricType
 from schemas.samples import SeriesDef
@@ -40,7 +38,10 @@ def register(registry: Registry, found: SeriesDef, now: int) -> bool:
     registry.raws.type[row], registry.raws.delta[row] = _type(found), found.delta
     registry.index[found.id], registry.defs[row] = row, found
     registry.census.enter(found)
-    registry.members[unit].append(row)
+    if histogram:
+        registry.buckets[unit].append(row)
+    if registry.units.raw[unit] == NONE:
+        registry.units.raw[unit] = row
     if found.part == "bucket":
         _insert_bucket(registry, hist, row, unit, INFINITE if found.le is None else found.le)
     return True
@@ -50,7 +51,9 @@ def drop(registry: Registry, unit: int) -> None:
     """Forget a unit, its raw series and its derived series; its instance goes with its last unit."""
     units, insts = registry.units, registry.insts
     inst = int(units.inst[unit])
-    for row in registry.members.pop(unit):
+    members = registry.members(unit)
+    registry.buckets.pop(unit, None)
+    for row in members:
         found = registry.defs.pop(row)
         registry.census.leave(found)
         del registry.index[found.id]
@@ -65,8 +68,9 @@ def drop(registry: Registry, unit: int) -> None:
     if insts.units[inst] == 0:
         give_slot(registry, int(insts.ratio[inst]))
         give_slot(registry, int(insts.restarts[inst]))
+        registry.services.leave(int(insts.service[inst]))
         insts.give(inst)
-        del registry.places[registry.names.pop(inst)]
+        del registry.places[key_of_name(*registry.names.pop(inst))]
     registry.changed()
 
 
@@ -91,23 +95,23 @@ def _type(found: SeriesDef) -> int:
 
 
 def _instance(registry: Registry, found: SeriesDef) -> int:
-    key = intern(found.service), intern(found.instance)
+    key = key_of_name(found.service, found.instance)
     inst = registry.places.get(key)
     if inst is None:
         inst = registry.insts.take()
-        registry.places[key], registry.names[inst] = inst, key
+        registry.places[key], registry.names[inst] = inst, (found.service, found.instance)
+        registry.insts.service[inst] = registry.services.enter(found.service)
     return inst
 
 
 def _unit(registry: Registry, found: SeriesDef, inst: int, *, histogram: bool) -> int:
     units, insts = registry.units, registry.insts
     unit = units.take()
-    registry.members[unit] = []
     units.inst[unit] = inst
     insts.units[inst] += 1
     units.up[unit] = found.kind is Kind.UP and not histogram
     if histogram:
-        registry.groups[found.group] = unit
+        registry.groups[found.group], registry.buckets[unit] = unit, []
         units.hist[unit] = registry.hists.take()
         units.primary[unit] = _histogram_slot(registry, found, "p95", found.kind, judged=True)
         units.median[unit] = _histogram_slot(registry, found, "p50", found.kind, judged=False)
@@ -206,7 +210,7 @@ def _insert_bucket(registry: Registry, hist: int, row: int, unit: int, bound: fl
     hists.bounds[hist, place + 1 : count + 1] = hists.bounds[hist, place:count].copy()
     hists.bounds[hist, place] = bound
     hists.counts[hist] = hists.tail[hist] = 0
-    for other in registry.members[unit]:
+    for other in registry.buckets[unit]:
         if other != row and raws.type[other] == BUCKET and raws.bucket[other] >= place:
             raws.bucket[other] += 1
     raws.bucket[row] = place

@@ -17,7 +17,7 @@ from schemas.samples import SeriesDef
 
 def forget(registry: Registry, unit: int) -> None:
     """Give up what is known of a unit but for what its series mean."""
-    members = [registry.defs[row] for row in registry.members[unit]]
+    members = [registry.defs[row] for row in registry.members(unit)]
     drop(registry, unit)
     sleep(registry, members)
 

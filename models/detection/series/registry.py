@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from sys import intern
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from models.detection.judge import Slots, configure, slots_for
+from models.detection.judge import PLACES, Slots, configure, slots_for
 from models.detection.ordered_kernel import begins_of
 from models.detection.packed import Ints, widened
 from models.detection.series.census import Census
-from models.detection.series.definitions import Definitions
 from models.detection.series.points import Tables, scratch_for
+from models.detection.series.row_index import RowIndex
+from models.detection.series.services import Services
 from models.detection.series.tables import NONE, Hists, Insts, Pasts, Raws, Units
 from models.detection.way import way_of
+from models.pages import Pages
 from schemas.config.detect import DetectConfig
 from schemas.kinds import Direction, Kind
-from schemas.samples import SeriesDef
+from schemas.samples import SeriesDef, pack_series, unpack_series
 
 
 class Meta(msgspec.Struct, frozen=True, gc=False):
@@ -35,6 +36,24 @@ class Meta(msgspec.Struct, frozen=True, gc=False):
     unit: str
     direction: Direction
     floor: str = ""  # the unit whose absolute floor judges it: of a rate that of what is counted
+
+
+Name = tuple[str, str]  # of an instance: its service and itself
+
+_packer = msgspec.msgpack.Encoder()
+_meta_unpacker, _name_unpacker = msgspec.msgpack.Decoder(Meta), msgspec.msgpack.Decoder(Name)
+
+
+def definitions() -> Pages[SeriesDef]:
+    return Pages(pack_series, unpack_series)
+
+
+def _metas() -> Pages[Meta]:
+    return Pages(_packer.encode, _meta_unpacker.decode)
+
+
+def _names() -> Pages[Name]:
+    return Pages(_packer.encode, _name_unpacker.decode)
 
 
 class Known(NamedTuple):
@@ -56,21 +75,22 @@ class Registry:
     insts: Insts
     slots: Slots
     pasts: Pasts = field(default_factory=Pasts)
-    defs: Definitions = field(default_factory=Definitions)  # by raw row
-    metas: dict[int, Meta] = field(default_factory=dict)  # by slot
-    names: dict[int, tuple[str, str]] = field(default_factory=dict)  # by instance row: service and instance
-    index: dict[int, int] = field(default_factory=dict)  # series id → raw row
+    defs: Pages[SeriesDef] = field(default_factory=definitions)  # by raw row
+    metas: Pages[Meta] = field(default_factory=_metas)  # by slot
+    names: Pages[Name] = field(default_factory=_names)  # by instance row
+    index: RowIndex = field(default_factory=RowIndex)  # series id → raw row
     groups: dict[int, int] = field(default_factory=dict)  # histogram's group → unit
-    places: dict[tuple[str, str], int] = field(default_factory=dict)  # service and instance → instance row
+    places: RowIndex = field(default_factory=RowIndex)  # key_of_name → instance row
+    services: Services = field(default_factory=Services)
     past_of: dict[str, int] = field(default_factory=dict)  # service → row of `pasts`
-    members: dict[int, list[int]] = field(default_factory=dict)  # unit → raw rows
+    buckets: dict[int, list[int]] = field(default_factory=dict)  # unit of a histogram → raw rows
     dormant: dict[int, list[SeriesDef]] = field(default_factory=dict)  # forgotten units by group or id, the longest forgotten first
     asleep: dict[int, int] = field(default_factory=dict)  # series id → key in `dormant`
     census: Census = field(default_factory=Census)
     going: set[int] = field(default_factory=set)  # slots with an open anomaly
     version: int = 0
+    namings: int = 0  # of derived series
     _sorted: Known | None = None
-    _services: Ints | None = None
 
     def __post_init__(self) -> None:
         self.way = way_of(self.config)
@@ -84,10 +104,8 @@ class Registry:
     def known(self) -> Known:
         """Return the ids that are known, and the raw row of each."""
         if self._sorted is None:
-            known = np.fromiter(self.index, np.uint64, len(self.index))
-            order = np.argsort(known)
-            ids = known[order]
-            self._sorted = Known(ids, np.fromiter(self.index.values(), np.int64, len(self.index))[order], begins_of(ids))
+            ids, rows = self.index.settled()
+            self._sorted = Known(ids, rows, begins_of(ids))
         return self._sorted
 
     def find(self, ids: NDArray[np.uint64]) -> Ints:
@@ -98,14 +116,9 @@ class Registry:
         at = np.minimum(np.searchsorted(known, ids), len(known) - 1)
         return np.where(known[at] == ids, rows[at], NONE)
 
-    def services(self) -> Ints:
-        """Return the number of each instance row's service, NONE where the row is free."""
-        if self._services is None:
-            self._services = np.full(self.insts.used, NONE, np.int64)
-            numbers: dict[str, int] = {}
-            for inst, (service, _) in self.names.items():
-                self._services[inst] = numbers.setdefault(service, len(numbers))
-        return self._services
+    def members(self, unit: int) -> list[int]:
+        """Return the raw rows of a unit."""
+        return self.buckets[unit] if unit in self.buckets else [int(self.units.raw[unit])]
 
     def tables(self) -> Tables:
         """Return the tables as compiled code takes them, until a row is added to one."""
@@ -120,7 +133,7 @@ class Registry:
 
     def changed(self) -> None:
         self.version += 1
-        self._sorted = self._services = None
+        self._sorted = None
 
 
 def empty(config: DetectConfig) -> Registry:
@@ -136,26 +149,36 @@ def derived(*parts: object) -> str:
 def add_slot(registry: Registry, meta: Meta, unit: str, *, judged: bool) -> int:
     """Make one derived series."""
     slot = registry.slots.take()
-    registry.slots.inst[slot] = registry.places[meta.service, meta.instance]
+    registry.slots.inst[slot] = registry.places[key_of_name(meta.service, meta.instance)]
     set_slot(registry, slot, meta, unit, judged=judged)
     return slot
 
 
 def set_slot(registry: Registry, slot: int, meta: Meta, unit: str, *, judged: bool) -> None:
     """Say what a derived series is called and how it is judged; `unit` is the one whose floor does."""
-    registry.metas[slot] = shared(msgspec.structs.replace(meta, floor=unit))
+    registry.metas[slot] = msgspec.structs.replace(meta, floor=unit)
+    slots, before = registry.slots, int(registry.slots.service[slot])
+    slots.service[slot], slots.kind[slot], slots.named[slot] = *placed(registry, meta), registry.namings % 2**31
+    if before != NONE:
+        registry.services.leave(before)
     configure(registry.slots, slot, registry.config.kinds[meta.kind], unit, meta.direction, judged=judged)
 
 
-def shared(meta: Meta) -> Meta:
-    """Return it with the texts that many series have in common kept once."""
-    texts = {name: intern(getattr(meta, name)) for name in ("service", "instance", "metric", "unit", "floor")}
-    return msgspec.structs.replace(meta, **texts)
+def placed(registry: Registry, meta: Meta) -> tuple[int, int]:
+    """Return the numbers of the service, which has one more now, and the kind of a derived series that is called so from now on."""
+    registry.namings += 1
+    return registry.services.enter(meta.service), PLACES[meta.kind]
+
+
+def key_of_name(service: str, instance: str) -> int:
+    """Return 64 bits that stand for an instance: as of a series id, there is no other one that has the same."""
+    return hash((service, instance)) % 2**64
 
 
 def give_slot(registry: Registry, slot: int) -> None:
     """Give up a derived series, if there is one."""
     if slot != NONE:
+        registry.services.leave(int(registry.slots.service[slot]))
         registry.slots.give(slot)
         registry.going.discard(slot)
         del registry.metas[slot]

@@ -51,6 +51,7 @@ class Units(Packed):
     tail: Numbers = column(np.int32, fill=NONE)  # slot: p99 of a histogram; none where it is not wanted, or was not when it was defined
     hist: Numbers = column(np.int32, fill=NONE)
     inst: Numbers = column(np.int32, fill=NONE)
+    raw: Numbers = column(np.int32, fill=NONE, follows=True)  # the one that it is made of; of a histogram the first
     up: Bools = column(np.bool_)
     errors: Bools = column(np.bool_)  # counts towards the instance's error ratio,
     requests: Bools = column(np.bool_)  # and its requests
@@ -75,6 +76,7 @@ class Hists(Packed):
 class Insts(Packed):
     ratio: Numbers = column(np.int32, fill=NONE)  # slot
     restarts: Numbers = column(np.int32, fill=NONE)  # slot
+    service: Numbers = column(np.int32, fill=NONE, follows=True)  # number
     units: Numbers = column(np.int32)  # how many it has
     counted: Bools = column(np.bool_)  # has a counter of requests: otherwise histograms count them
     disjoint: Bools = column(np.bool_)  # one metric tells errors from requests by a label: together they are all requests

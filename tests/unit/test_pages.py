@@ -1,0 +1,81 @@
+"""Values that are kept in compressed pages: what comes out is what was put in, and a snapshot holds what it held when they were objects."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models import pages
+from models.detection.series.registry import definitions
+from models.pages import ROWS, Pages
+from schemas.kinds import Direction, Kind, MetricType
+from schemas.samples import SeriesDef
+
+ODD = SeriesDef(
+    2**64 - 1, "cart", "cart-1", "http_seconds", Kind.LATENCY, MetricType.HISTOGRAM, "seconds", Direction.UP, 7, "bucket", 0.25,
+    {"__name__": "http_seconds_bucket", "le": "0.25", "path": "/ü"}, delta=True, source="metrics",
+)  # fmt: skip
+PLAIN = SeriesDef(1, "cart", "", "up", Kind.UP, MetricType.GAUGE, "", Direction.DOWN, 1)
+
+ROW = st.integers(0, 5 * ROWS)
+CHANGES = st.lists(st.tuples(ROW, st.none() | st.text(max_size=5)), max_size=80)
+
+
+def texts() -> Pages[str]:
+    return Pages(str.encode, bytes.decode)
+
+
+@given(CHANGES, st.integers(1, 3))
+def test_it_is_a_dict_in_the_order_of_its_rows(changes: list[tuple[int, str | None]], open_at_once: int) -> None:
+    kept, plain = texts(), dict[int, str]()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pages, "OPEN", open_at_once)  # few: each is shut and opened again many times
+        for row, value in changes:
+            if value is not None:
+                kept[row] = plain[row] = value
+            elif row in plain:
+                assert kept.pop(row) == plain.pop(row)
+            else:
+                with pytest.raises(KeyError):
+                    del kept[row]
+            assert (len(kept), row in kept) == (len(plain), row in plain)
+        assert list(kept.pairs()) == sorted(plain.items()) == list(kept.items())
+        filled = texts()
+        filled.fill(dict(kept.packed()))
+        assert filled == plain
+        assert len(filled) == len(plain)
+        filled[2 * ROWS] = "more"
+        assert filled == plain | {2 * ROWS: "more"}
+
+
+@pytest.mark.parametrize("row", [-1, ROWS, 10**9, "0"])
+def test_there_is_no_other_row(row: object) -> None:
+    kept = texts()
+    kept[ROWS - 1] = "last"
+    assert row not in kept
+    with pytest.raises((KeyError, TypeError)):
+        kept[row]  # type: ignore[index]
+
+
+def test_definitions_come_out_as_they_were() -> None:
+    kept = definitions()
+    kept[3], kept[0] = ODD, PLAIN
+    image = msgspec.msgpack.encode({row: msgspec.Raw(one) for row, one in kept.packed()})
+    assert image == msgspec.msgpack.encode({0: PLAIN, 3: ODD})
+    assert kept == {0: PLAIN, 3: ODD}
+
+
+def test_ten_thousand_definitions_take_little() -> None:
+    tracemalloc.start()
+    try:
+        kept, begun = definitions(), tracemalloc.get_traced_memory()[0]
+        for row in range(10_000):
+            kept[row] = msgspec.structs.replace(ODD, id=row * 2**40 + 7, instance=f"cart-{row}")
+        each = (tracemalloc.get_traced_memory()[0] - begun) / len(kept)
+    finally:
+        tracemalloc.stop()
+    assert each < 80, "an object takes 700 bytes, its MessagePack 250"
