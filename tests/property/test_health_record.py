@@ -97,7 +97,7 @@ def test_evidence_written_by_compiled_code_is_what_the_encoder_writes(data: st.D
         texts.written(before, np.zeros(10, np.int32), *zeros)
         texts.written({}, np.zeros(10, np.int32), *zeros)  # they are known: nobody is asked
         text, ends = texts.written(metas, np.ones(10, np.int32), *columns)
-    assert len(texts) <= max(most, 2 * len(metas)), "what was told of before is let go"
+    assert len(texts) <= max(most, 2 * len(before), 2 * len(metas)), "what was told of before is let go"
     begin = 0
     for number, (meta, end) in enumerate(zip(metas.values(), ends, strict=True)):
         if end == NOT_PLAIN:
