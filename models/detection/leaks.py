@@ -82,8 +82,8 @@ class Index:
         self._version, leaks.hour = registry.version, hour
         slots: dict[tuple[str, Kind, str], list[int]] = {}
         table, kinds = registry.slots, [PLACES[kind] for kind in KINDS]
-        read = (table.service != NONE) & table.judged & np.isin(table.kind, kinds)
-        for slot in np.flatnonzero(read[: table.used]).tolist():
+        service, judged, kind = (column[: table.used] for column in (table.service, table.judged, table.kind))
+        for slot in np.flatnonzero((service != NONE) & judged & np.isin(kind, kinds)).tolist():
             meta = registry.metas[slot]
             slots.setdefault((meta.service, meta.kind, meta.metric), []).append(slot)
         wanted = {_name(service, kind, metric): own for (service, kind, metric), own in sorted(slots.items())}

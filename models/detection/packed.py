@@ -22,11 +22,15 @@ Places = NDArray[np.uint8] | NDArray[np.uint16]
 
 _FIRST_ROWS = 64
 _BYTES = 256  # values of a byte
-_GROWTH = 4  # one part in so many is added when there is no room: a table is never much larger than what is in it
+_GROWTH = 4  # one part in so many is added when there is no room,
+_READY = 1024  # and so many rows are given their initial state at once: what was never written to takes no memory
 
 
 def column(dtype: Any, *shape: int, fill: float = 0, follows: bool = False) -> Any:
-    """Declare a column: one value, or a fixed-width row of values, for each row of the table; one that `follows` is not dumped."""
+    """Declare a column: one value, or a fixed-width row of values, for each row of the table.
+
+    `follows`: it is known from elsewhere, and not dumped.
+    """
     return field(init=False, repr=False, compare=False, metadata={"dtype": dtype, "shape": shape, "fill": fill, "follows": follows})
 
 
@@ -58,6 +62,7 @@ class Packed:
         self._follow = {one.name for one in own if one.metadata["follows"]}
         self._orders = {one.name: one.metadata["order_of"] for one in declared if "order_of" in one.metadata}
         self.rows: Any = blank[:0]  # the records
+        self._ready = 0  # rows; those behind them hold anything
         self._lay({})
 
     def _lay(self, widths: dict[str, int]) -> None:
@@ -87,6 +92,8 @@ class Packed:
         self.used += 1
         if self.used > len(self.rows):
             self._grow(max(_FIRST_ROWS, self.used + self.used // _GROWTH))
+        if self.used > self._ready:
+            self._make_ready(min(len(self.rows), self._ready + _READY))
         return self.used - 1
 
     def give(self, row: int) -> None:
@@ -106,6 +113,7 @@ class Packed:
         """Take what `dump` gave; a column that the release before did not have holds its initial value."""
         self.used, self.free = packed["used"], list(packed["free"])
         self._grow(self.used)
+        self._make_ready(self.used)
         for name in self._names():
             if name in packed:
                 dtype, shape, data = packed[name]
@@ -122,12 +130,16 @@ class Packed:
             self.__dict__[name][row] = blank
 
     def _grow(self, rows: int) -> None:
-        for name, blank in self._blank.items():
+        for name in self._blank:
             old = self.__dict__[name]
             grown = np.empty((rows, *old.shape[1:]), old.dtype)
-            grown[:] = blank
-            grown[: len(old)] = old[:rows]
+            grown[: self._ready] = old[: self._ready]
             self.__dict__[name] = grown
+
+    def _make_ready(self, rows: int) -> None:
+        for name, blank in self._blank.items():
+            self.__dict__[name][self._ready : rows] = blank
+        self._ready = rows
 
 
 @cache

@@ -67,7 +67,7 @@ class Directory:
         """Return itself, as the registry is now."""
         if self._version != registry.version:
             slots, names = registry.slots, registry.services.names
-            held = np.flatnonzero(slots.service != NONE)
+            held = np.flatnonzero(slots.service[: slots.used] != NONE)
             numbers = sorted(np.unique(slots.service[held]).tolist(), key=names.__getitem__)
             self.services = [names[number] for number in numbers]
             ranks = np.zeros(len(names), np.int64)

@@ -6,14 +6,16 @@ from typing import Any
 
 import numpy as np
 
+from models.detection.fates import ON_TIME
 from models.detection.packed import Ints
 from models.detection.waiting_kernel import SHELF, Places, shelve_all
 
 # `raw` is the row of the raw series; `arrival` the place in fates.ARRIVALS: how it came, which is its fate where it is judged; `closing`,
 # of a row on its way, the number of the first window that stays open once it has come.
-_ROW = [("raw", np.int64), ("at", np.int64), ("value", np.float64), ("source", np.int64), ("offset", np.int64), ("window", np.int64)]
-ROW = np.dtype([*_ROW, ("arrival", np.int64), ("closing", np.int64)])
+_WIDE = [("at", np.int64), ("value", np.float64), ("offset", np.int64), ("window", np.int64), ("closing", np.int64)]
+ROW = np.dtype([*_WIDE, ("raw", np.int32), ("source", np.int16), ("arrival", np.int8)], align=True)
 COLUMNS = tuple(name for name in ROW.names or () if name != "closing")  # of a row that waits
+_KEPT = {name: np.dtype(np.float64 if name == "value" else np.int64) for name in COLUMNS}  # in a snapshot
 
 WINDOWS = 1024  # a power of two, that have a list of their own; what is further ahead waits in one
 _LEAST_ROOM = 1024
@@ -28,7 +30,7 @@ class Waiting:
         self.shelf: Any = np.zeros(1, SHELF)
         self.room: Any = np.zeros(0, ROW)
         self.links: Places = np.zeros(0, np.int32)  # a place each
-        self.order: Ints = np.zeros(0, np.int64)  # places of the rows that are due, in the order in which they are judged
+        self.order: Places = np.zeros(0, np.int32)  # places of the rows that are due, in the order in which they are judged
         self.rows = np.zeros(0, ROW) if rows is None else rows
 
     def __len__(self) -> int:
@@ -38,14 +40,29 @@ class Waiting:
     def rows(self) -> Any:
         """Copies of the rows, in an order that says nothing of the places they had."""
         taken = self._taken()
-        place = (self.room["source"][taken] << OFFSET_BITS) + self.room["offset"][taken]
+        place = (self.room["source"][taken].astype(np.int64) << OFFSET_BITS) + self.room["offset"][taken]
         return self.room[taken[np.argsort(place, kind="stable")]]  # which is soon done where much is in order already
 
     @rows.setter
     def rows(self, rows: Any) -> None:
-        self.room, self.links, self.order = rows.copy(), np.zeros(len(rows), np.int32), np.zeros(len(rows), np.int64)
+        self.room, self.links, self.order = rows.copy(), np.zeros(len(rows), np.int32), np.zeros(len(rows), np.int32)
         self.shelf["used"] = self.shelf["count"] = len(rows)
         self._shelved = False
+
+    def image(self) -> dict[str, bytes]:
+        """Return the rows as a snapshot holds them."""
+        rows = self.rows
+        return {name: rows[name].astype(_KEPT[name]).tobytes() for name in COLUMNS}
+
+    @classmethod
+    def of(cls, image: dict[str, bytes]) -> Waiting:
+        """Return what an image holds; the release before did not say how each row came."""
+        rows = np.zeros(len(image["raw"]) // _KEPT["raw"].itemsize, ROW)
+        rows["arrival"] = ON_TIME
+        for name in COLUMNS:
+            if name in image:
+                rows[name] = np.frombuffer(image[name], _KEPT[name])
+        return cls(rows)
 
     @property
     def raws(self) -> Ints:
@@ -60,7 +77,7 @@ class Waiting:
             room[: len(self.room)] = self.room
             links = np.zeros(len(room), np.int32)
             links[: len(self.links)] = self.links
-            self.room, self.links, self.order = room, links, np.zeros(len(room), np.int64)
+            self.room, self.links, self.order = room, links, np.zeros(len(room), np.int32)
         if not self._shelved or self.shelf["base"][0] != closed:
             shelve_all(self.room, self.links, self.heads, self.shelf, closed)
             self._shelved = True

@@ -12,11 +12,10 @@ import cramjam
 import msgspec
 import numpy as np
 
-from models.detection.fates import ON_TIME
 from models.detection.judge import ORDINARY, configure
 from models.detection.leaks import Index, Leaks
 from models.detection.report import Directory
-from models.detection.rows import COLUMNS, ROW, Waiting
+from models.detection.rows import Waiting
 from models.detection.series.define import register
 from models.detection.series.dormant import sleep
 from models.detection.series.registry import Registry, definitions, empty, give_slot, key_of_name, placed
@@ -85,7 +84,7 @@ def snapshot(state: DetectState) -> bytes:
 
 def capture(state: DetectState) -> Callable[[], bytes]:
     """Return what gives the state in bytes, as it is now: to compress it takes twice as long as to copy it."""
-    registry, sources, clock, waiting = state.registry, state.sources, state.clock, state.waiting.rows
+    registry, sources, clock, waiting = state.registry, state.sources, state.clock, state.waiting
     image = msgspec.msgpack.encode(
         _Image(
             shape=_shape(registry.config),
@@ -93,14 +92,14 @@ def capture(state: DetectState) -> Callable[[], bytes]:
             defs=_raw(registry.defs),
             metas=_raw(registry.metas),
             names=_raw(registry.names),
-            members={unit: registry.members(unit) for unit in np.flatnonzero(registry.units.raw != NONE).tolist()},
+            members={unit: registry.members(unit) for unit in np.flatnonzero(registry.units.raw[: registry.units.used] != NONE).tolist()},
             numbers=sources.names(),
             sources=sources.all,
             tick=sources.tick,
             clock=(clock.now, clock.last, clock.usual),
             closed=state.closed,
             told=state.told,
-            pending={name: waiting[name].tobytes() for name in COLUMNS},
+            pending=waiting.image(),
             dormant=list(registry.dormant.values()),
             history=state.history,
             given_up=state.given_up,
@@ -149,7 +148,7 @@ def restore(data: bytes | None, config: DetectConfig) -> DetectState:
     if image.shape != _shape(config) or image.format not in _COLUMNS_READ:
         for found in defs.values():
             register(registry, found, now=0)
-        return DetectState(registry, sources, given_up=image.given_up + len(_waiting(image.pending)), leaks=image.leaks)
+        return DetectState(registry, sources, given_up=image.given_up + len(Waiting.of(image.pending)), leaks=image.leaks)
     for name in image.tables.keys() & set(_TABLES):
         getattr(registry, name).load(image.tables[name])
     registry.defs = defs
@@ -165,26 +164,15 @@ def restore(data: bytes | None, config: DetectConfig) -> DetectState:
             registry.buckets[unit] = raws
     rows = np.flatnonzero(registry.raws.unit != NONE)
     registry.index = RowIndex.of(registry.raws.id[rows], rows)
-    for _, found in defs.pairs():
-        registry.census.enter(found)
+    registry.census.enter_all(found for _, found in defs.pairs())
     registry.groups = {defs[raws[0]].group: unit for unit, raws in registry.buckets.items()}
     _reconfigure(registry)
     services, numbers = registry.services.names, registry.slots.service
     registry.past_of = {services[numbers[slot]]: row for row, slot in enumerate(registry.pasts.slot.tolist()) if slot != NONE}
     _let_go_of_orphans(registry)
     registry.going.update(np.flatnonzero(registry.slots.state[: registry.slots.used] != ORDINARY).tolist())
-    clock, waiting = ActiveClock(*image.clock), _waiting(image.pending)
+    clock, waiting = ActiveClock(*image.clock), Waiting.of(image.pending)
     return DetectState(registry, sources, clock, image.closed, image.told, waiting, image.history, image.given_up, image.leaks)
-
-
-def _waiting(columns: dict[str, bytes]) -> Waiting:
-    """Read the rows that waited; the release before did not say how each came."""
-    rows = np.zeros(len(columns["raw"]) // ROW["raw"].itemsize, ROW)
-    rows["arrival"] = ON_TIME
-    for name in COLUMNS:
-        if name in columns:
-            rows[name] = np.frombuffer(columns[name], ROW[name])
-    return Waiting(rows)
 
 
 def _shape(config: DetectConfig) -> tuple[int, int, float]:

@@ -62,7 +62,7 @@ def put(room: Any, links: Places, heads: Ints, shelf: Any, row: Any) -> int:
 
 
 @compiled_bare
-def take_below(room: Any, links: Places, heads: Ints, shelf: Any, target: int, places: Ints) -> int:
+def take_below(room: Any, links: Places, heads: Ints, shelf: Any, target: int, places: Places) -> int:
     """Take the rows of the windows below this one off their lists, which closes them; return how many there are.
 
     Changes `places`: to those of the earliest window first, and of one window in the order in which they came, mostly.
@@ -82,7 +82,7 @@ def take_below(room: Any, links: Places, heads: Ints, shelf: Any, target: int, p
 
 
 @compiled_bare
-def _unhook(links: Places, heads: Ints, bucket: int, places: Ints, first: int) -> int:
+def _unhook(links: Places, heads: Ints, bucket: int, places: Places, first: int) -> int:
     """Take a whole list, whose newest row stands first; return the place behind its last."""
     last, place = first, heads[bucket]
     while place != NONE:
@@ -106,7 +106,7 @@ def _bring_near(room: Any, links: Places, heads: Ints, shelf: Any) -> None:
 
 
 @compiled_bare
-def give_back(links: Places, shelf: Any, places: Ints) -> None:
+def give_back(links: Places, shelf: Any, places: Places) -> None:
     """Let places be used again, in this order: while it is the one in which they were used, rows that come together lie together."""
     for i in range(len(places) - 1, -1, -1):
         links[places[i]] = shelf.free
@@ -115,7 +115,7 @@ def give_back(links: Places, shelf: Any, places: Ints) -> None:
 
 
 @compiled
-def taken(room: Any, places: Ints) -> Any:
+def taken(room: Any, places: Places) -> Any:
     """Return copies of the rows at these places, which hold none from now on."""
     rows = np.empty(len(places), room.dtype)
     for i in range(len(places)):
@@ -137,7 +137,7 @@ def _link(window: int, links: Places, heads: Ints, shelf: Any, place: int) -> No
 
 
 @compiled_bare
-def end_of_window(rows: Any, places: Ints, first: int, last: int) -> int:
+def end_of_window(rows: Any, places: Places, first: int, last: int) -> int:
     """Return where the rows of the window end whose first is at this place of `places`."""
     end = first + 1
     while end < last and rows[places[end]].window == rows[places[first]].window:
@@ -146,12 +146,12 @@ def end_of_window(rows: Any, places: Ints, first: int, last: int) -> int:
 
 
 @compiled
-def sort(rows: Any, places: Ints) -> None:
+def sort(rows: Any, places: Places) -> None:
     """Sort places, of rows of one window, by raw series, time, source and offset.
 
     What one source brings is mostly in order: runs that are so already are merged, two and two. Keys are taken beside, for rows are far.
     """
-    keys, other, others = np.empty(len(places), np.int64), np.empty(len(places), np.int64), np.empty(len(places), np.int64)
+    keys, other, others = np.empty(len(places), np.int32), np.empty(len(places), np.int32), np.empty(len(places), np.int32)
     for i in range(len(places)):
         keys[i] = rows[places[i]].raw
     if _end_of_run(rows, places, keys, 0) < len(places):
@@ -160,7 +160,7 @@ def sort(rows: Any, places: Ints) -> None:
 
 
 @compiled_bare
-def _merge_runs(rows: Any, places: Ints, keys: Ints, other: Ints, others: Ints) -> int:
+def _merge_runs(rows: Any, places: Places, keys: Places, other: Places, others: Places) -> int:
     """Merge each two neighbouring runs; return how many there are then. `keys` are the raw series of the rows."""
     runs = at = 0
     while at < len(places):
@@ -181,7 +181,7 @@ def _merge_runs(rows: Any, places: Ints, keys: Ints, other: Ints, others: Ints) 
 
 
 @compiled_bare
-def _end_of_run(rows: Any, places: Ints, keys: Ints, first: int) -> int:
+def _end_of_run(rows: Any, places: Places, keys: Places, first: int) -> int:
     end = first + 1
     while end < len(places) and not _earlier(rows, places, keys, end, end - 1):
         end += 1
@@ -189,7 +189,7 @@ def _end_of_run(rows: Any, places: Ints, keys: Ints, first: int) -> int:
 
 
 @compiled_bare
-def _earlier(rows: Any, places: Ints, keys: Ints, one: int, other: int) -> bool:
+def _earlier(rows: Any, places: Places, keys: Places, one: int, other: int) -> bool:
     return _before(rows[places[one]], rows[places[other]]) if keys[one] == keys[other] else keys[one] < keys[other]
 
 

@@ -21,7 +21,7 @@ from models.detection.series.derive import derive
 from models.detection.series.increase import ENDED, FOLDED, PASSED, fold_window
 from models.detection.series.points import Pooling
 from models.detection.series.tables import NEVER, NONE
-from models.detection.waiting_kernel import end_of_window, give_back, put, sort, take_below, taken
+from models.detection.waiting_kernel import Places, end_of_window, give_back, put, sort, take_below, taken
 
 # Why it came back: all is done; a row's series is forgotten, and must be made anew; too many rows wait; health is due before it goes
 # on; a window was judged, and there is something to say.
@@ -71,7 +71,7 @@ class Rows(NamedTuple):
     links: Any  # of waiting_kernel.Places
     heads: Ints
     shelves: Any
-    order: Ints
+    order: Places
     sources: Any  # of sources.SOURCE
 
 

@@ -103,7 +103,7 @@ class DetectConfig(Strict):
     max_series: int = Field(100_000, ge=10)  # a partition: raw series; the longest silent make room, else new ones are not taken
     max_series_per_source: int = Field(100_000, ge=1)  # a partition: of them those of one raw topic, or of one writer to the API
     max_values_per_label: int = Field(50_000, ge=1)  # a partition: of one label in what one source sends
-    max_sources: int = Field(4_096, ge=1)  # a partition: source partitions; idle ones make room
+    max_sources: int = Field(4_096, ge=1, le=32_767)  # a partition: source partitions; idle ones make room
     max_buckets: int = Field(64, ge=2, le=512)  # of one histogram
     max_leaks: int = Field(2_000, ge=1)  # a partition: metrics of services whose hourly means of a week, and seasons, are kept
     max_pending: int = Field(1_000_000, ge=1000)  # rows that wait for their window to close
