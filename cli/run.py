@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import gc
 import os
 import signal
@@ -30,14 +29,12 @@ from schemas import topics
 from schemas.outcomes import Notice
 from schemas.settings import Settings
 from streams.harness.kafka import KafkaSettings
+from streams.harness.memory import give_back_what_is_large
 from streams.harness.readiness import Readiness
 
 log = structlog.get_logger()
 
 YOUNG = 50_000  # objects that may be part of a cycle, made since the last look
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
-LARGE = 8_388_608  # bytes of a block that is given back as it is freed: a snapshot has such, a batch has none
-KEPT = 16_777_216  # bytes that are kept free at the heap's end: as much as a batch takes and frees
 ADDRESSES_WITHIN_S = 60.0  # a role has its address once it is built: seconds of imports on a busy machine
 
 
@@ -105,17 +102,6 @@ def spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG, *gc.get_threshold()[1:])
-
-
-def give_back_what_is_large() -> None:
-    """Have large blocks returned to the system as soon as they are freed. glibc learns to keep what is freed often: a snapshot's worth.
-
-    Once it is told the one bound it learns the other no more: it would give back, and ask for anew, what every batch takes.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:  # another libc has its own way
-        mallopt(M_MMAP_THRESHOLD, LARGE)
-        mallopt(M_TRIM_THRESHOLD, KEPT)
 
 
 def _observed(settings: Settings, readiness: Readiness) -> ObserveServer:

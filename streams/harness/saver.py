@@ -15,6 +15,7 @@ from confluent_kafka.admin import AdminClient
 from streams.harness import metrics, snapshots
 from streams.harness.fold import Part
 from streams.harness.kafka import KafkaSettings, admin_client
+from streams.harness.memory import Freed
 from streams.harness.stage import Stage
 
 log = structlog.get_logger()
@@ -52,6 +53,7 @@ class Saver:
         self._owned = owned
         self._every_s = every_s
         self._saving = asyncio.Lock()
+        self._freed = Freed()
         self._admin: AdminClient | None = None
         self._cost_s: dict[int, float] = {}
         self._saved_at: dict[int, float] = {}
@@ -111,10 +113,16 @@ class Saver:
     def _packing(self, part: Part) -> asyncio.Future[tuple[bytes, float]]:
         """Return what gives the state as it is now in bytes, and the seconds that this takes beside the folding."""
         if self._stage.capture is not None:
-            return asyncio.ensure_future(asyncio.to_thread(_timed, self._stage.capture(part.state)))
+            return asyncio.ensure_future(asyncio.to_thread(self._timed, self._stage.capture(part.state)))
         packed: asyncio.Future[tuple[bytes, float]] = asyncio.get_running_loop().create_future()
         packed.set_result((self._stage.snapshot(part.state), 0.0))
         return packed
+
+    def _timed(self, pack: Callable[[], bytes]) -> tuple[bytes, float]:
+        begun = time.perf_counter()
+        data = pack()
+        self._freed.give_back()
+        return data, time.perf_counter() - begun
 
     async def _write(self, partition: int, records: Sequence[tuple[bytes, bytes]]) -> int:
         """Return the changelog offset of the first record."""
@@ -158,8 +166,3 @@ class Saver:
                 future.result(TRIM_WITHIN_S)
         except (KafkaException, TimeoutError) as error:  # a broker is away: it is only tidying, and the next time comes
             log.warning("changelog_not_trimmed", stage=self._stage.name, partition=partition, error=str(error) or "no answer")
-
-
-def _timed(pack: Callable[[], bytes]) -> tuple[bytes, float]:
-    begun = time.perf_counter()
-    return pack(), time.perf_counter() - begun

@@ -50,7 +50,7 @@ def test_what_a_role_begins_with_is_not_looked_through_for_garbage_and_what_foll
 def test_what_is_large_is_given_back_when_it_is_freed() -> None:
     code = """
 import sys, psutil
-from cli.run import give_back_what_is_large
+from streams.harness.memory import give_back_what_is_large
 if sys.argv[1] == "with": give_back_what_is_large()
 def resident(): return psutil.Process().memory_info().rss
 for _ in range(3): bytearray(30_000_000)  # glibc learns from what is freed
@@ -71,7 +71,7 @@ print(resident() - before)
 def test_what_a_batch_takes_is_not_asked_for_anew_each_time() -> None:
     code = """
 import resource
-from cli.run import give_back_what_is_large
+from streams.harness.memory import give_back_what_is_large
 give_back_what_is_large()
 def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(10): bytearray(3_000_000)
