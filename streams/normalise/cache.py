@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from models.arrays import longer
 from models.pages import Pages
 from schemas.samples import SeriesDef, encode_series, pack_series, unpack_series
 from streams.normalise.fates import Reason, Rejected, Rejection
@@ -152,11 +153,8 @@ class SeriesCache:
         return slot
 
     def _grow(self, size: int) -> None:
-        more = size - len(self.ids)
-        self.ids = np.concatenate([self.ids, np.zeros(more, np.uint64)])
-        self.partition = np.concatenate([self.partition, np.zeros(more, np.int64)])
-        self.announced = np.concatenate([self.announced, np.zeros(more, np.bool_)])
-        self.again = np.concatenate([self.again, np.zeros(more, np.int64)])
+        self.ids, self.partition = longer(self.ids, size), longer(self.partition, size)
+        self.announced, self.again = longer(self.announced, size), longer(self.again, size)
 
 
 def _bytes(key: bytes) -> int:

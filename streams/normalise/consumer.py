@@ -18,6 +18,7 @@ from schemas.config.metrics import MetricsMapping
 from schemas.topics import ALERTS, DLQ, SAMPLES, SERIES, SIGNALS
 from streams.harness.errors import Fatal, Retryable
 from streams.harness.kafka import CHECK_WITHIN_S, HEARTBEAT_MS, SESSION_TIMEOUT_MS, KafkaSettings, check, explain
+from streams.harness.memory import Freed
 from streams.harness.readiness import Readiness
 from streams.harness.stage import Output
 from streams.normalise import metrics
@@ -74,6 +75,7 @@ class Normaliser:
         self._flight = Flight({})
         self._held: dict[tuple[str, int], float] = {}  # partitions that are not read on, and until when
         self._choice = choice
+        self._freed = Freed()
         self._failed = False
 
     def run(self, stop: threading.Event, readiness: Readiness) -> None:
@@ -105,6 +107,7 @@ class Normaliser:
             self._arrived(before)  # one batch is on its way while the next is decoded
             if not messages:
                 self._settle()
+                self._freed.give_back()
             self._go_on()
             now = time.monotonic()
             if now - committed >= COMMIT_EVERY_S:

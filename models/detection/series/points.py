@@ -17,8 +17,8 @@ MOST_POINTS = 6  # of one raw series in one window: the three quantiles and the 
 MARKS = np.dtype(
     [
         ("touched", np.bool_),
-        ("had", np.int64),  # counters that had counted something,
-        ("restarted", np.int64),  # those of them that began anew,
+        ("had", np.int32),  # counters that had counted something,
+        ("restarted", np.int32),  # those of them that began anew,
         ("restarted_at", np.int64),  # and when the first did
     ],
     align=True,

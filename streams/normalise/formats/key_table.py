@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from models.arrays import longer
 from models.compiled import compiled_bare
 from streams.normalise.formats.wire_kernel import Int, word_at
 
@@ -65,12 +66,11 @@ class KeyTable:
         table, hashes, ends, arena, seed = self.arrays
         if self._size + keys > len(hashes):
             room = _doubled(len(hashes), self._size + keys)
-            hashes = np.concatenate([hashes, np.zeros(room - len(hashes), np.uint64)])
-            ends = np.concatenate([ends, np.zeros(room + 1 - len(ends), np.int64)])
+            hashes, ends = longer(hashes, room), longer(ends, room + 1)
             table = _placed(hashes, self._size)
         needed = int(ends[self._size]) + size
         if needed > len(arena):
-            arena = np.concatenate([arena, np.zeros(_doubled(len(arena), needed) - len(arena), np.uint8)])
+            arena = longer(arena, _doubled(len(arena), needed))
         self.arrays = Arrays(table, hashes, ends, arena, seed)
 
 
