@@ -73,11 +73,12 @@ class Packed:
             self.__dict__[name] = np.zeros((0, width), self._blank[name].dtype)
 
     def __getattr__(self, name: str) -> Any:
-        """Return a column of the records; only those are looked for here."""
+        """Return a column of the records; only those are looked for here, each once for as long as the records stand where they are."""
         try:
-            return self.__dict__["rows"][name]
+            found = self.__dict__[name] = self.__dict__["rows"][name]
         except (KeyError, ValueError):
             raise AttributeError(f"{type(self).__name__} has no column {name}") from None
+        return found
 
     @property
     def count(self) -> int:
@@ -135,6 +136,8 @@ class Packed:
             grown = np.empty((rows, *old.shape[1:]), old.dtype)
             grown[: self._ready] = old[: self._ready]
             self.__dict__[name] = grown
+        for name in self.rows.dtype.names or ():
+            self.__dict__.pop(name, None)
 
     def _make_ready(self, rows: int) -> None:
         for name, blank in self._blank.items():

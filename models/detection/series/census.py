@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from models.detection.series.row_index import RowIndex
+from models.detection.series.tables import NONE
 from schemas.samples import SeriesDef
 
 BOUND = "le"  # the buckets of a histogram have a cap of their own
@@ -28,7 +29,10 @@ class Census:
                 if (values := self.values.get((found.source, name))) is None:
                     values = self.values[found.source, name] = RowIndex()
                 key = _key(value)
-                values[key] = values.get(key, 0) + 1
+                if (count := values.find(key)) == NONE:
+                    values.add(key, 1)
+                else:
+                    values[key] = count + 1
 
     def enter_all(self, definitions: Iterable[SeriesDef]) -> None:
         """Do so with many at once."""

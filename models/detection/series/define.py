@@ -15,8 +15,8 @@ INFINITE = float("inf")
 
 def outdated(registry: Registry, found: SeriesDef) -> int:
     """Return the unit that must be dropped before this definition can be taken in, for it says otherwise; NONE: there is none."""
-    row = registry.index.get(found.id)
-    return NONE if row is None or _same(registry.defs[row], found) else int(registry.raws.unit[row])
+    row = registry.index.find(found.id)
+    return NONE if row == NONE or _same(registry.defs[row], found) else int(registry.raws.unit[row])
 
 
 def register(registry: Registry, found: SeriesDef, now: int) -> bool:
@@ -36,7 +36,8 @@ def register(registry: Registry, found: SeriesDef, now: int) -> bool:
     row = registry.raws.take()
     registry.raws.id[row], registry.raws.unit[row] = found.id, unit
     registry.raws.type[row], registry.raws.delta[row] = _type(found), found.delta
-    registry.index[found.id], registry.defs[row] = row, found
+    registry.index.add(found.id, row)
+    registry.defs[row] = found
     registry.census.enter(found)
     if histogram:
         registry.buckets[unit].append(row)
@@ -96,10 +97,11 @@ def _type(found: SeriesDef) -> int:
 
 def _instance(registry: Registry, found: SeriesDef) -> int:
     key = key_of_name(found.service, found.instance)
-    inst = registry.places.get(key)
-    if inst is None:
+    inst = registry.places.find(key)
+    if inst == NONE:
         inst = registry.insts.take()
-        registry.places[key], registry.names[inst] = inst, (found.service, found.instance)
+        registry.places.add(key, inst)
+        registry.names[inst] = found.service, found.instance
         registry.insts.service[inst] = registry.services.enter(found.service)
     return inst
 

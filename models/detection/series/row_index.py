@@ -30,17 +30,28 @@ class RowIndex(MutableMapping[int, int]):
         return found
 
     def __getitem__(self, key: int) -> int:
+        if (row := self.find(key)) == NONE:
+            raise KeyError(key)
+        return row
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, int) and self.find(key) != NONE
+
+    def find(self, key: int) -> int:
+        """Return the row of a key, NONE where it has none."""
         row = self._new.get(key)
         if row is None:
-            if (place := self._place(key)) == NONE:
-                raise KeyError(key)
-            row = int(self._rows[place])
+            row = NONE if (place := self._place(key)) == NONE else int(self._rows[place])
         return row
 
     def __setitem__(self, key: int, row: int) -> None:
-        if (place := self._place(key)) != NONE:
+        if key not in self._new and (place := self._place(key)) != NONE:
             self._rows[place] = row
-            return
+        else:
+            self.add(key, row)
+
+    def add(self, key: int, row: int) -> None:
+        """Take in a key that has no row."""
         self._new[key] = row
         if len(self._new) > _LEAST_NEW + len(self._keys) // _SHARE:
             self.settled()
@@ -73,5 +84,8 @@ class RowIndex(MutableMapping[int, int]):
 
     def _place(self, key: int) -> int:
         """Return where a key stands among those that are sorted, NONE where it does not."""
-        place = int(np.searchsorted(self._keys, np.uint64(key)))
-        return place if place < len(self._keys) and self._keys[place] == key and self._rows[place] != NONE else NONE
+        keys = self._keys
+        if not len(keys):
+            return NONE
+        place = int(keys.searchsorted(np.uint64(key)))
+        return place if place < len(keys) and keys[place] == key and self._rows[place] != NONE else NONE
