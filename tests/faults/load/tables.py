@@ -99,6 +99,10 @@ WAITED_FOR: dict[str, str] = {
     "streams/normalise/formats/registry.py: MOST_SCHEMAS": (
         "tests/unit/test_format_registry.py::test_only_so_many_schemas_are_kept_the_longest_unused_goes"
     ),
+    "models/detection/evidence.py: LEAST_KEPT": (
+        "tests/property/test_health_record.py::test_evidence_written_by_compiled_code_is_what_the_encoder_writes"
+    ),
+    "models/pages.py: OPEN": "tests/unit/test_pages.py::test_it_is_a_dict_in_the_order_of_its_rows",
     f"{DETECT}: max_pending": "tests/unit/test_detect_rows.py::test_too_many_waiting_rows_close_the_oldest_windows",
     "streams/harness/worker.py: UNACKED_OUTPUTS": "tests/unit/test_harness_worker.py::test_a_fold_waits_where_too_much_is_not_acknowledged",
     "streams/sink/consumer.py: BATCH_RECORDS": (
@@ -156,6 +160,7 @@ OF_ONE_THING: dict[str, str] = {
     "models/runbooks/candidates.py: MAX_CANDIDATES": "candidates of one proposal",
     "schemas/config/runbooks.py: max_proposals": "proposals for one incident",
     "streams/harness/dlq.py: HEADERS_KEPT": "one letter",
+    "streams/harness/memory.py: KEPT": "bytes of the heap's end",
     "streams/harness/kafka.py: MAX_REQUEST_BYTES": "one request",
     "streams/harness/topics.py: KAFKA_MAX_MESSAGE_BYTES": "one record",
     "streams/normalise/alertmanager.py: MAX_WEBHOOK_BYTES": "one record",
