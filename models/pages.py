@@ -18,6 +18,7 @@ OPEN = 16  # pages at once
 
 T = TypeVar("T")
 _Page = list[bytes | None]
+_raw: Callable[[bytes | None], msgspec.Raw] = msgspec.Raw  # type: ignore[assignment]  # of a page that is full
 _packer, _unpacker = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(_Page)
 
 
@@ -76,11 +77,24 @@ class Pages(MutableMapping[int, T], Generic[T]):
 
     def packed(self) -> Iterator[tuple[int, bytes]]:
         """Return each row, in order, and its value as `pack` gave it."""
+        for first, texts in self._all():
+            for place, text in enumerate(texts):
+                if text is not None:
+                    yield first + place, text
+
+    def image(self) -> dict[int, msgspec.Raw]:
+        """Return what a snapshot holds, where `pack` gives MessagePack: to encode that is to copy it. A partition waits meanwhile."""
+        found: dict[int, msgspec.Raw] = {}
+        for first, texts in self._all():
+            rows = ((first + place, msgspec.Raw(text)) for place, text in enumerate(texts) if text is not None)
+            found.update(rows if None in texts else zip(range(first, first + ROWS), map(_raw, texts), strict=True))
+        return found
+
+    def _all(self) -> Iterator[tuple[int, _Page]]:
+        """Return the first row of each page, and its texts."""
         for page, shut in enumerate(self._shut):
             texts = self._open.get(page)
-            for place, text in enumerate(_opened(shut) if texts is None else texts):
-                if text is not None:
-                    yield page * ROWS + place, text
+            yield page * ROWS, _opened(shut) if texts is None else texts
 
     def _reach(self, page: int) -> None:
         self._shut.extend([b""] * (page + 1 - len(self._shut)))

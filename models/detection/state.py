@@ -23,7 +23,6 @@ from models.detection.series.row_index import RowIndex
 from models.detection.series.tables import NONE
 from models.detection.silence import ActiveClock
 from models.detection.sources import Source, Sources
-from models.pages import Pages
 from schemas.config.detect import DetectConfig
 from schemas.kinds import Direction, Kind
 from schemas.samples import SeriesDef
@@ -84,15 +83,16 @@ def snapshot(state: DetectState) -> bytes:
 
 def capture(state: DetectState) -> Callable[[], bytes]:
     """Return what gives the state in bytes, as it is now: to compress it takes twice as long as to copy it."""
+    units = state.registry.units
     registry, sources, clock, waiting = state.registry, state.sources, state.clock, state.waiting
     image = msgspec.msgpack.encode(
         _Image(
             shape=_shape(registry.config),
             tables={name: getattr(registry, name).dump() for name in _TABLES},
-            defs=_raw(registry.defs),
-            metas=_raw(registry.metas),
-            names=_raw(registry.names),
-            members={unit: registry.members(unit) for unit in np.flatnonzero(registry.units.raw[: registry.units.used] != NONE).tolist()},
+            defs=registry.defs.image(),
+            metas=registry.metas.image(),
+            names=registry.names.image(),
+            members={unit: [row] for unit, row in enumerate(units.raw[: units.used].tolist()) if row != NONE} | registry.buckets,
             numbers=sources.names(),
             sources=sources.all,
             tick=sources.tick,
@@ -108,11 +108,6 @@ def capture(state: DetectState) -> Callable[[], bytes]:
         )
     )
     return partial(_packed, image)
-
-
-def _raw(values: Pages[Any]) -> dict[int, msgspec.Raw]:
-    """Return what a snapshot holds of values by row: to encode that is to copy it."""
-    return {row: msgspec.Raw(packed) for row, packed in values.packed()}
 
 
 def pack(image: Any) -> bytes:

@@ -44,6 +44,7 @@ def test_it_is_a_dict_in_the_order_of_its_rows(changes: list[tuple[int, str | No
                     del kept[row]
             assert (len(kept), row in kept) == (len(plain), row in plain)
         assert list(kept.pairs()) == sorted(plain.items()) == list(kept.items())
+        assert {row: bytes(one) for row, one in kept.image().items()} == dict(kept.packed())
         filled = texts()
         filled.fill(dict(kept.packed()))
         assert filled == plain
@@ -64,8 +65,7 @@ def test_there_is_no_other_row(row: object) -> None:
 def test_definitions_come_out_as_they_were() -> None:
     kept = definitions()
     kept[3], kept[0] = ODD, PLAIN
-    image = msgspec.msgpack.encode({row: msgspec.Raw(one) for row, one in kept.packed()})
-    assert image == msgspec.msgpack.encode({0: PLAIN, 3: ODD})
+    assert msgspec.msgpack.encode(kept.image()) == msgspec.msgpack.encode({0: PLAIN, 3: ODD})
     assert kept == {0: PLAIN, 3: ODD}
 
 
