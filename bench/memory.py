@@ -1,14 +1,18 @@
 """How much memory a series costs: the roles' resident memory with few and with many series, after the same number of samples.
 
 It is read for some seconds once all is folded, and the least counts: a snapshot that is being taken is no state.
+What is usual at this time of other days is known of a metric of a service, over all its series: that is measured by itself.
 """
 
 from __future__ import annotations
 
+import math
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+import msgspec
 import psutil
 
 from bench.bed import bed
@@ -18,11 +22,23 @@ from bench.meter import follow
 from bench.throughput import WITHIN_S, folded, normalised
 from cli import runfile
 from cli.demo.stack import Stack
+from models.detection.leaks import MINUTE_MS, Course
+from models.detection.usual import Reading, learn, usual
+from models.surprise.drift import DAY
+from models.surprise.rule import rule_of
+from models.surprise.season_kernel import HOUR_MS
+from schemas.config.score import ScoreRule
+from schemas.kinds import Direction, Kind
 
 ROLES = ("normalise", "detect")
 FEW = 1_000
 READ_FOR_S, READ_EVERY_S = 15.0, 0.5
-GOALS = (Goal("normalise and detect", 1024, most=True, unit="bytes a series"),)
+METRICS, DAYS = 20, 14  # whose season is found
+SEASONED = "and its season, of a metric with one series"
+GOALS = (
+    Goal("normalise and detect", 1024, most=True, unit="bytes a series"),
+    Goal(SEASONED, 4096, most=True, unit="bytes a series"),
+)
 
 
 @dataclass
@@ -41,10 +57,33 @@ def run(plan: Plan) -> Iterator[Figure]:
             role, each[role], plan, f"{few[role] / 1e6:,.0f} MB with {FEW:,} series, {many[role] / 1e6:,.0f} MB with {plan.series:,}"
         )
     yield _figure("normalise and detect", sum(each.values()), plan)
+    season = seasoned()
+    yield _figure(SEASONED, sum(each.values()) + season, plan, f"{season:,.0f} bytes a metric, however many series it has")
 
 
 def _figure(name: str, value: float, plan: Plan, notes: str = "") -> Figure:
     return Figure("memory", name, value, "bytes a series", at={"series": plan.series, "rounds": plan.rounds}, notes=notes)
+
+
+def seasoned(metrics: int = METRICS, days: int = DAYS) -> float:
+    """Return how many bytes detect keeps of a metric of a service once it has found a day's season in it."""
+    courses = [Course("checkout", Kind.LATENCY, f"metric-{number}", "seconds", Direction.UP) for number in range(metrics)]
+    config = ScoreRule()
+    rule = rule_of(config)
+    for minute in range(days * DAY * 60):
+        value = math.sin(2 * math.pi * minute / (DAY * 60)) + 0.01 * (minute % 7)
+        learn([Reading(one.seen, value, rule) for one in courses], minute * MINUTE_MS)
+        if (minute + 1) % 60 == 0:
+            for one in courses:
+                one.leak.take(minute // 60, value, config)
+    assert usual(courses[0].seen, days * DAY * HOUR_MS, 0.0, -1.0) is not None, "no season was found"
+    image = msgspec.msgpack.encode(courses)
+    tracemalloc.start()
+    try:
+        restored = msgspec.msgpack.decode(image, type=list[Course])
+        return tracemalloc.get_traced_memory()[0] / len(restored)
+    finally:
+        tracemalloc.stop()
 
 
 def _resident(series: int, rounds: int, plan: Plan) -> dict[str, int]:

@@ -10,9 +10,11 @@ import pytest
 from bench import sizing
 from bench.bed import Peer
 from bench.figures import Figure, Goal, keep, kept, newest
+from bench.memory import seasoned
 from bench.meter import Reading, Unmeasured, follow, rate
 from bench.peers.zscore import FIRST, decode, series_of, step
 from bench.report import GOALS, PAGE, number, text
+from models.surprise.past import PAST
 
 
 def test_a_rate_is_taken_from_the_first_that_is_counted_to_the_last_and_start_up_is_no_part_of_it() -> None:
@@ -119,3 +121,9 @@ def test_the_installed_command_finds_the_benchmarks_from_any_folder(tmp_path: Pa
     command = [sys.executable, "-P", "-c", "from cli.bench import _module; print(_module('throughput').GOALS[0].name)"]
     found = subprocess.run(command, cwd=tmp_path, env=bare, capture_output=True, text=True, check=False)
     assert found.stdout.strip() == "normalise and detect", found.stderr
+
+
+def test_what_is_kept_of_a_metric_whose_season_is_found_is_measured() -> None:
+    assert seasoned(metrics=1) > PAST.itemsize
+    with pytest.raises(AssertionError, match="no season was found"):
+        seasoned(metrics=1, days=1)
