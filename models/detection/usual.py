@@ -58,13 +58,16 @@ def learn(taken: Sequence[Reading], at: int) -> None:
 
 
 def usual(seen: Seen, at: int, value: float, baseline: float) -> Usual | None:
-    """Return what a metric is at this time (ms) of the season that foretells it best, where that is most of a departure; else None.
+    """Return what a metric is at this time (ms), of the season that foretells it best, where that is most of a departure; else None.
 
     Most of it: the mean of this slot of other days (an hour of it) is nearer to the value than to the baseline that it left.
     """
     past = _table([seen])[0]
-    season = int(past["season"])
-    if season == NO_SEASON or at - seen.begun < PERIODS * period_ms(season):
+    known_ms, season = at - seen.begun, int(past["season"])
+    if season == WEEK and known_ms < PERIODS * period_ms(WEEK):
+        # Each hour of a first week is foretold by nothing but itself, better than any day foretells it; so the day is asked.
+        season = DAY if past["trust"][DAY] > past["trust"][NO_SEASON] else NO_SEASON
+    if season == NO_SEASON or known_ms < PERIODS * period_ms(season):
         return None
     found = float(past[_SEASONS[season].value][slot_of(season, at)])
     if not abs(value - found) < abs(found - baseline):  # nor where nothing is known of the slot

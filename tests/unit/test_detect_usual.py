@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import msgspec
@@ -71,6 +72,19 @@ def test_what_comes_every_night_is_told_as_usual_and_a_fault_is_not() -> None:
     assert found.value == pytest.approx(JOB, rel=0.1)
     assert nights[0].evidence.usual is None, "one night is no season"
     assert fault.evidence.usual is None
+
+
+def test_a_smooth_day_is_told_once_two_are_known_and_a_week_once_two_are() -> None:
+    seen, found = Seen(), {}
+    for minute in range(15 * DAY):
+        learn([Reading(seen, math.sin(2 * math.pi * minute / DAY), RULE)], minute * MINUTE_MS)
+        if minute % DAY == 6 * HOUR:  # the top of the day
+            found[minute // DAY] = usual(seen, minute * MINUTE_MS, 1.0, 0.0)
+    seasons = {day: one.season if one else None for day, one in found.items()}
+    assert [seasons[day] for day in (0, 1, 2, 3, 13)] == [None, None, Season.DAY, Season.DAY, Season.DAY]
+    assert seasons[14] is Season.WEEK, "which foretells it a little better"
+    assert found[3] is not None
+    assert found[3].value == pytest.approx(1.0, abs=0.05)
 
 
 def test_it_is_told_as_an_anomaly_opens_and_never_after() -> None:
