@@ -38,7 +38,7 @@ def troubled(slots: Any, used: int, lately: int, found: Ints) -> int:
 
 @compiled_bare
 def any_troubled(slots: Any, lately: int) -> bool:
-    """Tell whether there is one; a row that was not handed out is none."""
+    """Tell whether there is one; a row that was given back is none."""
     for row in range(len(slots)):  # noqa: SIM110 - compiled code knows no generators
         if _is_troubled(slots[row], lately):
             return True

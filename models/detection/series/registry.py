@@ -128,7 +128,7 @@ class Registry:
             self._scratch = scratch_for(*rows)
         return Tables(
             self.raws.rows, self.units.rows, hists.rows, hists.bounds, hists.counts, hists.tail,
-            self.insts.rows, slots.rows, slots.ring, slots.order, self.units.used, self._scratch,
+            self.insts.rows, slots.rows[: slots.used], slots.ring, slots.order, self.units.used, self._scratch,
         )  # fmt: skip
 
     def changed(self) -> None:
