@@ -20,6 +20,7 @@ from schemas.samples import LARGEST, STALE_BITS
 
 Ids = NDArray[np.uint64]
 NOBODY = -(2**62)  # in place of a time
+_STALE = np.uint64(STALE_BITS)  # held against an int the bits would be rounded: infinity has nearly the same
 
 TAKEN, DUPLICATE, UNKNOWN, NOT_FINITE = range(4)  # what a row is found to be
 RESTARTED = 4  # of a count: sources whose log began anew
@@ -97,7 +98,7 @@ def _look(batch: Any, begin: int, end: int, source: Any, known: Any, raw: Ints, 
                 found[i] = UNKNOWN
             else:
                 raw[i] = rows[place]
-                found[i] = TAKEN if np.isfinite(value[i]) or bits[i] == STALE_BITS else NOT_FINITE
+                found[i] = TAKEN if np.isfinite(value[i]) or bits[i] == _STALE else NOT_FINITE
         counts[found[i]] += 1
     if highest != NOBODY:
         source.mark, source.latest = highest, max(source.latest, latest)

@@ -10,6 +10,7 @@ import pytest
 
 from models.detection.fold import Detector
 from models.detection.judge import slots_for
+from models.detection.series.points import Points, point
 from models.detection.series.quantile import quantile
 from models.detection.sources import Sources
 from models.detection.state import restore, snapshot, unpack
@@ -54,6 +55,21 @@ def test_a_row_after_a_newer_one_of_its_source_is_reordered_while_its_window_is_
     log.rows([(B, T0 + 1400, 0.1), (A, T0 + 1300, 0.1), (A, T0 + 1400, 0.1)])
     log.rows([(A, T0 + 90_000, 0.1)])
     assert fates(log)[0] == {"on_time": 3, "reordered": 2}
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_what_is_no_finite_number_is_not_taken_and_is_not_the_word_that_a_series_ends(value: float) -> None:
+    log = Log().define(A, B)
+    log.rows([(A, T0, 0.1), (B, T0, 0.1)]).rows([(A, T0 + 1000, value), (B, T0 + 1000, 0.1)]).rows([(B, T0 + 90_000, 0.1)])
+    assert fates(log)[0] == {"on_time": 3, "not_finite": 1}
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_a_point_that_is_no_number_is_none(value: float) -> None:
+    points = Points(np.zeros(2, np.int64), np.zeros(2, np.int64), np.zeros(2), np.zeros(1, np.int64))
+    point(points, 1, 2, value)
+    point(points, 3, 4, 0.5)
+    assert (points.slot.tolist(), points.value.tolist(), points.filled.tolist()) == ([3, 0], [0.5, 0.0], [1])
 
 
 def test_the_word_that_a_series_ends_has_one_fate_too_even_where_it_comes_late() -> None:

@@ -78,6 +78,9 @@ class Points(NamedTuple):
 
 @compiled_bare
 def point(points: Any, slot: int, at: int, value: float) -> None:
+    """Note a point. What is no number, or beyond all, is none: a baseline would not get over it, and no record can hold it."""
+    if not np.isfinite(value):
+        return
     count = points.filled[0]
     points.slot[count], points.at[count], points.value[count] = slot, at, value
     points.filled[0] = count + 1

@@ -76,7 +76,7 @@ SAFEGUARDS = (
     Safeguard(
         "no number that is none is folded",
         ADMIT,
-        "found[i] = TAKEN if np.isfinite(value[i]) or bits[i] == STALE_BITS else NOT_FINITE\n",
+        "found[i] = TAKEN if np.isfinite(value[i]) or bits[i] == _STALE else NOT_FINITE\n",
         "found[i] = TAKEN\n",
         unit("once", "a_value_that_is_no_number_leaves_the_state_as_it_was"),
     ),
