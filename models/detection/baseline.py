@@ -43,7 +43,7 @@ def median_and_scale(ring: Floats, order: Places, filled: int) -> tuple[float, f
     Args: ring (n,) and its order (n,) as `push` leaves them; filled in 1 … n, how many values there are, at the first places.
     """
     half = filled // 2
-    center = np.float64(ring[order[half]])
+    center = ring[order[half]]
     if filled % 2 == 0:
         center = (ring[order[half - 1]] + center) / 2
     return center, max(

@@ -12,8 +12,7 @@ from models.detection.judge_kernel import ORDINARY, badness, half_width
 from models.detection.packed import Bools, Floats, Ints
 from schemas.config.detect import MAX_POINTS
 
-DIGITS = 9  # significant, of values; z needs fewer,
-BAND_DIGITS = 6  # and of a band the ring of the baseline has seven
+DIGITS = 9  # significant, of values; z needs fewer
 _POWERS = 10.0 ** np.arange(23)  # exact; beyond them nothing is shortened
 _USUAL = -9, 15  # powers of ten between which the leading digit is found without a logarithm, which costs more than all the rest
 _BOUNDS = 10.0 ** np.arange(_USUAL[0], _USUAL[1] + 1)
@@ -109,19 +108,19 @@ def describe(slots: Any, rows: Ints, kept: Ints, sigma: float) -> tuple[Floats, 
         found[LOW], found[HIGH] = one.base - width, one.base + width
         found[Z], found[PEAK] = one.z, one.peak if one.state != ORDINARY else 0.0
         for k in range(POINTS):
-            found[k] = round(found[k], 3) if k in (Z, PEAK) else short(found[k], DIGITS if k == VALUE else BAND_DIGITS)
+            found[k] = round(found[k], 3) if k in (Z, PEAK) else short(found[k])
         for k in range(MAX_POINTS - kept[i], MAX_POINTS):
-            found[POINTS + k], times[i, k] = short(one.values[k], DIGITS), one.times[k]
+            found[POINTS + k], times[i, k] = short(one.values[k]), one.times[k]
     return values, times
 
 
 @compiled_bare
-def short(value: float, places: int) -> float:
-    """Round to so many significant digits, at most DIGITS: an integer below 10^DIGITS over, or times, an exact power of ten."""
+def short(value: float) -> float:
+    """Round to DIGITS significant digits: an integer below 10^DIGITS over, or times, an exact power of ten gives the nearest number."""
     size = abs(value)
     if size == 0 or not np.isfinite(size):
         return value
-    shift = places - 1 - leading(size)
+    shift = DIGITS - 1 - leading(size)
     if abs(shift) >= len(_POWERS):
         return value
     digits = np.rint(size * _POWERS[shift] if shift >= 0 else size / _POWERS[-shift])

@@ -55,7 +55,7 @@ class Slots(Packed):
     settled: Ints = column(np.int64, fill=NEVER)  # nothing is judged or learned before
     held: Ints = column(np.int64, fill=NEVER)  # nothing is learned before: its service is out of the ordinary as a whole
     # its past
-    ring: Floats = wide(np.float32, fill=np.inf)  # seven digits, where a band is some percent wide
+    ring: Floats = wide(np.float64, fill=np.inf)
     order: Places = order_of("ring")
     filled: Numbers = column(np.int16)
     place: Numbers = column(np.int16)

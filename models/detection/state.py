@@ -139,7 +139,7 @@ def restore(data: bytes | None, config: DetectConfig) -> DetectState:
     for members in image.dormant:
         sleep(registry, members)
     defs = definitions()
-    defs.fill({row: bytes(one) for row, one in image.defs.items()})
+    defs.fill(image.defs)
     if image.shape != _shape(config) or image.format not in _COLUMNS_READ:
         for found in defs.values():
             register(registry, found, now=0)
@@ -147,8 +147,8 @@ def restore(data: bytes | None, config: DetectConfig) -> DetectState:
     for name in image.tables.keys() & set(_TABLES):
         getattr(registry, name).load(image.tables[name])
     registry.defs = defs
-    registry.metas.fill({row: bytes(one) for row, one in image.metas.items()})
-    registry.names.fill({row: bytes(one) for row, one in image.names.items()})
+    registry.metas.fill(image.metas)
+    registry.names.fill(image.names)
     names = list(registry.names.pairs())
     insts = np.array([inst for inst, _ in names], np.int64)
     registry.places = RowIndex.of(np.array([key_of_name(*name) for _, name in names], np.uint64), insts)

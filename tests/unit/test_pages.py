@@ -62,11 +62,35 @@ def test_there_is_no_other_row(row: object) -> None:
         kept[row]  # type: ignore[index]
 
 
+class Image(msgspec.Struct):
+    defs: dict[int, msgspec.Raw]
+    rest: msgspec.Raw
+
+
+def test_a_definition_does_not_keep_the_snapshot_that_it_came_from() -> None:
+    tracemalloc.start()
+    try:
+        image = msgspec.msgpack.decode(msgspec.msgpack.encode({"defs": {0: PLAIN}, "rest": bytes(10_000_000)}), type=Image)
+        kept = definitions()
+        kept.fill(image.defs)
+        del image
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept[0] == PLAIN
+    assert held < 1_000_000
+
+
 def test_definitions_come_out_as_they_were() -> None:
     kept = definitions()
     kept[3], kept[0] = ODD, PLAIN
+    assert (kept[3], kept[0], list(kept), len(kept)) == (ODD, PLAIN, [0, 3], 2)
     assert msgspec.msgpack.encode(kept.image()) == msgspec.msgpack.encode({0: PLAIN, 3: ODD})
-    assert kept == {0: PLAIN, 3: ODD}
+    again = definitions()
+    again.fill(msgspec.msgpack.decode(msgspec.msgpack.encode(kept.image()), type=dict[int, msgspec.Raw]))
+    assert again == kept == {0: PLAIN, 3: ODD}
+    assert kept.pop(3) == ODD
+    assert dict(kept) == {0: PLAIN}
 
 
 def test_ten_thousand_definitions_take_little() -> None:

@@ -14,7 +14,7 @@ _LEAST_NEW, _SHARE = 1024, 8  # so many, and one part in so many of what is sort
 
 
 class RowIndex(MutableMapping[int, int]):
-    """Takes 16 bytes a key, where a dict takes a hundred. Rows are not negative."""
+    """Takes two words a key, and no objects as a dict does. Rows are not negative."""
 
     def __init__(self) -> None:
         self._keys: NDArray[np.uint64] = np.zeros(0, np.uint64)  # in rising order

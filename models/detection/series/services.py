@@ -12,9 +12,6 @@ class Services:
         self._uses: list[int] = []
         self._free: list[int] = []
 
-    def __len__(self) -> int:
-        return len(self._numbers)
-
     def enter(self, name: str) -> int:
         """Return the number of a service for one more that belongs to it."""
         number = self._numbers.get(name)
