@@ -24,7 +24,7 @@ from cli import runfile
 from cli.demo.stack import Stack
 from models.detection.leaks import MINUTE_MS, Course
 from models.detection.usual import Reading, learn, usual
-from models.surprise.drift import DAY
+from models.surprise.drift import DAY, kept, plain
 from models.surprise.rule import rule_of
 from models.surprise.season_kernel import HOUR_MS
 from schemas.config.score import ScoreRule
@@ -77,10 +77,10 @@ def seasoned(metrics: int = METRICS, days: int = DAYS) -> float:
             for one in courses:
                 one.leak.take(minute // 60, value, config)
     assert usual(courses[0].seen, days * DAY * HOUR_MS, 0.0, -1.0) is not None, "no season was found"
-    image = msgspec.msgpack.encode(courses)
+    image = msgspec.msgpack.encode(courses, enc_hook=plain)
     tracemalloc.start()
     try:
-        restored = msgspec.msgpack.decode(image, type=list[Course])
+        restored = msgspec.msgpack.decode(image, type=list[Course], dec_hook=kept)
         return tracemalloc.get_traced_memory()[0] / len(restored)
     finally:
         tracemalloc.stop()

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 Plain = Callable[[asyncio.Event], Awaitable[None]]
 
+LATER_S = 15.0  # after the start
+
 
 @dataclass
 class Parts:
@@ -109,7 +111,17 @@ def normalise(settings: Settings, kafka: KafkaSettings, readiness: Readiness) ->
 
 def detect(settings: Settings, kafka: KafkaSettings, readiness: Readiness) -> Parts:
     del kafka, readiness
-    return Parts(stages=[_detect(settings)])
+    stage = _detect(settings)
+    from models.surprise.drift import page_hinkley
+
+    return Parts(stages=[stage], plain=[in_thread(partial(_later, page_hinkley))])
+
+
+def _later(load: Callable[[], object], ended: threading.Event) -> None:
+    """Load what is needed within the hour once the role has caught up: neither a recovery nor the record that needs it waits for that."""
+    if not ended.wait(LATER_S):
+        load()
+    ended.wait()
 
 
 def _detect(settings: Settings) -> Stage[Any]:

@@ -23,6 +23,7 @@ from models.detection.series.row_index import RowIndex
 from models.detection.series.tables import NONE
 from models.detection.silence import ActiveClock
 from models.detection.sources import Source, Sources
+from models.surprise.drift import kept, plain
 from schemas.config.detect import DetectConfig
 from schemas.kinds import Direction, Kind
 from schemas.samples import SeriesDef
@@ -73,7 +74,7 @@ class _Image(msgspec.Struct):
     format: int = 1  # of the columns; an image that does not say is of the first
 
 
-_DECODER = msgspec.msgpack.Decoder(_Image)
+_ENCODER, _DECODER = msgspec.msgpack.Encoder(enc_hook=plain), msgspec.msgpack.Decoder(_Image, dec_hook=kept)
 
 
 def snapshot(state: DetectState) -> bytes:
@@ -85,7 +86,7 @@ def capture(state: DetectState) -> Callable[[], bytes]:
     """Return what gives the state in bytes, as it is now: to compress it takes twice as long as to copy it."""
     units = state.registry.units
     registry, sources, clock, waiting = state.registry, state.sources, state.clock, state.waiting
-    image = msgspec.msgpack.encode(
+    image = _ENCODER.encode(
         _Image(
             shape=_shape(registry.config),
             tables={name: getattr(registry, name).dump() for name in _TABLES},

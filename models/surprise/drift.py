@@ -9,12 +9,14 @@ Source: Page 1954, as river.drift.PageHinkley computes it.
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from river.drift import PageHinkley
 
 from models.surprise.past import DRIFTED, DRIFTS, NOTHING
 from models.surprise.score_kernel import MEAN_AD_TO_SIGMA
@@ -28,6 +30,33 @@ _CLIP = 3.0  # scales
 _CALM, _CALM_HOURS = 1.5, 3  # scales; so many hours in a row inside end a drift
 _MOST = 6.0  # scales: an hour further off counts as that, so that one alone is no drift
 _FLOOR_SHARE = 0.002  # of the level: a smaller difference is none
+
+if TYPE_CHECKING:
+    Means = array[float]
+else:
+    Means = array  # which takes no parameter, and msgspec asks for the type
+
+
+@cache
+def page_hinkley() -> Any:
+    """Return river's test, loaded at the first call: SciPy comes with it, which takes longer than all else that detect loads."""
+    from river.drift import PageHinkley  # noqa: PLC0415
+
+    return PageHinkley
+
+
+def plain(value: Any) -> list[float]:
+    """Return what a snapshot holds of what is kept here in a form of its own: means as a list. Raises NotImplementedError for another."""
+    if isinstance(value, array):
+        return value.tolist()
+    raise NotImplementedError(type(value))
+
+
+def kept(form: type, value: list[float]) -> Means:
+    """Return what `plain` gave as it is kept; a number of a list takes four times as much as one of an array."""
+    if form is not array:
+        raise NotImplementedError(form)
+    return array("d", value)
 
 
 @dataclass(frozen=True)
@@ -66,7 +95,7 @@ class Sums(msgspec.Struct):
 
     def take(self, value: float, rule: ScoreRule) -> bool:
         """Take a value; tell whether the sum of those before it and of this one is a drift."""
-        test = PageHinkley(min_instances=DAY, delta=rule.drift_delta, threshold=rule.drift_threshold, mode="both")
+        test = page_hinkley()(min_instances=DAY, delta=rule.drift_delta, threshold=rule.drift_threshold, mode="both")
         mean = test._x_mean  # noqa: SLF001 - river keeps what it adds up to itself; a test holds this equal to a test that goes on
         mean.n, mean._mean = self.count, self.mean  # noqa: SLF001
         test._sum_increase, test._sum_decrease = self.rise, self.fall  # noqa: SLF001
@@ -87,7 +116,7 @@ class Leak(msgspec.Struct):
     """What is kept of a series of hourly means: those of a week, how far they usually are from those before, and the test."""
 
     hour: int | None = None  # since 1970; the newest that was taken
-    means: list[float] = []  # of the hour at its number modulo a week's; not a number where there was none
+    means: Means = msgspec.field(default_factory=lambda: array("d"))  # of the hour at its number modulo a week's, or NaN
     by_day: Differences = msgspec.field(default_factory=Differences)
     by_week: Differences = msgspec.field(default_factory=Differences)
     sums: Sums = msgspec.field(default_factory=Sums)
@@ -132,7 +161,7 @@ class Leak(msgspec.Struct):
     def _before(self, hour: int) -> tuple[float | None, float | None]:
         """Return the means a day and a week before this hour; of the hours without one in between there is none."""
         if self.hour is None or hour - self.hour > WEEK:
-            self.means = [np.nan] * WEEK
+            self.means = array("d", [np.nan]) * WEEK
         else:
             week = self.means[hour % WEEK]
             for missing in range(self.hour + 1, hour):

@@ -11,6 +11,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from models.detection.state import DetectState, restore, snapshot
+from models.surprise.drift import plain
 from schemas.config.detect import DetectConfig
 from schemas.kinds import Direction, Kind, Severity
 from schemas.outcomes import Notice, NoticeKind
@@ -134,7 +135,7 @@ def test_a_restart_and_other_batches_change_nothing(batch: int) -> None:
         if number % 23 == 0:
             state = restore(snapshot(state), HOURLY)
     assert [(one.id, one.text, one.at) for one in found] == [(one.id, one.text, one.at) for one in wanted]
-    assert msgspec.msgpack.encode(state.leaks) == msgspec.msgpack.encode(straight.leaks)
+    assert msgspec.msgpack.encode(state.leaks, enc_hook=plain) == msgspec.msgpack.encode(straight.leaks, enc_hook=plain)
 
 
 def test_of_history_leaks_are_learned_and_nobody_is_told() -> None:

@@ -14,6 +14,7 @@ from models.correlation.members import renewed
 from models.detection.leaks import pull_back
 from models.detection.state import restore, snapshot
 from models.detection.usual import LAYOUT, Reading, Seen, learn, usual
+from models.surprise.drift import plain
 from models.surprise.rule import rule_of
 from schemas.config.detect import DetectConfig
 from schemas.kinds import Kind
@@ -178,7 +179,7 @@ def test_a_restart_changes_nothing_and_a_past_of_another_layout_is_none() -> Non
             state = restore(snapshot(state), HOURLY)
     assert found == wanted
     assert any(one.evidence.usual for each in found for one in each if isinstance(one, Anomaly))
-    assert msgspec.msgpack.encode(state.leaks) == msgspec.msgpack.encode(straight.leaks)
+    assert msgspec.msgpack.encode(state.leaks, enc_hook=plain) == msgspec.msgpack.encode(straight.leaks, enc_hook=plain)
     (course,) = state.leaks.courses.values()
     assert len(course.seen.past) > len(LAYOUT)
     for wrong in (b"", course.seen.past[:-1], bytes(len(LAYOUT)) + course.seen.past[len(LAYOUT) :]):

@@ -21,6 +21,45 @@ def test_a_role_loads_nothing_of_other_commands() -> None:
     assert json.loads(found.stdout) == []
 
 
+def test_detect_judges_without_scipy_and_loads_it_when_it_has_caught_up() -> None:
+    """River's tests of drift bring it: half of what is loaded at a start, and of what a recovery then waits for."""
+    code = """
+import asyncio, sys
+from cli import wiring
+from cli.settings import read_settings
+from schemas.base import SCHEMA, canonical
+from schemas.samples import TYPE_HEADER
+from schemas.signals import Tick
+from streams.harness.readiness import Readiness
+from streams.harness.stage import Record
+
+wiring.LATER_S = float(sys.argv[1])
+parts = wiring.detect(read_settings(), None, Readiness())
+(stage,), (later,) = parts.stages, parts.plain
+state = stage.restore(None)
+stage.apply(state, Record(stage.topic, 0, 0, 1, None, canonical(Tick(at=1)), ((TYPE_HEADER, b"tick"), SCHEMA)), 1)
+stage.snapshot(state)
+before = "scipy.stats" in sys.modules
+
+async def wait():
+    stop = asyncio.Event()
+    task = asyncio.create_task(later(stop))
+    if sys.argv[1] == "0":
+        while "river.drift.page_hinkley" not in sys.modules and not task.done():
+            await asyncio.sleep(0.01)
+    stop.set()
+    await task
+
+asyncio.run(wait())
+print(before, "scipy.stats" in sys.modules)
+"""
+    told = {
+        after: subprocess.run([sys.executable, "-c", code, after], capture_output=True, text=True, check=True, timeout=60).stdout
+        for after in ("0", "1000")
+    }
+    assert told == {"0": "False True\n", "1000": "False False\n"}
+
+
 def test_a_batch_of_samples_is_read_without_pandas() -> None:
     """Of pyarrow, `to_numpy` imports it, and what is imported with the first record is waited for in a recovery."""
     code = """
