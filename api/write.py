@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
 from prometheus_client import Counter
 
 from api.auth import Gate, bearer, unauthorised
 from api.errors import Refusal
+from schemas.http import Problem
 from schemas.samples import SOURCE_HEADER
 from schemas.topics import WRITE
 from streams.harness.errors import Fatal, Retryable
@@ -34,7 +36,9 @@ WAIT_S = 10.0  # for the acknowledgement
 MOST_WAITING = 64  # requests that Kafka has not acknowledged; more are told to come back
 RETRY_AFTER_S = 1
 
-MALFORMED = Counter("airra_api_write_malformed_requests_total", "requests of remote_write that could not be read", ["source"])
+MALFORMED = Counter(
+    "airra_api_write_malformed_requests_total", "requests of remote_write that could not be read, or were too large", ["source"]
+)
 SAMPLES = Counter(
     "airra_api_write_samples_total", "samples that came by remote_write, by source and what became of them", ["source", "fate"]
 )
@@ -66,6 +70,12 @@ class Quota:
         self._left[source] = (left - samples if enough else left, now)
         return 0.0 if enough else (wanted - left) / self.per_second
 
+    def give_back(self, source: str, samples: int) -> None:
+        """Put in again what was taken for nothing: the sender has to come with it once more."""
+        if source in self._left:
+            left, at = self._left[source]
+            self._left[source] = (left + samples, at)  # `spend` holds it to what the bucket holds
+
 
 @dataclass
 class Door:
@@ -84,22 +94,24 @@ async def write(request: Request) -> Response:
     version = _version(request)
     body = await request.body()
     if len(body) > MAX_WRITE:
+        MALFORMED.labels(source).inc()
         raise Refusal(413, "too_large", f"{len(body)} bytes, at most {MAX_WRITE}", "lower max_samples_per_send")
     try:
         written, bad = await asyncio.to_thread(_read, body, version)
     except Rejected as refused:
         MALFORMED.labels(source).inc()
-        raise Refusal(400, str(refused.rejection.reason), refused.rejection.detail, "send what the specification describes") from None
+        what_to_do = "send what the specification describes, and name its message in the content-type"
+        raise Refusal(400, str(refused.rejection.reason), refused.rejection.detail, what_to_do) from None
+    came = written.samples + written.refused
     if door.waiting >= MOST_WAITING:  # before the quota, which only what goes to Kafka spends
-        return _later(source, "too_many_waiting", written.samples)
-    if wait_s := door.quota.spend(source, written.samples):
-        return _later(source, "over_quota", written.samples, wait_s)
-    await _append(door, source, version, body)
+        return _later(source, "too_many_waiting", came)
+    if wait_s := door.quota.spend(source, came):
+        return _later(source, "over_quota", came, wait_s)
+    await _append(door, source, version, body, came)
     SAMPLES.labels(source, "accepted").inc(written.samples)
-    if bad is not None:
-        detail = f"{bad.detail}; what could be read was taken"
-        raise Refusal(400, str(bad.reason), detail, "correct the series; do not send the request again")
-    return Response(status_code=204, headers=written.headers if version == RemoteWrite2.name else None)
+    SAMPLES.labels(source, "refused").inc(written.refused)
+    headers = written.headers if version == RemoteWrite2.name else None
+    return Response(status_code=204, headers=headers) if bad is None else _partly(written, bad, headers)
 
 
 def _who(request: Request) -> tuple[Door, str]:
@@ -116,6 +128,15 @@ def _who(request: Request) -> tuple[Door, str]:
 def _later(source: str, fate: str, samples: int, wait_s: float = 0.0) -> Response:
     SAMPLES.labels(source, fate).inc(samples)
     return Response(status_code=429, headers={"Retry-After": str(max(RETRY_AFTER_S, round(wait_s)))})
+
+
+def _partly(written: Written, bad: Rejection, headers: dict[str, str] | None) -> Response:
+    """Tell of what normalise will refuse; the request is on Kafka, so what else is in it is taken."""
+    told = f"samples refused: {written.refused}, taken: {written.samples}; native histograms taken: {written.histograms}"
+    problem = Problem(
+        error=str(bad.reason), detail=f"{bad.detail} ({told})", what_to_do="correct the series; do not send the request again"
+    )
+    return JSONResponse(problem.model_dump(mode="json", exclude_none=True), 400, headers=headers)
 
 
 def _version(request: Request) -> str:
@@ -139,7 +160,7 @@ def _read(body: bytes, version: str) -> tuple[Written, Rejection | None]:
     return (count if version == RemoteWrite.name else count_2)(unpack(body))
 
 
-async def _append(door: Door, source: str, version: str, body: bytes) -> None:
+async def _append(door: Door, source: str, version: str, body: bytes, samples: int) -> None:
     headers = ((SOURCE_HEADER, source.encode()), (FORMAT_HEADER, version.encode()), ("content-encoding", b"snappy"))
     output = Output(WRITE.name, source.encode(), body, headers)  # one source keeps its order
     door.waiting += 1
@@ -148,9 +169,16 @@ async def _append(door: Door, source: str, version: str, body: bytes) -> None:
             await door.append([output])
     except (Retryable, TimeoutError) as error:
         log.warning("write_unacknowledged", source=source, error=str(error))
+        _in_vain(door, source, "not_acknowledged", samples)
         raise Refusal(503, "not_acknowledged", "Kafka has not acknowledged it", "send it again: what stands twice counts once") from error
     except Fatal as error:
         log.warning("write_refused", source=source, error=str(error))
+        _in_vain(door, source, "refused_by_kafka", samples)
         raise Refusal(500, "refused", "Kafka refuses it", "see the log of the API; `airra topics create` makes missing topics") from error
     finally:
         door.waiting -= 1
+
+
+def _in_vain(door: Door, source: str, fate: str, samples: int) -> None:
+    SAMPLES.labels(source, fate).inc(samples)
+    door.quota.give_back(source, samples)

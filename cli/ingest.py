@@ -13,7 +13,7 @@ import typer
 
 from cli.config import ConfigError
 from cli.output import STDOUT, JsonTo, rows, say, write_json
-from cli.reading import read
+from cli.reading import messages, record_of
 from cli.settings import read_settings
 from cli.wiring import choice, configuration
 from schemas import topics
@@ -48,12 +48,12 @@ class Looked:
     refused: list[dict[str, Any]] = field(default_factory=list)
     series: dict[int, dict[str, Any]] = field(default_factory=dict)
 
-    def take(self, core: Core, record: Record, now: int) -> None:
-        """Let normalise's own code take one record, and note what it makes of it."""
+    def take(self, core: Core, record: Record, value: bytes | None, now: int) -> None:
+        """Let normalise's own code take one record, and note what it makes of it; `value` is its value where None is not empty."""
         historical = record.header(BACKFILL_HEADER) is not None
         taken = core.take_samples(
             (record.topic, record.partition),
-            [record.value],
+            [value],
             [record.offset],
             [max(record.timestamp, 0)],
             lambda _: record,
@@ -108,7 +108,7 @@ def ingest_check(
     Examples:  airra ingest check --topic metrics --last 100  ·  airra ingest check --file record.bin --topic team.metrics --json
     """
     settings = read_settings()
-    looked = _look(settings, [_of(topic, file)] if file is not None else _newest(settings, topic, last))
+    looked = _look(settings, _of(topic, file) if file is not None else _newest(settings, topic, last))
     told = looked.told()
     if json_to is not None:
         write_json(json_to, told)
@@ -117,23 +117,25 @@ def ingest_check(
     raise typer.Exit(0 if looked.records and not looked.refused else 1)
 
 
-def _look(settings: Settings, records: Sequence[Record]) -> Looked:
+def _look(settings: Settings, records: Sequence[tuple[Record, bytes | None]]) -> Looked:
     mapping = configuration(settings, "metrics")
     assert isinstance(mapping, MetricsMapping)  # noqa: S101 - it is what the name stands for
     core, looked, now = Core(mapping, 1, 1, choice=choice(settings)), Looked(), int(time.time() * 1000)
-    for record in records:
-        looked.take(core, record, now)
+    for record, value in records:
+        looked.take(core, record, value, now)
     return looked
 
 
-def _newest(settings: Settings, topic: str, last: int) -> list[Record]:
+def _newest(settings: Settings, topic: str, last: int) -> list[tuple[Record, bytes | None]]:
     kafka = KafkaSettings.of(settings)
-    return [record for number in range(check(kafka, [topic])[topic]) for record in read(kafka, topic, number, newest=last)]
+    found = (one for number in range(check(kafka, [topic])[topic]) for one in messages(kafka, topic, number, newest=last))
+    return [(record_of(one), one.value()) for one in found]
 
 
-def _of(topic: str, file: Path) -> Record:
+def _of(topic: str, file: Path) -> list[tuple[Record, bytes | None]]:
     try:
-        return Record(topic, 0, 0, int(time.time() * 1000), None, file.read_bytes())
+        value = file.read_bytes()
+        return [(Record(topic, 0, 0, int(time.time() * 1000), None, value), value)]
     except OSError as error:
         raise ConfigError(f"--file {file}: {error.strerror or error}") from error
 

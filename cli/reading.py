@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from streams.harness.errors import Fatal
 from streams.harness.kafka import KafkaSettings, check, explain
@@ -37,6 +37,21 @@ def read(
 
     Fatal: the broker does not answer.
     """
+    for message in messages(kafka, topic, partition, newest, since, begin):
+        yield record_of(message)
+
+
+def record_of(message: Message) -> Record:
+    """Return a message as a fold sees it: one without a value is an empty one."""
+    headers = tuple((name, value if isinstance(value, bytes) else b"") for name, value in message.headers() or ())
+    value = message.value() or b""
+    return Record(message.topic(), message.partition(), message.offset(), message.timestamp()[1], message.key(), value, headers)
+
+
+def messages(
+    kafka: KafkaSettings, topic: str, partition: int = 0, newest: int | None = None, since: int | None = None, begin: int = 0
+) -> Iterator[Message]:
+    """Yield what `read` makes records of."""
     check(kafka, [topic])  # says what is wrong: no broker, no login, no topic
     consumer = Consumer({**kafka.confluent(), **CONFIG})
     try:
@@ -54,10 +69,8 @@ def read(
                 if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's constants are spelt so
                     return  # the last offsets are no records: the marker of a transaction
                 raise KafkaException(error)
-            offset = message.offset()
-            position = offset + 1
-            headers = tuple((name, value if isinstance(value, bytes) else b"") for name, value in message.headers() or ())
-            yield Record(topic, partition, offset, message.timestamp()[1], message.key(), message.value() or b"", headers)
+            position = message.offset() + 1
+            yield message
     except KafkaException as error:
         raise Fatal(f"{topic}: {explain(kafka, [error.args[0]])}") from error
     finally:

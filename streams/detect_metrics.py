@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from functools import cache
+from threading import Lock
 from typing import Any
-from weakref import WeakValueDictionary
+from weakref import ref
 
 from prometheus_client import REGISTRY, Counter, Histogram, Metric
 from prometheus_client.core import GaugeMetricFamily
@@ -38,10 +39,12 @@ class States(Collector):
     """How large the state of each partition is, at the moment of asking; nothing of a partition that has moved away."""
 
     def __init__(self) -> None:
-        self._shown: WeakValueDictionary[int, DetectState] = WeakValueDictionary()
+        self._shown: dict[int, ref[DetectState]] = {}  # a WeakValueDictionary may change while another thread reads it, lock or not
+        self._lock = Lock()
 
     def show(self, partition: int, state: DetectState) -> None:
-        self._shown[partition] = state
+        with self._lock:
+            self._shown[partition] = ref(state)
 
     def collect(self) -> Iterator[Metric]:
         def gauge(name: str, text: str, *labels: str) -> Any:
@@ -53,7 +56,12 @@ class States(Collector):
         ahead = gauge("ahead_sources", "source partitions whose clock is wrong: their rows count at the others' time")
         idle = gauge("idle_sources", "source partitions that send nothing")
         watermark = gauge("watermark_seconds", "event time up to which windows are closed")
-        for partition, state in sorted(self._shown.items()):
+        with self._lock:
+            shown = dict(self._shown)
+        for partition, kept in sorted(shown.items()):
+            state = kept()
+            if state is None:
+                continue
             own = [str(partition)]
             for table, rows in _tables(state).items():
                 tables.add_metric([*own, table], rows)

@@ -10,10 +10,13 @@ import typer
 
 from cli.backtest.judge import Judged, judged, score_config
 from cli.backtest.plot import draw
-from cli.backtest.series import read_series, time_of, write_scores
+from cli.backtest.series import NO_TIME, read_series, time_of, write_scores
 from cli.config import ConfigError
-from cli.output import STDOUT, JsonTo, rows, say, write_json
-from models.surprise.explain import explain
+from cli.output import STDOUT, JsonTo, err, rows, say, write_json
+from models.surprise.explain import EVENT_WORDS, because, explain
+from models.surprise.past import DRIFTS, MISSING, OPENED
+from models.surprise.univariate import before
+from schemas.samples import LARGEST
 
 SHOWN = ["timestamp", "event", "value", "expected", "score", "because"]
 
@@ -36,6 +39,7 @@ def detect(
     Examples:  airra detect cpu.csv --out scored.csv --plot cpu.png  ·  airra detect cpu.csv --explain 2014-02-14T10:35
     """
     found = judged(read_series(file), score_config())
+    _say_what_is_not_judged(found, file)
     if out is not None:
         write_scores(out, found.series, found.readings)
     if plot is not None:
@@ -43,7 +47,14 @@ def detect(
     words = _explained(found, explain_at, file) if explain_at is not None else None
     events = found.events()
     if json_to is not None:
-        document = {"points": len(found.series.at), "judged": len(found.taken), "events": events}
+        document = {
+            "points": len(found.series.at),
+            "judged": len(found.taken),
+            "not_later": found.not_later,
+            "without_value": found.without_value,
+            "clipped": found.clipped,
+            "events": events,
+        }
         write_json(json_to, document | ({"explanation": words} if words is not None else {}))
     if json_to == STDOUT:
         return
@@ -57,14 +68,49 @@ def detect(
             say(f"written: {path}")
 
 
+def _say_what_is_not_judged(found: Judged, file: Path) -> None:
+    """Warn of rows that were left out; raise where they are the reason that nothing can be said of any."""
+    points, taken, late = len(found.series.at), len(found.taken), found.not_later
+    why = [f"{late:,} no later than a row before (is it newest first? sort it by time; one series a file)"] if late else []
+    why += [f"{found.without_value:,} without a finite value"] if found.without_value else []
+    if why:
+        text = f"{file}: judged {taken:,} of {points:,} rows; left out: {', '.join(why)}"
+        if not taken or taken <= found.rule.warm_up < taken + late:
+            raise ConfigError(text)
+        say(f"airra: {text}", err)
+    if found.clipped:
+        say(f"airra: {file}: {found.clipped:,} of {taken:,} values are beyond ±{LARGEST:g} and judged as that: give them in a larger unit", err)
+
+
 def _explained(found: Judged, text: str, file: Path) -> list[str]:
     at = time_of(text)
     if at is None:
-        raise ConfigError(f"--explain {text}: no time: ISO 8601, or seconds or milliseconds since 1970")
+        raise ConfigError(f"--explain {text}: {NO_TIME}")
     times = found.series.at[found.taken]
     place = int(np.searchsorted(times, at))
     if place == len(times):
         raise ConfigError(f"--explain {text}: {file} has no point then or later")
     row = int(found.taken[place])
     judged_rows = found.readings[found.taken]
-    return [found.series.stamps[row], *explain(times, found.series.value[found.taken], judged_rows, place, found.rule)]
+    lines = explain(times, found.series.value[found.taken], judged_rows, place, found.rule)
+    return [found.series.stamps[row], *lines, *_since(found, place)]
+
+
+def _since(found: Judged, place: int) -> list[str]:
+    """Say of an alarm that was open before a point since when, why, and by what the point is judged."""
+    taken = found.taken[: place + 1]
+    at, value, readings = found.series.at[taken], found.series.value[taken], found.readings[taken]
+    event = readings["event"]
+    if not readings["alarmed"][place] or event[place] in (OPENED, DRIFTS):
+        return []
+    middle, width = (column[place] for column in before(at, value, readings, found.rule))
+    if np.isnan(middle):
+        if event[place] == MISSING:
+            return []
+        since = int(np.flatnonzero(event == DRIFTS)[-1])
+        return [f"  open since {found.series.stamps[taken[since]]}: {EVENT_WORDS[DRIFTS]}", "  judged by these hours a day and a week before"]
+    since = int(np.flatnonzero(event == OPENED)[-1])
+    return [
+        f"  open since {found.series.stamps[taken[since]]}: {because(readings[since])}",
+        f"  judged by what was usual before it, {middle - width:.6g} to {middle + width:.6g}: {found.rule.calm_points} points in a row within end it",
+    ]

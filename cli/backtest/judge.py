@@ -15,6 +15,7 @@ from models.surprise.past import NOTHING, READING
 from models.surprise.univariate import judge
 from schemas.config.detect import DetectConfig
 from schemas.config.score import ScoreConfig, ScoreRule
+from schemas.samples import LARGEST
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,20 @@ class Judged:
     rule: ScoreRule
     readings: Any  # by row of the file
     taken: Any  # the rows that were judged, by number
+
+    @property
+    def without_value(self) -> int:
+        return int(np.count_nonzero(~np.isfinite(self.series.value)))
+
+    @property
+    def not_later(self) -> int:
+        """Return how many rows have a value and are no later than one before them."""
+        return len(self.series.at) - len(self.taken) - self.without_value
+
+    @property
+    def clipped(self) -> int:
+        """Return how many values are so large that they were judged as less."""
+        return int(np.count_nonzero(np.abs(self.series.value[self.taken]) > LARGEST))
 
     def events(self) -> list[dict[str, Any]]:
         """Return what the detector would have told people, in order."""

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from cli.backtest.alarms import TOLD
 from cli.backtest.judge import Judged
-from models.surprise.past import AGAIN, MISSING, OPENED
+from models.surprise.univariate import before
+from schemas.samples import LARGEST
 from streams.harness.errors import Fatal
 
-_BAND, _LINE, _SCORE, _ALARM = "#c7d9ee", "#1f4e79", "#6b4c9a", "#d1495b"
+_BAND, _BEFORE, _LINE, _SCORE, _ALARM = "#c7d9ee", "#e0b450", "#1f4e79", "#6b4c9a", "#d1495b"
 
 
 def draw(found: Judged, path: Path) -> None:
-    """Write a picture; its format is what the name of the file says. Matplotlib takes a second to load, so only here."""
-    import matplotlib as mpl
+    """Write a picture; its format is what the name of the file says, and PNG where that says nothing."""
+    try:
+        picture(found).savefig(path, dpi=120, format=path.suffix[1:] or "png")  # it adds .png to the name where it chooses the format
+    except (OSError, ValueError) as error:
+        raise Fatal(f"--plot {path}: {error}") from error
 
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
+
+def picture(found: Judged) -> Any:
+    """Return the figure. Matplotlib takes a second to load, so only here."""
+    from matplotlib.figure import Figure
 
     rows = found.taken
-    readings, value = found.readings[rows], found.series.value[rows]
-    at = [datetime.fromtimestamp(ms / 1000, UTC) for ms in found.series.at[rows].tolist()]
-    figure, (upper, lower) = plt.subplots(2, 1, sharex=True, figsize=(12, 6), height_ratios=[3, 1])
+    readings, value = found.readings[rows], np.clip(found.series.value[rows], -LARGEST, LARGEST)  # as they are judged
+    at = found.series.at[rows].astype("datetime64[ms]")
+    figure = Figure(figsize=(12, 6))
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     upper.fill_between(
         at,
         readings["expected"] - readings["width"],
@@ -34,11 +42,14 @@ def draw(found: Judged, path: Path) -> None:
         linewidth=0,
         label="expected",
     )
+    middle, width = before(found.series.at[rows], value, readings, found.rule)
+    if np.isfinite(middle).any():
+        upper.fill_between(at, middle - width, middle + width, color=_BEFORE, alpha=0.5, linewidth=0, label="usual before the alarm")
     upper.plot(at, value, color=_LINE, linewidth=0.7, label="value")
     upper.fill_between(
         at, 0, 1, where=readings["alarmed"], transform=upper.get_xaxis_transform(), color=_ALARM, alpha=0.25, linewidth=0, label="in alarm"
     )
-    for place, row in enumerate(np.flatnonzero(np.isin(readings["event"], (OPENED, AGAIN, MISSING))).tolist()):
+    for place, row in enumerate(np.flatnonzero(np.isin(readings["event"], TOLD)).tolist()):
         upper.axvline(at[row], color=_ALARM, linewidth=0.8, label=None if place else "alarm")
     reach = np.quantile(value, [0.001, 0.999]) if len(value) else (0.0, 1.0)
     room = 0.5 * (reach[1] - reach[0]) or 1.0
@@ -49,9 +60,4 @@ def draw(found: Judged, path: Path) -> None:
     lower.set(ylim=(0, 1), ylabel="score")
     figure.autofmt_xdate()
     figure.tight_layout()
-    try:
-        figure.savefig(path, dpi=120)
-    except (OSError, ValueError) as error:
-        raise Fatal(f"--plot {path}: {error}") from error
-    finally:
-        plt.close(figure)
+    return figure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,10 @@ from streams.harness.errors import Fatal
 
 COLUMNS = ("timestamp", "value")
 _MOST_PLAIN = 1e11  # a number below it counts seconds, one above it milliseconds,
-_MOST_MS = 1e14  # and from here on it is no time: the year 5138 is over
+_MOST_MS = 1e14  # and from here on it is no time: the year 5138 is over,
+_FIRST_MS = -30_610_224_000_000  # or the year 1000 has not begun: no picture has room for the year 1
+NO_TIME = "no time of the years 1000 to 5138: ISO 8601, or seconds or milliseconds since 1970"
+_GZIP, _UTF_16 = b"\x1f\x8b", (b"\xff\xfe", b"\xfe\xff")  # how such a file begins
 
 
 @dataclass(frozen=True)
@@ -31,10 +35,24 @@ class Series:
 def read_rows(path: Path) -> list[list[str]]:
     """Read a CSV file; raise ConfigError where it cannot be read, or is none."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            return list(csv.reader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        return list(csv.reader(io.StringIO(_text(path), newline="")))
+    except (OSError, csv.Error) as error:
         raise ConfigError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _text(path: Path) -> str:
+    data = path.read_bytes()
+    if data.startswith(_GZIP):
+        raise ConfigError(f"{path} is compressed, and is to be UTF-8 text: run gunzip on it first")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        coding = "UTF-16" if data.startswith(_UTF_16) else "LATIN1"
+        raise ConfigError(
+            f"{path}, line {line}: byte 0x{error.object[error.start]:02x} is no UTF-8 text: "
+            f"convert the file (iconv -f {coding} -t UTF-8), or unpack it where it is an archive"
+        ) from error
 
 
 def read_series(path: Path) -> Series:
@@ -57,26 +75,29 @@ def read_series(path: Path) -> Series:
 
 
 def time_of(text: str) -> int | None:
-    """Return a time in ms; None where it is none. Without a zone it is UTC."""
+    """Return a time in ms; None where it is none, or in no year from 1000 to 5138. Without a zone it is UTC."""
     text = text.strip()
     try:
         plain = float(text)
     except ValueError:
         pass
     else:
-        ms = plain if abs(plain) >= _MOST_PLAIN else plain * 1000
-        return round(ms) if abs(ms) < _MOST_MS else None
+        return _within(plain if abs(plain) >= _MOST_PLAIN else plain * 1000)
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return round((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000)
+    return _within((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _within(ms: float) -> int | None:
+    return round(ms) if _FIRST_MS <= ms < _MOST_MS else None
 
 
 def _time(text: str, path: Path, number: int) -> int:
     found = time_of(text)
     if found is None:
-        raise ConfigError(f"{path}, line {number}: {text!r} is no time: ISO 8601, or seconds or milliseconds since 1970")
+        raise ConfigError(f"{path}, line {number}: {text!r} is {NO_TIME}")
     return found
 
 

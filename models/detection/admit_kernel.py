@@ -163,7 +163,7 @@ def _arrange(
         at, future, claim = clamped(time[i], clock)
         claimed = max(claimed, claim)
         sound = sound or not future
-        newest = moved(newest, at, future, lead.alone and not sound)
+        newest = moved(newest, at, future, lead.alone and not sound, clock.now)
         reached = max(reached, at)
         row = rows[count]
         row.raw, row.at, row.source, row.offset = raw[i], at, number, offset[i]
@@ -232,9 +232,11 @@ def clamped(at: int, clock: Any) -> tuple[int, bool, int]:
 
 
 @compiled_bare
-def moved(newest: int, at: int, future: bool, alone: bool) -> int:
-    """Return the newest event time of a source after a row."""
-    return max(newest, at) if alone or not future else newest
+def moved(newest: int, at: int, future: bool, alone: bool, now: int) -> int:
+    """Return the newest event time of a source after a row: no later than its record's (0: it has none), for others are not ahead."""
+    if future and not alone:
+        return newest
+    return max(newest, min(at, now) if now > 0 else at)
 
 
 @compiled_bare

@@ -138,7 +138,7 @@ class Detector:
         table["mark"][number] = heartbeat.offset
         lead = lead_of(table, number, times)
         at, future, claim = clamped(heartbeat.at, clock_of(table, number, times))
-        newest = moved(lead.newest, at, future, lead.alone)
+        newest = moved(lead.newest, at, future, lead.alone, now)
         note(table[number], Came(newest, at, claim, not future))
         trigger = Position(topic=heartbeat.topic, partition=heartbeat.partition, offset=heartbeat.offset)
         self._closer.go_on(watermark(newest, lead) // self._window_ms, trigger)

@@ -99,8 +99,6 @@ def _remember(past: Any, at: int, floor: float, rule: Any) -> None:
     past.suspected, past.middle = at, past.center[RESIDUAL]
     scale = max(past.scale[RESIDUAL], floor)
     past.band, past.width = rule.band * scale, _reach(past, rule) * scale
-    for season in range(SEASONS):
-        past.before[season] = past.level[season]
 
 
 @compiled_bare

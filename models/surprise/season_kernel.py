@@ -81,29 +81,42 @@ def foretell(past: Any, at: int, levels: Any) -> float:
 
 
 @compiled_bare
-def learn(past: Any, at: int, value: float, most: float, rule: Any, alarmed: bool) -> None:
-    """Let every season learn a point. An error above `most` counts as that; of an alarm only the levels learn."""
+def learn(past: Any, at: int, value: float, most: float, rule: Any, alarmed: bool) -> int:
+    """Let every season learn a point; return those, a bit each, to which it is the first of its slot.
+
+    An error above `most` counts as that; of an alarm only the levels learn.
+    """
+    fresh = 0
     for season in range(SEASONS):
         known = usual(past, season, at)
         if np.isnan(known):
             if not alarmed:
                 _put(past, season, at, value)
+                fresh |= 1 << season
             continue
         off = value - known - past.level[season]
         if alarmed:
             past.level[season] += rule.level_rate * off
             continue
         past.judged[season] += 1
-        rate = rule.level_rate
+        rate, near = rule.level_rate, min(max(off, -most), most)
         if season == NO_SEASON:
             rate = max(rate, 1.0 / past.judged[season])
         else:
             visit = min(1.0, past.interval / slot_ms(season)) if past.interval > 0 else 1.0  # a point's share of one
             visits = past.judged[season] * past.interval / period_ms(season)  # of each slot, about
-            _put(past, season, at, known + max(rule.profile_rate, 1.0 / (visits + 1.0)) * visit * (value - known))
+            _put(past, season, at, known + max(rule.profile_rate, 1.0 / (visits + 1.0)) * visit * (near + past.level[season]))
         past.level[season] += rate * off
-        near = min(max(off, -most), most)
         past.error[season] += max(past.interval / rule.error_memory, 1.0 / past.judged[season]) * (near * near - past.error[season])
+    return fresh
+
+
+@compiled_bare
+def unlearn(past: Any, at: int, fresh: int) -> None:
+    """Let this time's slot of these seasons be unknown again: the first point of it opened an alarm, and would be what is usual here."""
+    for season in range(NO_SEASON + 1, SEASONS):
+        if fresh >> season & 1:
+            _put(past, season, at, np.nan)
 
 
 @compiled_bare

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.surprise.drift import Drift, drifts
-from models.surprise.past import DRIFTED, DRIFTS, NOTHING, READING, empty
+from models.surprise.past import ALARMED, DRIFTED, DRIFTS, NOTHING, READING, empty
 from models.surprise.rule import rule_of
 from models.surprise.score_kernel import run
+from models.surprise.season_kernel import foretell
 from schemas.config.score import ScoreRule
 from schemas.samples import LARGEST
 
@@ -31,14 +32,39 @@ def judge(at: NDArray[np.int64], value: NDArray[np.float64], config: ScoreRule) 
     return readings
 
 
+def before(
+    at: NDArray[np.int64], value: NDArray[np.float64], readings: Any, config: ScoreRule
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return by what an open alarm is judged at each point: what was usual before it, and how far around that is inside.
+
+    Args: at, value and config as `judge` takes them, readings (n,) as it returned them. Returns (n,) twice: NaN where no alarm is open, or
+    a drift alone, which is judged by hours.
+    """
+    past, rule, again = empty(1), rule_of(config), np.zeros(len(at), READING)
+    series, value = np.zeros(len(at), np.int64), np.clip(value, -LARGEST, LARGEST)
+    middle, width, begin = np.full(len(at), np.nan), np.full(len(at), np.nan), 0
+    for row in np.flatnonzero(readings["alarmed"]).tolist():
+        run(past, series[begin : row + 1], at[begin : row + 1], value[begin : row + 1], rule, again[begin : row + 1])
+        begin = row + 1
+        if past["state"][0] == ALARMED:
+            middle[row] = past["middle"][0] + foretell(past[0], at[row], past["before"][0])
+            width[row] = past["width"][0]
+    return middle, width
+
+
 def _mark(at: NDArray[np.int64], readings: Any, found: list[Drift]) -> None:
-    """Let drifts be alarms, told at the first point after the hour that decided; where one is open, it is about that already."""
+    """Let drifts be alarms: each is told at the first point after the hour that decided which tells nothing else, and outside of any alarm.
+
+    What is over before there was such a point is not told. Of a point nothing but the ones before it decides.
+    """
+    free = (readings["event"] == NOTHING) & ~readings["alarmed"]
     for one in found:
         begin = int(np.searchsorted(at, one.found))
         end = len(at) if one.over is None else int(np.searchsorted(at, one.over))
-        if readings["event"][begin] != NOTHING or readings["alarmed"][begin]:
+        if not free[begin:end].any():
             continue
-        readings["event"][begin] = DRIFTS
-        readings["alarmed"][begin:end] = True
-        if end < len(at) and readings["event"][end] == NOTHING:
-            readings["event"][end] = DRIFTED
+        told = begin + int(np.argmax(free[begin:end]))
+        readings["event"][told], readings["alarmed"][told:end], free[told] = DRIFTS, True, False
+        if free[end:].any():
+            over = end + int(np.argmax(free[end:]))
+            readings["event"][over], free[over] = DRIFTED, False

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from schemas.base import Strict
 
@@ -60,23 +60,35 @@ class ScoreRule(Strict):
     silence_intervals: float = Field(3.0, ge=1)  # without a point for so many, and for longer than the longest gap of late: missing
 
 
+class _Series(Strict):
+    """What holds for some series, as a whole: a mistake in it has the place at which it stands in the file."""
+
+    series: dict[str, ScoreRule]
+
+
+def _of_its_own(own: dict[str, Any]) -> dict[str, Any]:
+    if "series" in own:
+        raise ValueError("what differs for some series has no series in it: put it beside the others")
+    return own
+
+
 class ScoreConfig(ScoreRule):
     """What holds for all series, and what differs for some."""
 
-    series: dict[str, dict[str, Any]] = Field(default_factory=dict)  # {"*_cpu": {alarm: 4}}: by name, * and ? allowed; the first that fits
+    series: dict[str, Annotated[dict[str, Any], AfterValidator(_of_its_own)]] = Field(default_factory=dict)  # {"*_cpu": {alarm: 4}}: by name, * and ? allowed; the first that fits
 
     @model_validator(mode="after")
     def _overrides(self) -> ScoreConfig:
-        for own in self.series.values():
-            self._with(own)
+        _Series.model_validate({"series": {name: self._with(own) for name, own in self.series.items()}})
         return self
 
     def of(self, name: str) -> ScoreRule:
         """Return what holds for a series of this name."""
-        return self._with(next((own for pattern, own in self.series.items() if fnmatchcase(name, pattern)), {}))
+        own = next((own for pattern, own in self.series.items() if fnmatchcase(name, pattern)), {})
+        return ScoreRule.model_validate(self._with(own))
 
-    def _with(self, own: dict[str, Any]) -> ScoreRule:
+    def _with(self, own: dict[str, Any]) -> dict[str, Any]:
         usual = self.model_dump(exclude={"series"})
         if isinstance(weights := own.get("weights"), dict):
             own = own | {"weights": usual["weights"] | weights}
-        return ScoreRule.model_validate(usual | own)
+        return usual | own

@@ -7,6 +7,8 @@ series mean is kept in compressed pages.
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Callable
 from functools import lru_cache, partial
 
@@ -163,11 +165,23 @@ def _bytes(key: bytes) -> int:
 
 def labels_of(raw: bytes, name: str) -> dict[str, str] | None:
     """Return the labels of a JSON text, `name` being what they may lack; None where nothing names the metric."""
-    labels = decode(_LABELS, raw, len(raw))
+    labels = unique_labels(raw)
     if not labels.get(NAME):
         if not name:
             return None
         labels[NAME] = name
+    return labels
+
+
+def unique_labels(raw: bytes | msgspec.Raw) -> dict[str, str]:
+    """Return a JSON object of texts; raise Rejected for anything else, and where a label stands twice."""
+    labels = decode(_LABELS, raw, len(raw))
+    # msgspec keeps the last of two without a word. A label has four quotes: more means that one stands twice, or that a quote is escaped.
+    if bytes(raw).count(b'"') > 4 * len(labels):
+        names = Counter(name for name, _ in json.loads(bytes(raw), object_pairs_hook=list))
+        twice = next((name for name, count in names.items() if count > 1), None)
+        if twice is not None:
+            raise Rejected(Reason.WRONG_TYPE, f"two labels {twice[:64]!r}")
     return labels
 
 

@@ -33,6 +33,7 @@ class Reason(StrEnum):
     NO_SERVICE = "no_service"
     NOT_FINITE = "not_finite"
     TIMESTAMP_OUT_OF_RANGE = "timestamp_out_of_range"
+    READER_FAILED = "reader_failed"  # a fault of ours: replay the record once it is mended
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import translate
 from typing import NamedTuple
 
@@ -64,6 +64,9 @@ class Resolver:
     def resolve(self, told: Described, source: str = "") -> SeriesDef | Unmapped:
         """Return the definition of a label set with `__name__`; raise Rejected where it cannot have one. `source` is who sends it."""
         labels = told.labels
+        if "" in labels.values():  # seldom; Prometheus means absent by empty, so with or without it is one series
+            labels = {name: value for name, value in labels.items() if value or name == NAME}
+            told = replace(told, labels=labels)
         metric = _short("metric", labels[NAME])
         plain = {name.replace(".", "_"): value for name, value in labels.items()}  # a call a label is what this would cost most
         for hit in self._matching(_underscored(metric)):

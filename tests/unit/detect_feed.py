@@ -175,7 +175,7 @@ def come(sources: Sources, number: int, times: Iterable[int]) -> list[int]:
     marks = []
     for at in times:
         lead = lead_of(sources.table, number, sources.times(0))
-        came = Came(moved(lead.newest, at, False, lead.alone), at, at, sound=True)
+        came = Came(moved(lead.newest, at, False, lead.alone, 0), at, at, sound=True)
         note(sources.table[number], came)
         marks.append(watermark(came.newest, lead))
     return marks

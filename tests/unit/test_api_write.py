@@ -8,7 +8,7 @@ import pytest
 
 from api.auth import Gate
 from api.server import operators
-from api.write import MAX_WRITE, MOST_WAITING, Door, Quota
+from api.write import MALFORMED, MAX_WRITE, MOST_WAITING, SAMPLES, Door, Quota
 from schemas.samples import SOURCE_HEADER
 from schemas.topics import WRITE
 from streams.harness.errors import Fatal, Retryable
@@ -60,7 +60,25 @@ class Shop:
 
 @pytest.fixture
 def shop():
+    SAMPLES.clear()
+    MALFORMED.clear()
     return Shop()
+
+
+def fates():
+    """Return how many samples had each fate, but for those that none had."""
+    (family,) = SAMPLES.collect()
+    return {one.labels["fate"]: one.value for one in family.samples if one.name.endswith("_total") and one.value}
+
+
+def malformed():
+    return MALFORMED.labels("prometheus-a")._value.get()
+
+
+def told(answer):
+    """Return the numbers of samples, histograms and exemplars that an answer says were written."""
+    begin = "x-prometheus-remote-write"
+    return tuple(answer.headers.get(f"{begin}-{what}-written") for what in ("samples", "histograms", "exemplars"))
 
 
 async def test_a_request_stands_on_kafka_as_it_came_with_who_wrote_it(shop):
@@ -75,9 +93,7 @@ async def test_a_request_stands_on_kafka_as_it_came_with_who_wrote_it(shop):
 async def test_2_0_is_told_what_was_written(shop):
     answer = await shop.post(BODY_2, content_type=V2_TYPE)
     assert answer.status_code == 204
-    found = {name: value for name, value in answer.headers.items() if name.startswith("x-prometheus")}
-    begin = "x-prometheus-remote-write"
-    assert found == {f"{begin}-samples-written": "1", f"{begin}-histograms-written": "0", f"{begin}-exemplars-written": "0"}
+    assert told(answer) == ("1", "0", "0")
     assert dict(shop.written[0].headers)["airra.format"] == b"remote-write-2"
 
 
@@ -119,6 +135,7 @@ async def test_what_cannot_be_read_is_refused_for_good(shop, body):
     answer = await shop.post(body)
     assert answer.status_code == 400
     assert shop.written == []
+    assert (malformed(), fates()) == (1, {})
 
 
 async def test_a_bad_series_among_good_ones_is_told_and_the_others_are_taken(shop):
@@ -132,17 +149,76 @@ async def test_a_bad_series_among_good_ones_is_told_and_the_others_are_taken(sho
 V1_BROKEN = series({"__name__": "x" * 70_000}, (AT, 1.0))
 
 
-@pytest.mark.parametrize(("error", "code"), [(Retryable("no leader"), 503), (Fatal("refused"), 500)])
-async def test_without_an_acknowledgement_nothing_is_acknowledged(shop, error, code):
+@pytest.mark.parametrize(
+    ("labels", "at", "reason"),
+    [
+        ({}, AT, "missing_field"),
+        ({"job": "shop"}, AT, "missing_field"),
+        ({"job": "shop", "__name__": "up"}, AT, "wrong_type"),
+        ({"__name__": "up", "job": "shop"}, -1, "timestamp_out_of_range"),
+    ],
+)
+async def test_what_normalise_is_going_to_refuse_is_not_acknowledged(shop, labels, at, reason):
+    answer = await shop.post(pack(request(series({"__name__": "up"}, (AT, 1.0)), series(labels, (at, 1.0), (at, 2.0)))))
+    assert (answer.status_code, answer.json()["error"]) == (400, reason)
+    assert "samples refused: 2, taken: 1" in answer.json()["detail"]
+    assert told(answer) == (None, None, None)
+    assert fates() == {"accepted": 1, "refused": 2}
+    assert len(shop.written) == 1
+
+
+@pytest.mark.parametrize("refs", [[1, 99], [3, 4], [3, 4, 1, 2]])
+async def test_2_0_is_told_what_was_written_of_a_request_that_is_partly_bad(shop, refs):
+    good, bad = ([V2["Sample"](value=1.0, timestamp=AT)] * number for number in (1, 3))
+    body = request_2(
+        ["", "__name__", "up", "job", "shop"],
+        V2["TimeSeries"](labels_refs=[1, 2], samples=good),
+        V2["TimeSeries"](labels_refs=refs, samples=bad),
+    )
+    answer = await shop.post(pack(body), content_type=V2_TYPE)
+    assert (answer.status_code, told(answer)) == (400, ("1", "0", "0"))
+    assert fates() == {"accepted": 1, "refused": 3}
+    assert len(shop.written) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "told_as", "is_of"), [(BODY_2, V1_TYPE, "io.prometheus.write.v2.Request"), (BODY, V2_TYPE, "prometheus.WriteRequest")]
+)
+async def test_a_body_told_as_the_other_version_is_refused(shop, body, told_as, is_of):
+    answer = await shop.post(body, content_type=told_as)
+    assert answer.status_code == 400
+    assert f"it looks like {is_of}" in answer.json()["detail"]
+    assert "content-type" in answer.json()["what_to_do"]
+    assert (shop.written, malformed(), fates()) == ([], 1, {})
+
+
+@pytest.mark.parametrize(("body", "type_"), [(b"\x1a\x04\x12\x02up", V1_TYPE), (b"", V1_TYPE), (b"", V2_TYPE)])
+async def test_types_and_help_texts_alone_are_sound_and_so_is_nothing(shop, body, type_):
+    assert (await shop.post(pack(body), content_type=type_)).status_code == 204
+    assert len(shop.written) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "fate"), [(Retryable("no leader"), 503, "not_acknowledged"), (Fatal("refused"), 500, "refused_by_kafka")]
+)
+async def test_without_an_acknowledgement_nothing_is_acknowledged(shop, error, code, fate):
     shop.error = error
     assert (await shop.post()).status_code == code
     assert shop.written == []
+    assert fates() == {fate: 2}
+
+
+async def test_samples_that_are_to_come_again_are_counted_with_the_bad_among_them(shop):
+    shop.door.waiting = MOST_WAITING
+    assert (await shop.post(pack(request(series({"__name__": "up"}, (AT, 1.0)), series({}, (AT, 1.0)))))).status_code == 429
+    assert fates() == {"too_many_waiting": 2}
 
 
 async def test_too_large_a_body_is_refused(shop):
     answer = await shop.post(b"x" * (MAX_WRITE + 1))
     assert answer.status_code == 413
     assert "max_samples_per_send" in answer.json()["what_to_do"]
+    assert malformed() == 1
     assert (await shop.post(b"x" * (WRITE.max_message_bytes + 1))).status_code == 413
 
 
@@ -163,6 +239,36 @@ def test_a_request_larger_than_the_bucket_passes_when_that_is_full():
     assert quota.spend("b", 50) == 0.0
     now = 50.0
     assert quota.spend("a", 50) == 0.0
+
+
+@pytest.mark.parametrize("error", [Retryable("no leader"), Fatal("refused")])
+async def test_what_has_to_be_sent_again_spends_no_quota(error):
+    shop = Shop(quota=1.0)  # five requests
+    shop.error = error
+    assert 429 not in [(await shop.post()).status_code for _ in range(8)]
+    shop.error = None
+    assert [(await shop.post()).status_code for _ in range(6)] == [204] * 5 + [429]
+
+
+def test_no_more_is_given_back_than_the_bucket_holds():
+    now = 0.0
+    quota = Quota(1.0, lambda: now)
+    quota.give_back("a", 5)  # of which nothing was taken
+    assert quota.spend("a", 50) == 0.0
+    quota.give_back("a", 50)
+    assert quota.spend("a", 4) == 0.0
+    now = 4.0
+    assert quota.spend("a", 0) == 0.0  # full again
+    quota.give_back("a", 4)
+    assert quota.spend("a", 10) == 0.0
+    assert quota.spend("a", 1) == 1.0
+
+
+def test_where_there_is_no_quota_nothing_is_kept_of_it():
+    quota = Quota(0.0)
+    assert quota.spend("a", 5) == 0.0
+    quota.give_back("a", 5)
+    assert quota.spend("a", 10**9) == 0.0
 
 
 async def test_too_many_that_wait_for_kafka_are_told_to_come_back(shop):

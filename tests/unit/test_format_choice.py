@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import pytest
 
 from schemas.config.formats import FormatsMapping
+from streams.harness.errors import Fatal, Retryable
 from streams.normalise.fates import Reason, Rejected, Rejection
 from streams.normalise.formats.catalogue import choice_of
 from streams.normalise.formats.choice import REASONS_CHARS, Candidate, Choice, Read
@@ -90,6 +91,28 @@ def test_a_content_type_of_two_formats_leaves_the_choice_to_their_looks() -> Non
 def test_a_content_type_that_names_no_format_says_nothing(written: str) -> None:
     choice = Choice([candidate(Letters("one", b"x"), "text/one")], {})
     assert by(choice.read("t", b"xa", headers(content_type=written))) == ["one"]
+
+
+def test_what_no_reader_foresaw_is_the_fault_of_one_record() -> None:
+    """It would end the process, and again each time it begins with that record."""
+    one, two = Letters("one", b"x"), Letters("two", b"x")
+    one.read = lambda _: 1 // 0  # type: ignore[assignment, method-assign, return-value]
+    assert by(Choice([candidate(one), candidate(two)], {}).read("t", b"xa", ())) == ["two"]
+    with pytest.raises(Rejected, match="the reader of one failed: ZeroDivisionError") as raised:
+        Choice([candidate(one)], {}).read("t", b"xa", ())
+    assert raised.value.rejection.reason is Reason.READER_FAILED
+
+
+@pytest.mark.parametrize("kind", [Retryable, Fatal])
+def test_what_a_reader_knows_to_be_nobodys_fault_passes(kind: type[Exception]) -> None:
+    one = Letters("one", b"x")
+
+    def read(_: bytes) -> Iterable[Sample | Rejection]:
+        raise kind
+
+    one.read = read  # type: ignore[method-assign]
+    with pytest.raises(kind):
+        Choice([candidate(one)], {}).read("t", b"xa", ())
 
 
 def test_a_record_is_of_the_first_format_that_reads_it() -> None:

@@ -239,6 +239,8 @@ def test_a_record_without_a_time_or_with_null_has_none_of_its_own(told: dict[str
         ({"t": AT}, "s", Reason.TIMESTAMP_OUT_OF_RANGE, "beyond the year 9999, read as s"),
         ({"t": 10**40}, None, Reason.TIMESTAMP_OUT_OF_RANGE, "is no time"),
         ({"t": "nan"}, None, Reason.TIMESTAMP_OUT_OF_RANGE, "nan is no time"),
+        ({"t": 1e308}, "s", Reason.TIMESTAMP_OUT_OF_RANGE, "1e+308 is no time"),  # times 1000 it is infinite
+        ({"t": "-1e306"}, "s", Reason.TIMESTAMP_OUT_OF_RANGE, "-1e+306 is no time"),
     ],
 )
 def test_a_time_that_is_none_rejects_its_sample(record: dict[str, object], unit: str | None, reason: Reason, says: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from cli import ingest
 from cli.main import program
 
 CHECK = ["ingest", "check", "--topic", "metrics"]
@@ -61,3 +62,45 @@ def test_a_topics_own_format_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("AIRRA_FORMATS_FILE", str(formats))
     code, told = look(tmp_path, b"up,service=cart value=1")
     assert (code, told["fates"]) == (1, {"dead_letter": 1})
+
+
+class Message:
+    """What the client gives of a record of a topic."""
+
+    def __init__(self, offset: int, value: bytes | None) -> None:
+        self._offset, self._value = offset, value
+
+    def topic(self) -> str:
+        return "metrics"
+
+    def partition(self) -> int:
+        return 0
+
+    def offset(self) -> int:
+        return self._offset
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, 1_795_489_200_000
+
+    def key(self) -> bytes | None:
+        return b"k"
+
+    def value(self) -> bytes | None:
+        return self._value
+
+    def headers(self) -> list[tuple[str, bytes | None]]:
+        return [("trace", b"1"), ("none", None)]
+
+
+def test_of_a_record_without_a_value_it_says_what_normalise_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest, "check", lambda _, topics: dict.fromkeys(topics, 1))
+    monkeypatch.setattr(ingest, "messages", lambda *_, **__: iter([Message(0, None), Message(1, b""), Message(2, b"up,service=a value=1")]))
+    out = tmp_path / "out.json"
+    result = CliRunner().invoke(program(), [*CHECK, f"--json={out}"])
+    told = json.loads(out.read_text())
+
+    assert (result.exit_code, told["records"], told["fates"]) == (1, 3, {"accepted": 1, "dead_letter": 2})
+    without, empty = told["refused"]
+    assert (without["record"], without["reason"], without["detail"]) == ("0@0", "not_json", "the record has no value")
+    assert empty["record"] == "0@1"
+    assert empty["detail"] != without["detail"]

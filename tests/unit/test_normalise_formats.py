@@ -171,6 +171,13 @@ def test_not_a_number_is_no_value_where_the_protocol_says_so_and_the_mark_of_an_
     assert taken.samples["remote-write", SampleFate.NO_VALUE] == 1
 
 
+@pytest.mark.parametrize("form", ["otlp", "otlp-json"])
+def test_a_summary_that_nobody_fed_has_no_value_in_either_form_of_otlp(form: str) -> None:
+    message = resource(gauge("temperature", point(math.nan, time_unix_nano=NOW * 1_000_000)), labels={"service.name": "cart"})
+    taken = take(export(message) if form == "otlp" else as_json(export(message)))
+    assert (taken.refused, dict(taken.samples)) == ([], {(form, SampleFate.NO_VALUE): 1})
+
+
 def test_a_record_of_nothing_but_no_value_is_empty() -> None:
     taken = take(pack(request(series(LABELS, (NOW, math.nan)))), export(resource()), headers=[(), (("airra.format", b"otlp"),)])
     assert (taken.accepted, taken.unmapped, taken.empty, taken.refused, taken.outputs) == (0, 0, 2, [], [])

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from schemas.config.metrics import MetricsMapping
 from schemas.kinds import Direction, Kind, MetricType
 from schemas.samples import SeriesDef
+from streams.normalise.fates import Rejected
 from streams.normalise.formats.port import Described
 from streams.normalise.series import Resolver, Unmapped
 
@@ -77,6 +78,25 @@ def test_an_empty_label_is_an_absent_one() -> None:
 
     assert isinstance(found, SeriesDef)
     assert found.service == "shop"
+
+
+@pytest.mark.parametrize("name", ["up", "shoe_size"])
+def test_a_series_is_the_same_with_an_empty_label_and_without(name: str) -> None:
+    assert resolve(name, x="", instance="") == resolve(name)
+    assert resolve(name, x="", instance="a:1") == resolve(name, instance="a:1")
+    assert resolve(name, **{"k8s.pod": "p", "k8s_pod": ""}) == resolve(name, **{"k8s.pod": "p"})
+
+
+def test_an_empty_label_hides_no_other_that_is_called_the_same_with_dots() -> None:
+    found = resolve("up", service="", **{"service.name": "shop", "service_name": ""})
+
+    assert isinstance(found, SeriesDef)
+    assert (found.service, found.labels) == ("shop", {"__name__": "up", "service.name": "shop"})
+
+
+def test_a_bucket_whose_bound_is_empty_has_none() -> None:
+    with pytest.raises(Rejected, match="a bucket without le"):
+        resolve("http_request_duration_seconds_bucket", le="")
 
 
 def test_the_parts_of_one_histogram_share_a_group_and_different_label_sets_do_not() -> None:

@@ -40,6 +40,19 @@ def test_a_step_is_in_alarm_for_as_long_as_it_lasts_and_no_longer() -> None:
     assert not found["alarmed"][FAULT + 620 :].any()
 
 
+@pytest.mark.parametrize(("usual", "broken", "minutes"), [(1.0, 0.0, 10), (0.0, 1.0, 10), (0.0, 50.0, 60), (100.0, 110.0, 120)])
+def test_a_departure_of_any_size_ends_its_alarm_with_its_recovery(usual: float, broken: float, minutes: int) -> None:
+    """What was usual is that of before the point which opens the alarm: a hundredth of an outage is more than a flat line ever moved."""
+    value = np.full(FAULT + 3000, usual)
+    value[FAULT : FAULT + minutes] = broken
+    found = judged(value)
+    assert events(found, OPENED)[0] in (FAULT, FAULT + 1)
+    assert found["alarmed"][FAULT + 1 : FAULT + minutes].all()
+    assert events(found, NEW_NORMAL) == []
+    assert events(found, RECOVERED)[0] < FAULT + minutes + 60
+    assert not found["alarmed"][FAULT + minutes + 60 :].any()
+
+
 def test_a_fault_hardly_moves_what_is_expected_after_it() -> None:
     value = steady(FAULT + 700)
     value[FAULT : FAULT + 600] += 50

@@ -58,7 +58,12 @@ class _UnmappedFrame:
 OBJECT, LIST, TEXT = b"{" + looks.SPACE, b"[" + looks.SPACE, bytes(set(ANY) - set(looks.NO_LINE))
 CANDIDATES = (
     Candidate(AdapterJson(), looks.word(b"{", b'"labels"'), begins=OBJECT),
-    Candidate(OtlpJson(), looks.any_of(looks.word(b"{", b'"resourceMetrics"'), looks.word(b"{", b'"resource_metrics"')), begins=OBJECT),
+    Candidate(
+        OtlpJson(),
+        looks.any_of(looks.word(b"{", b'"resourceMetrics"'), looks.word(b"{", b'"resource_metrics"')),
+        begins=OBJECT,
+        no_value=True,
+    ),
     Candidate(TelegrafJson(), looks.word(b"{", b'"fields"'), begins=OBJECT),
     Candidate(CollectdRates(), looks.word(b"[", b'"dstypes"'), begins=LIST),
     Candidate(CollectdJson(), lambda _: False, begins=b""),  # told from its rates by nothing in a record: by name alone

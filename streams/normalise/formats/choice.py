@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import msgspec
+import structlog
 
+from streams.harness.errors import Fatal, Retryable
 from streams.harness.stage import Headers
 from streams.normalise.fates import Reason, Rejected, Rejection
 from streams.normalise.formats.cloudevents import Inner, is_event, media_of, text_of, unwrap
@@ -26,6 +28,7 @@ JSON_BYTES = 65_536  # of a record that no format knows: longer ones are not rea
 REASONS_CHARS = 1_500  # of them all: a dead letter is read by people
 
 _ANY = msgspec.json.Decoder()
+log = structlog.get_logger()
 
 
 ANY = bytes(range(256))
@@ -158,7 +161,15 @@ def _first(look: Look, value: bytes, headers: Headers) -> Read:
 
 
 def _read(candidate: Candidate, value: bytes, headers: Headers) -> Read:
-    return Read(candidate, list(candidate.format.read(candidate.reframe(value, headers))))
+    """Read by one format. What no reader foresaw is the fault of one record, too: it would end the process, and again at each start."""
+    try:
+        return Read(candidate, list(candidate.format.read(candidate.reframe(value, headers))))
+    except (Rejected, Retryable, Fatal):
+        raise
+    except Exception as error:
+        name = candidate.format.name
+        log.exception("reader_failed", format=name)
+        raise Rejected(Reason.READER_FAILED, f"the reader of {name} failed: {type(error).__name__}: {error}"[:REASON_CHARS]) from error
 
 
 def _why_not(candidate: Candidate, value: bytes, headers: Headers) -> Rejection | None:

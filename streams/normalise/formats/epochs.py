@@ -17,6 +17,7 @@ NUMERAL_CHARS = 40  # nanoseconds have 19 digits; a text of a thousand digits is
 _SECONDS_BELOW = 10**11
 _MILLISECONDS_BELOW = 10**14
 _MICROSECONDS_BELOW = 10**17
+_MOST = 10**30  # no time in any unit; beyond it a float times 1000 may be none
 
 
 def moment(value: Any, unit: TimestampUnit | None) -> int:
@@ -32,7 +33,7 @@ def moment(value: Any, unit: TimestampUnit | None) -> int:
         number = value
     else:
         raise Rejected(Reason.WRONG_TYPE, f"{shown(value)} is not {_asked(unit)}")
-    if not math.isfinite(number) if isinstance(number, float) else abs(number) > 10**30:
+    if not abs(number) <= _MOST:  # nor NaN
         raise Rejected(Reason.TIMESTAMP_OUT_OF_RANGE, f"{shown(number)} is no time")
     at = _milliseconds(number, unit or _magnitude(number))
     if abs(at) >= LATEST_MS:

@@ -69,7 +69,11 @@ def remote_write_2(value: bytes) -> bool:
 
 def is_plain_remote_write(value: bytes) -> bool:
     """Tell whether a body was unpacked already."""
-    return _is_remote_write(value) or _is_remote_write_2(value)
+    return _unpacked(value) is None and _is_either(value)
+
+
+def _is_either(body: bytes) -> bool:
+    return _is_remote_write(body) or _is_remote_write_2(body)
 
 
 def _is_remote_write(body: bytes) -> bool:
@@ -97,14 +101,18 @@ def _is_remote_write_2(body: bytes) -> bool:
 
 
 def _maybe_packed(value: bytes, is_one: Callable[[bytes], bool]) -> bool:
-    if is_one(value):
-        return True
+    return is_one(value if (body := _unpacked(value)) is None else body)
+
+
+def _unpacked(value: bytes) -> bytes | None:
+    """Return the body of what is packed. It comes first: packed bytes may be a sound message as they stand, too."""
     if not begins_packed(value):  # soon said of all text, and to raise is dear
-        return False
+        return None
     try:
-        return is_one(unpack(value))
+        body = unpack(value)
     except Rejected:
-        return False
+        return None
+    return body if _is_either(body) else None
 
 
 def _leads(value: bytes, start: int, end: int, tags: tuple[int, ...], is_wanted: Callable[[bytes], bool]) -> bool:

@@ -2,10 +2,13 @@
 
 What an id means never changes, so it is asked once. A registry that is away, refuses the login or answers nonsense says nothing of the
 record: that is Retryable. Only the registry's own word that it has no such schema, or what a schema itself is, rejects a record.
+
+Who asks waits for the answer, so a registry that could not be reached is not asked again for a while, whatever the id.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -27,6 +30,7 @@ from streams.normalise.jsons import DECODE_ERRORS
 MOST_SCHEMAS = 1_000  # kept; a company has some hundreds, each of some kilobytes
 MOST_UNKNOWN = 10_000  # ids remembered as unknown: whoever writes garbage must not fill the memory
 UNKNOWN_S = 60.0  # then it is asked again: a producer may register a moment after it wrote
+AWAY_S = 4.0  # not asked again for so long; less than the consumer's HOLD_S, so that a partition that is read on is not refused anew
 MOST_REFERENCES = 100  # of one schema, with those of its references
 MAX_ANSWER_BYTES = 4 * 1024 * 1024  # a registry's own limit on a schema is one megabyte
 _NOT_FOUND = range(40_400, 40_500)  # error codes of the API: unknown subject, version, schema; a proxy's 404 has none
@@ -106,6 +110,7 @@ class Registry:
         )
         self._known: OrderedDict[SchemaId, Schema] = OrderedDict()  # the longest unused first
         self._unknown: OrderedDict[SchemaId, tuple[float, Rejection]] = OrderedDict()  # until when; the oldest first
+        self._away_until = -math.inf
         self._turns: dict[SchemaId, _Turn] = {}
         self._guard = threading.Lock()
 
@@ -117,6 +122,8 @@ class Registry:
             found = self._remembered(asked)
             if found is not None:
                 return found
+            if (left := self._away_until - self._clock()) > 0:
+                raise Retryable(f"{self.address} could not be reached; it is asked again in {left:.1f} s")
             try:
                 path = f"/schemas/ids/{asked}" if isinstance(asked, int) else f"/schemas/guids/{asked}"
                 schema = self._resolve(path, [MOST_REFERENCES], SchemaType.AVRO)
@@ -196,15 +203,26 @@ class Registry:
         raise Retryable(f"{self.address}{path} answered {status}")
 
     def _get(self, path: str, params: dict[str, str]) -> tuple[int, bytes]:
-        """Bound the whole answer, in bytes and time: a time-out of httpx2 is one for each read."""
+        """Bound the whole answer, in bytes and time: a time-out of httpx2 is one for each read.
+
+        No whole answer in time means that the registry is away; any answer, be it an error, that it is there.
+        """
         until = time.monotonic() + self._timeout_s
         body = bytearray()
         try:
             with self._client.stream("GET", self.address + path, params=params) as answer:
                 for part in answer.iter_bytes():
                     body += part
-                    if len(body) > MAX_ANSWER_BYTES or time.monotonic() > until:
-                        raise Retryable(f"{self.address}{path} answers without end")
+                    if time.monotonic() > until:
+                        raise self._away(path, "answers without end")
+                    if len(body) > MAX_ANSWER_BYTES:
+                        raise Retryable(f"{self.address}{path} answers more than {MAX_ANSWER_BYTES} bytes")
                 return answer.status_code, bytes(body)
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+        except (httpx2.TransportError, OSError) as error:
+            raise self._away(path, type(error).__name__) from None
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise Retryable(f"{self.address}{path}: {type(error).__name__}") from None
+
+    def _away(self, path: str, why: str) -> Retryable:
+        self._away_until = self._clock() + AWAY_S
+        return Retryable(f"{self.address}{path}: {why}")

@@ -11,12 +11,12 @@ What is no such time by any unit is taken for seconds where it is smaller (a clo
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Annotated, Any
 
 import msgspec
 
+from streams.normalise.cache import unique_labels
 from streams.normalise.fates import Reason, Rejected, Rejection
 from streams.normalise.formats.keys import check_keys
 from streams.normalise.formats.port import Described, Sample
@@ -42,7 +42,6 @@ class _Batch(msgspec.Struct, gc=False):
 _BATCH = msgspec.json.Decoder(_Batch)
 _METRIC = msgspec.json.Decoder(_Metric)
 _KEY = msgspec.json.Decoder(tuple[str, str, msgspec.Raw])
-_TAGS = msgspec.json.Decoder(dict[str, str])
 _encode = msgspec.json.Encoder().encode
 
 
@@ -64,11 +63,10 @@ class TelegrafJson:
 
     def describe(self, key: bytes) -> Described:
         measurement, field, raw = decode(_KEY, key, len(key))
-        tags = decode(_TAGS, raw, len(key))
+        tags = unique_labels(raw)
+        if NAME in tags:
+            raise Rejected(Reason.WRONG_TYPE, f"two labels {NAME!r}: a tag, and what the field is called")
         labels = {NAME: metric_name(measurement, field), **tags}
-        # msgspec keeps the last of two equal tags without a word
-        if NAME in tags or len(tags) != len(json.loads(bytes(raw), object_pairs_hook=list)):
-            raise Rejected(Reason.WRONG_TYPE, f"two labels of one name in {bytes(raw)[:64]!r}")
         if not labels[NAME]:
             raise Rejected(Reason.MISSING_FIELD, "a field without a name")
         return Described(labels)
