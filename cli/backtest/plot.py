@@ -52,7 +52,7 @@ def picture(found: Judged) -> Any:
     for place, row in enumerate(np.flatnonzero(np.isin(readings["event"], TOLD)).tolist()):
         upper.axvline(at[row], color=_ALARM, linewidth=0.8, label=None if place else "alarm")
     reach = np.quantile(value, [0.001, 0.999]) if len(value) else (0.0, 1.0)
-    room = 0.5 * (reach[1] - reach[0]) or 1.0
+    room = 0.5 * (reach[1] - reach[0]) or max(1.0, 0.1 * abs(reach[0]))
     upper.set(title=found.series.name, ylim=(min(value.min(), reach[0] - room), max(value.max(), reach[1] + room)) if len(value) else None)
     upper.legend(loc="upper left", fontsize=8)
     lower.plot(at, readings["score"], color=_SCORE, linewidth=0.7)

@@ -33,6 +33,7 @@ from models.detection.packed import Ints
 from models.detection.reopen import pull_back, reopen
 from models.detection.room import make_room
 from models.detection.rows import ROW
+from models.detection.series.buckets import in_the_way, leave_out
 from models.detection.series.define import outdated, register
 from models.detection.series.dormant import key_of, rouse, sleeping, wake
 from models.detection.series.tables import NONE
@@ -65,6 +66,10 @@ class Detector:
             rouse(self._registry, key_of(found), self.state.clock.now)
             if (unit := outdated(self._registry, found)) != NONE:
                 self._closer.give_up(unit, source)
+                self._let_go_of_rows()
+            if (bucket := in_the_way(self._registry, found)) != NONE:
+                leave_out(self._registry, bucket)
+                told.evicted += 1
                 self._let_go_of_rows()
             if (full := self._no_place(found, source, crowded)) is not None:
                 told.definitions[full.fate] += 1

@@ -33,6 +33,7 @@ BURST_FLOOR = 0.02
 MEAN_AD_TO_SIGMA = 1.2533  # Geary 1935
 WEIGHED_EVERY, OFTEN = 16, 200  # points: how good the forecasts of seasons are changes slowly, but not at first
 SETTLED = 20  # points after which a channel is robust; before, it takes what comes
+GROWTH = 2.0  # of the largest magnitude, a point: one wild point is not what the scales of all later ones are held against
 UNCOUNTED = 5  # points that no histogram counts: there is no scale yet
 PAIR_RATE = 0.01  # of what one residual says of the next
 INTERVAL_RATE = 0.02
@@ -45,7 +46,8 @@ DAYS = 1.5  # of a day's profile, before the level above it says something
 @compiled_bare
 def take(past: Any, at: int, value: float, rule: Any, reading: Any) -> None:
     """Judge a point and learn it: at in ms, later than the one before; value finite. Fills `reading`."""
-    past.largest = max(past.largest * FADING, abs(value))
+    large = GROWTH * past.largest if past.seen > SETTLED and past.largest > 0.0 else math.inf
+    past.largest = max(past.largest * FADING, min(abs(value), large))
     floor = FLOOR_SHARE * past.largest + LEAST_FLOOR
     stuck = False
     reading.event = MISSING if past.seen > rule.warm_up and at > due(past, rule) else NOTHING

@@ -38,7 +38,7 @@ def series(tmp_path: Path) -> Path:
 def run(*words: str) -> str:
     result = CliRunner().invoke(program(), list(words), catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    return result.output
+    return result.stdout
 
 
 def test_each_row_has_its_score_and_whether_it_is_in_alarm(series: Path, tmp_path: Path) -> None:

@@ -113,6 +113,18 @@ def test_less_than_nothing_counts_as_nothing_in_a_counter_and_falls_in_a_level()
     assert folded["raw"][folded["reset"]].tolist() == [1]  # a level that falls; levels know no resets
 
 
+@pytest.mark.parametrize("wild", [1e18, 1e31])
+def test_after_one_absurd_count_those_that_follow_count(wild: float) -> None:
+    raws = Raws()
+    row = raws.take()
+    raws.type[row], raws.delta[row] = COUNTER, True
+    found = []
+    for at, value in enumerate([5.0, wild, 5.0, 500.0], 1):
+        folded, _ = folding(np.array([0]), np.array([at]), np.array([value]), raws)
+        found.append((folded["increase"].tolist(), folded["reset"].tolist()))
+    assert found[2:] == [([5.0], [False]), ([500.0], [False])]
+
+
 def test_a_series_that_its_producer_ended_is_not_missed() -> None:
     def second(mark: bool) -> Log:
         return each_second(

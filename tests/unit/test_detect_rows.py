@@ -177,9 +177,25 @@ def test_buckets_may_be_defined_in_any_order_and_beyond_the_cap_they_are_counted
     logs = [each_second(12, lambda i: [(b, growth[b.id] * i) for b in buckets], *order) for order in (buckets, shuffled)]
     first, second = ([one.series for one in signals(log) if isinstance(one, Health)] for log in logs)
     assert first == second
-    many = Log().define(*histogram("cart", (*[float(i) for i in range(1, 9)], None)))
-    (told,) = tolds(many.records, CONFIG.model_copy(update={"max_buckets": 4}))
-    assert told.definitions == {"taken": 4, "bucket_above_cap": 5}
+
+
+def test_of_more_buckets_than_a_histogram_may_have_the_highest_are_kept() -> None:
+    """Without them a quantile would end at the highest that is known, whatever it is; and told again, none takes the place of another."""
+    buckets = histogram("cart", (*[round(0.01 * n, 2) for n in range(1, 101)], None))
+    log = Log().define(*buckets)
+    for i in range(12):
+        log.rows([(one, T0 + 1000 * i, 100.0 * i if one.le is None or one.le >= 0.9 else 0.0) for one in buckets])
+    state = restore(None, CONFIG)
+    first, *_ = tolds(log.records, CONFIG, state)
+    assert (first.definitions, first.evicted) == ({"taken": 101}, 101 - CONFIG.max_buckets)
+    kept = state.registry.hists.bounds[0]
+    assert (kept[0], kept[-2], kept[-1]) == (0.01, 1.0, np.inf)
+    assert (np.diff(kept[:-1]) < np.maximum(0.011, 0.06 * kept[1:-1])).all(), "as near to each other as their size asks for"
+    health = [one for one in signals(log) if isinstance(one, Health) and one.kind is Kind.LATENCY][-1]
+    assert [one.value for one in health.series if one.metric.endswith("p95")] == [pytest.approx(0.9, rel=0.05)]
+    before = snapshot(state)
+    (again,) = tolds(Log().define(*buckets).records, CONFIG, restore(before, CONFIG))
+    assert (again.definitions, again.evicted) == ({"taken": CONFIG.max_buckets, "bucket_above_cap": 101 - CONFIG.max_buckets}, 0)
 
 
 def test_another_ring_size_keeps_what_series_mean_and_starts_their_past_anew() -> None:

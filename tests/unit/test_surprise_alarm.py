@@ -53,6 +53,16 @@ def test_a_departure_of_any_size_ends_its_alarm_with_its_recovery(usual: float, 
     assert not found["alarmed"][FAULT + minutes + 60 :].any()
 
 
+def test_one_wild_point_blinds_nobody_for_what_comes_after_it() -> None:
+    value = steady(FAULT + 10_000)
+    value[FAULT] = 1e9
+    later = FAULT + 4320
+    value[later : later + 120] += 100
+    found = judged(value)
+    assert not found["alarmed"][FAULT + 60 : later].any()
+    assert found["alarmed"][later + 5 : later + 120].all()
+
+
 def test_a_fault_hardly_moves_what_is_expected_after_it() -> None:
     value = steady(FAULT + 700)
     value[FAULT : FAULT + 600] += 50

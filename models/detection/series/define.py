@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
+from models.detection.series.buckets import forget, has_room, insert
 from models.detection.series.registry import Meta, Registry, add_slot, derived, give_slot, key_of_name, set_slot
 from models.detection.series.tables import BUCKET, COUNTER, GAUGE, IGNORED, NONE
 from schemas.kinds import Direction, Kind, MetricType
@@ -25,7 +26,7 @@ def register(registry: Registry, found: SeriesDef, now: int) -> bool:
         return True
     histogram = found.type is MetricType.HISTOGRAM
     unit = registry.groups.get(found.group, NONE) if histogram else NONE
-    if found.part == "bucket" and unit != NONE and not _room(registry, int(registry.units.hist[unit]), found.le):
+    if found.part == "bucket" and unit != NONE and not has_room(registry, int(registry.units.hist[unit]), found.le):
         return False
     registry.changed()
     inst = _instance(registry, found)
@@ -44,7 +45,7 @@ def register(registry: Registry, found: SeriesDef, now: int) -> bool:
     if registry.units.raw[unit] == NONE:
         registry.units.raw[unit] = row
     if found.part == "bucket":
-        _insert_bucket(registry, hist, row, unit, INFINITE if found.le is None else found.le)
+        insert(registry, hist, row, unit, INFINITE if found.le is None else found.le)
     return True
 
 
@@ -55,11 +56,7 @@ def drop(registry: Registry, unit: int) -> None:
     members = registry.members(unit)
     registry.buckets.pop(unit, None)
     for row in members:
-        found = registry.defs.pop(row)
-        registry.census.leave(found)
-        del registry.index[found.id]
-        registry.groups.pop(found.group, None)
-        registry.raws.give(row)
+        registry.groups.pop(forget(registry, row).group, None)
     if units.hist[unit] != NONE:
         registry.hists.give(int(units.hist[unit]))
     for slot in (units.primary[unit], units.median[unit], units.rate[unit], units.tail[unit]):
@@ -73,13 +70,6 @@ def drop(registry: Registry, unit: int) -> None:
         insts.give(inst)
         del registry.places[key_of_name(*registry.names.pop(inst))]
     registry.changed()
-
-
-def _room(registry: Registry, hist: int, le: float | None) -> bool:
-    """Tell whether a bucket fits: the last place is kept for +Inf, without which no quantile is right."""
-    count = int(registry.hists.buckets[hist])
-    closed = count > 0 and bool(np.isinf(registry.hists.bounds[hist, count - 1]))
-    return count < registry.config.max_buckets - (0 if closed or le is None or np.isinf(le) else 1)
 
 
 def _same(known: SeriesDef, found: SeriesDef) -> bool:
@@ -202,18 +192,3 @@ def _instance_slot(registry: Registry, found: SeriesDef, metric: str, kind: Kind
     series = derived(found.service, found.instance, metric)
     meta = Meta(series=series, service=found.service, instance=found.instance, metric=metric, kind=kind, unit=unit, direction=direction)
     return add_slot(registry, meta, unit, judged=True)
-
-
-def _insert_bucket(registry: Registry, hist: int, row: int, unit: int, bound: float) -> None:
-    """Put a bucket in the order of the bounds; what was gathered so far is given up, for it lacks this bucket."""
-    hists, raws = registry.hists, registry.raws
-    count = int(hists.buckets[hist])
-    place = int(np.searchsorted(hists.bounds[hist, :count], bound))
-    hists.bounds[hist, place + 1 : count + 1] = hists.bounds[hist, place:count].copy()
-    hists.bounds[hist, place] = bound
-    hists.counts[hist] = hists.tail[hist] = 0
-    for other in registry.buckets[unit]:
-        if other != row and raws.type[other] == BUCKET and raws.bucket[other] >= place:
-            raws.bucket[other] += 1
-    raws.bucket[row] = place
-    hists.buckets[hist] = count + 1

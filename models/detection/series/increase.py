@@ -34,6 +34,7 @@ PASSED, SAME_TIME, ENDED = 4, 5, 6
 COUNTS = 7
 
 _HALF = 0.5
+_WHOLE = 2.0**53  # a sum beyond it takes in no single count any more, so it begins anew: of a counter only differences are asked for
 
 
 @compiled_bare
@@ -72,6 +73,8 @@ def _fold_series(rows: Any, first: int, last: int, raw: Any, one: Any, counts: I
             counts[row.arrival] += 1
             newest = row.value
             if raw.delta:  # a level may fall; of a count less than nothing, nothing counts
+                if raw.type != GAUGE and value > _WHOLE:
+                    value = 0.0
                 newest = value + (newest if raw.type == GAUGE else max(newest, 0.0))
             if known or fresh:
                 fell = newest < value
