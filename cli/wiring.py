@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import os
 import socket
 import threading
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
 Plain = Callable[[asyncio.Event], Awaitable[None]]
 
-LATER_S = 15.0  # after the start
+LOOK_S, LATER_S = 1.0, 15.0  # how often it is asked whether a role is ready; after that, what it will need is loaded
 
 
 @dataclass
@@ -110,18 +112,31 @@ def normalise(settings: Settings, kafka: KafkaSettings, readiness: Readiness) ->
 
 
 def detect(settings: Settings, kafka: KafkaSettings, readiness: Readiness) -> Parts:
-    del kafka, readiness
+    del kafka
     stage = _detect(settings)
     from models.surprise.drift import page_hinkley
 
-    return Parts(stages=[stage], plain=[in_thread(partial(_later, page_hinkley))])
+    return Parts(stages=[stage], plain=[_later(page_hinkley, readiness)])
 
 
-def _later(load: Callable[[], object], ended: threading.Event) -> None:
-    """Load what is needed within the hour once the role has caught up: neither a recovery nor the record that needs it waits for that."""
-    if not ended.wait(LATER_S):
-        load()
-    ended.wait()
+def _later(load: Callable[[], object], readiness: Readiness) -> Plain:
+    """Load what is needed within the hour once the role is ready and has had time to catch up: no recovery waits for it, and no record."""
+
+    async def plain(stop: asyncio.Event) -> None:
+        while not readiness.report()[0] and not await _set(stop, LOOK_S):
+            pass
+        if not await _set(stop, LATER_S):
+            await asyncio.to_thread(load)
+            gc.freeze()  # as all that a process begins with (cli/run.py)
+        await stop.wait()
+
+    return plain
+
+
+async def _set(event: asyncio.Event, within_s: float) -> bool:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), within_s)
+    return event.is_set()
 
 
 def _detect(settings: Settings) -> Stage[Any]:

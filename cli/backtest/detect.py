@@ -79,7 +79,10 @@ def _say_what_is_not_judged(found: Judged, file: Path) -> None:
             raise ConfigError(text)
         say(f"airra: {text}", err)
     if found.clipped:
-        say(f"airra: {file}: {found.clipped:,} of {taken:,} values are beyond ±{LARGEST:g} and judged as that: give them in a larger unit", err)
+        say(
+            f"airra: {file}: {found.clipped:,} of {taken:,} values are beyond ±{LARGEST:g} and judged as that: give them in a larger unit",
+            err,
+        )
 
 
 def _explained(found: Judged, text: str, file: Path) -> list[str]:
@@ -104,13 +107,11 @@ def _since(found: Judged, place: int) -> list[str]:
     if not readings["alarmed"][place] or event[place] in (OPENED, DRIFTS):
         return []
     middle, width = (column[place] for column in before(at, value, readings, found.rule))
-    if np.isnan(middle):
-        if event[place] == MISSING:
-            return []
-        since = int(np.flatnonzero(event == DRIFTS)[-1])
-        return [f"  open since {found.series.stamps[taken[since]]}: {EVENT_WORDS[DRIFTS]}", "  judged by these hours a day and a week before"]
-    since = int(np.flatnonzero(event == OPENED)[-1])
-    return [
-        f"  open since {found.series.stamps[taken[since]]}: {because(readings[since])}",
-        f"  judged by what was usual before it, {middle - width:.6g} to {middle + width:.6g}: {found.rule.calm_points} points in a row within end it",
-    ]
+    drifts = bool(np.isnan(middle))
+    if drifts and event[place] == MISSING:
+        return []
+    since = int(np.flatnonzero(event == (DRIFTS if drifts else OPENED))[-1])
+    why = EVENT_WORDS[DRIFTS] if drifts else because(readings[since])
+    by = "these hours a day and a week before" if drifts else f"what was usual before it, {middle - width:.6g} to {middle + width:.6g}"
+    end = "" if drifts else f": {found.rule.calm_points} points in a row within end it"
+    return [f"  open since {found.series.stamps[taken[since]]}: {why}", f"  judged by {by}{end}"]

@@ -22,7 +22,7 @@ from models.surprise.past import (
     SHIFT,
     VARIATION,
 )
-from models.surprise.season_kernel import DAY_MS, foretell, learn, slot_ms, unlearn, weigh
+from models.surprise.season_kernel import DAY_MS, foretell, learn, slot_ms, weigh
 from models.surprise.tail_kernel import count, place_in, two_sided
 
 FLOOR_SHARE = 1e-4  # of the largest magnitude of late: what a flat series' scale is, at least
@@ -70,14 +70,12 @@ def take(past: Any, at: int, value: float, rule: Any, reading: Any) -> None:
     if past.state != ALARMED and past.beyond == 0:
         for season in range(SEASONS):  # before the point is learned: what opens an alarm is no part of what was before it
             past.before[season] = past.level[season]
-    fresh = learn(past, at, value, far, rule, past.state == ALARMED)
+    learn(past, at, value, far, rule, past.state == ALARMED)
     past.seen += 1
     past.at, past.value = at, value
     news = surprise if surprise > past.habit + rule.habit_margin else max(0.0, surprise - past.habit)
     past.habit = max(past.habit, min(surprise, rule.habit_most)) * rule.habit_kept
     brought = turn(past, at, value, surprise, news, _burst(past, surprise, rule), stuck, floor, rule)
-    if brought == OPENED:
-        unlearn(past, at, fresh)
     if brought != NOTHING and (reading.event == NOTHING or brought == OPENED):
         reading.event, reading.cause = brought, past.cause
     reading.surprise, reading.news, reading.score = surprise, news, news / (news + rule.threshold)

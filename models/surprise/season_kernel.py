@@ -81,18 +81,13 @@ def foretell(past: Any, at: int, levels: Any) -> float:
 
 
 @compiled_bare
-def learn(past: Any, at: int, value: float, most: float, rule: Any, alarmed: bool) -> int:
-    """Let every season learn a point; return those, a bit each, to which it is the first of its slot.
-
-    An error above `most` counts as that; of an alarm only the levels learn.
-    """
-    fresh = 0
+def learn(past: Any, at: int, value: float, most: float, rule: Any, alarmed: bool) -> None:
+    """Let every season learn a point. An error above `most` counts as that; of an alarm only the levels learn."""
     for season in range(SEASONS):
         known = usual(past, season, at)
         if np.isnan(known):
             if not alarmed:
                 _put(past, season, at, value)
-                fresh |= 1 << season
             continue
         off = value - known - past.level[season]
         if alarmed:
@@ -108,15 +103,6 @@ def learn(past: Any, at: int, value: float, most: float, rule: Any, alarmed: boo
             _put(past, season, at, known + max(rule.profile_rate, 1.0 / (visits + 1.0)) * visit * (near + past.level[season]))
         past.level[season] += rate * off
         past.error[season] += max(past.interval / rule.error_memory, 1.0 / past.judged[season]) * (near * near - past.error[season])
-    return fresh
-
-
-@compiled_bare
-def unlearn(past: Any, at: int, fresh: int) -> None:
-    """Let this time's slot of these seasons be unknown again: the first point of it opened an alarm, and would be what is usual here."""
-    for season in range(NO_SEASON + 1, SEASONS):
-        if fresh >> season & 1:
-            _put(past, season, at, np.nan)
 
 
 @compiled_bare

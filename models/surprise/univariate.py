@@ -11,9 +11,12 @@ from models.surprise.drift import Drift, drifts
 from models.surprise.past import ALARMED, DRIFTED, DRIFTS, NOTHING, READING, empty
 from models.surprise.rule import rule_of
 from models.surprise.score_kernel import run
-from models.surprise.season_kernel import foretell
+from models.surprise.season_kernel import HOUR_MS, foretell
 from schemas.config.score import ScoreRule
 from schemas.samples import LARGEST
+
+LONG_MS = HOUR_MS  # a shorter alarm moves the mean of an hour or two, which is no drift
+AFTER_MS = 4 * HOUR_MS  # the hour in which an alarm ended, and the three calm ones that end a drift
 
 
 def judge(at: NDArray[np.int64], value: NDArray[np.float64], config: ScoreRule) -> Any:
@@ -53,18 +56,31 @@ def before(
 
 
 def _mark(at: NDArray[np.int64], readings: Any, found: list[Drift]) -> None:
-    """Let drifts be alarms: each is told at the first point after the hour that decided which tells nothing else, and outside of any alarm.
+    """Let drifts be alarms: each is told at the first point after the hour that decided at which nothing else is told and no alarm is open.
 
-    What is over before there was such a point is not told. Of a point nothing but the ones before it decides.
+    A longer alarm is about the drift already: what is left of that once it ended is told only where it lasts. What is over before there
+    was a point for it is not told. Of a point only the ones before it decide.
     """
     free = (readings["event"] == NOTHING) & ~readings["alarmed"]
+    quiet = free & ~_after_long(at, readings["alarmed"])
     for one in found:
         begin = int(np.searchsorted(at, one.found))
         end = len(at) if one.over is None else int(np.searchsorted(at, one.over))
-        if not free[begin:end].any():
+        if not quiet[begin:end].any():
             continue
-        told = begin + int(np.argmax(free[begin:end]))
-        readings["event"][told], readings["alarmed"][told:end], free[told] = DRIFTS, True, False
+        told = begin + int(np.argmax(quiet[begin:end]))
+        readings["event"][told], readings["alarmed"][told:end] = DRIFTS, True
         if free[end:].any():
             over = end + int(np.argmax(free[end:]))
-            readings["event"][over], free[over] = DRIFTED, False
+            readings["event"][over] = DRIFTED
+            free[over] = quiet[over] = False  # the next drift may be found before the end of this one is told
+
+
+def _after_long(at: NDArray[np.int64], alarmed: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Tell of each point whether a long alarm ended shortly before it."""
+    found = np.zeros(len(at), np.bool_)
+    turns = np.flatnonzero(np.diff(alarmed, prepend=False))
+    for begin, end in zip(turns[::2].tolist(), turns[1::2].tolist(), strict=False):  # the last may be open still
+        if at[end] - at[begin] >= LONG_MS:
+            found[end : np.searchsorted(at, at[end] + AFTER_MS)] = True
+    return found

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, model_validator
 
-from schemas.base import Strict
+from schemas.base import Strict, countable
 
 
 class Weights(Strict):
@@ -66,16 +66,19 @@ class _Series(Strict):
     series: dict[str, ScoreRule]
 
 
-def _of_its_own(own: dict[str, Any]) -> dict[str, Any]:
+def _flat(own: dict[str, Any]) -> dict[str, Any]:
     if "series" in own:
         raise ValueError("what differs for some series has no series in it: put it beside the others")
     return own
 
 
+_Own = Annotated[dict[str, Annotated[Any, AfterValidator(countable)]], AfterValidator(_flat)]
+
+
 class ScoreConfig(ScoreRule):
     """What holds for all series, and what differs for some."""
 
-    series: dict[str, Annotated[dict[str, Any], AfterValidator(_of_its_own)]] = Field(default_factory=dict)  # {"*_cpu": {alarm: 4}}: by name, * and ? allowed; the first that fits
+    series: dict[str, _Own] = Field(default_factory=dict)  # {"*_cpu": {alarm: 4}}: by name, * and ? allowed; the first that fits
 
     @model_validator(mode="after")
     def _overrides(self) -> ScoreConfig:

@@ -33,8 +33,9 @@ from schemas.signals import Tick
 from streams.harness.readiness import Readiness
 from streams.harness.stage import Record
 
-wiring.LATER_S = float(sys.argv[1])
-parts = wiring.detect(read_settings(), None, Readiness())
+wiring.LATER_S, wiring.LOOK_S = float(sys.argv[1]), 0.01
+readiness = Readiness()
+parts = wiring.detect(read_settings(), None, readiness)
 (stage,), (later,) = parts.stages, parts.plain
 state = stage.restore(None)
 stage.apply(state, Record(stage.topic, 0, 0, 1, None, canonical(Tick(at=1)), ((TYPE_HEADER, b"tick"), SCHEMA)), 1)
@@ -44,7 +45,14 @@ before = "scipy.stats" in sys.modules
 async def wait():
     stop = asyncio.Event()
     task = asyncio.create_task(later(stop))
-    if sys.argv[1] == "0":
+    if sys.argv[2] == "ready":
+        readiness.set("detect", True)
+    else:
+        asked, report = [], readiness.report
+        readiness.report = lambda: asked.append(1) or report()
+        while len(asked) < 3:
+            await asyncio.sleep(0.01)
+    if sys.argv[1:] == ["0", "ready"]:
         while "river.drift.page_hinkley" not in sys.modules and not task.done():
             await asyncio.sleep(0.01)
     stop.set()
@@ -54,10 +62,12 @@ asyncio.run(wait())
 print(before, "scipy.stats" in sys.modules)
 """
     told = {
-        after: subprocess.run([sys.executable, "-c", code, after], capture_output=True, text=True, check=True, timeout=60).stdout
-        for after in ("0", "1000")
+        (after, state): subprocess.run(
+            [sys.executable, "-c", code, after, state], capture_output=True, text=True, check=True, timeout=60
+        ).stdout
+        for after, state in (("0", "ready"), ("0", "joining"), ("1000", "ready"))
     }
-    assert told == {"0": "False True\n", "1000": "False False\n"}
+    assert told == {("0", "ready"): "False True\n", ("0", "joining"): "False False\n", ("1000", "ready"): "False False\n"}
 
 
 def test_a_batch_of_samples_is_read_without_pandas() -> None:

@@ -16,7 +16,7 @@ from schemas.config.score import ScoreConfig
     [
         ({"alram": 3}, r"score\.series\.ok\.alram is not known here; did you mean alarm\?"),
         ({"alarm": -1}, r"score\.series\.ok\.alarm: Input should be greater than 0"),
-        ({"alarm": float("inf")}, r"score\.series\.ok: Value error, inf is no number|score\.series\.ok\.alarm: Value error, inf|score\.series: "),
+        ({"alarm": float("inf")}, r"score\.series\.ok\.alarm: Value error, inf is no number"),
         ({"weights": {"levle": 1}}, r"score\.series\.ok\.weights\.levle is not known here; did you mean level\?"),
         ({"weights": {"level": -1}}, r"score\.series\.ok\.weights\.level: Input should be greater than or equal to 0"),
         ({"weights": 5}, r"score\.series\.ok\.weights: Input should be a valid dictionary"),

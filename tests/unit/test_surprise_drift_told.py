@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.surprise.drift import drifts
-from models.surprise.past import AGAIN, DRIFTED, DRIFTS, MISSING, NOTHING, OPENED, RECOVERED
-from models.surprise.univariate import before, judge
+from models.surprise.drift import Drift, drifts
+from models.surprise.past import AGAIN, DRIFTED, DRIFTS, MISSING, NOTHING, OPENED, READING, RECOVERED
+from models.surprise.univariate import AFTER_MS, _mark, before, judge
 from schemas.config.score import ScoreRule
 
 MINUTE = 60_000
@@ -52,6 +52,30 @@ def test_a_leak_that_is_found_within_a_short_alarm_is_told_when_that_ends(found:
     assert ended == told - 1
     assert found < told < found + 30
     assert readings["alarmed"][told : first(readings, DRIFTED)].all()
+
+
+def test_a_fault_of_hours_is_no_leak_once_it_is_over() -> None:
+    """Given a step of eight hours, when its alarm has ended, then the drift that it looks like in hourly means is not told."""
+    value = 100 + 5 * np.random.default_rng(4).standard_normal(20 * DAY)
+    value[ONSET : ONSET + 480] += 50
+    readings = judged(value)
+    assert any(
+        ONSET < one.found // MINUTE < ONSET + 480 < (one.over or 0) // MINUTE
+        for one in drifts(np.arange(len(value)) * MINUTE, value, CONFIG)
+    )
+    assert not np.isin(readings["event"][ONSET : ONSET + DAY], (DRIFTS, DRIFTED)).any()
+    assert not readings["alarmed"][ONSET + 500 : ONSET + DAY].any()
+
+
+def test_a_leak_that_outlasts_an_alarm_of_hours_is_told_four_hours_after_it(found: int) -> None:
+    """Given a step of two hours as a leak is found, when the leak goes on after it, then it is told, and not days later."""
+    value = leak()
+    value[found - 90 : found + 30] += 60
+    readings = judged(value)
+    ended = first(readings, RECOVERED, found + 30)
+    told = first(readings, DRIFTS)
+    assert ended < found + 60
+    assert told - ended == AFTER_MS // MINUTE
 
 
 def test_a_leak_that_is_found_at_a_point_that_tells_something_else_is_told_with_the_next(found: int) -> None:
@@ -99,6 +123,14 @@ def test_what_is_told_of_drifts_is_no_other_when_the_tail_is_cut_off(found: int)
             part = judged(value[:cut])
             for name in ("event", "alarmed"):
                 assert np.array_equal(whole[name][:cut], part[name]), (event, cut, name)
+
+
+def test_a_drift_that_is_found_before_the_end_of_the_last_was_told_is_told_after_it() -> None:
+    readings = np.zeros(8, READING)
+    readings["alarmed"][2:6] = True  # for some ms
+    _mark(np.arange(8), readings, [Drift(0, 3), Drift(4, None)])
+    assert readings["event"].tolist() == [DRIFTS, NOTHING, NOTHING, NOTHING, NOTHING, NOTHING, DRIFTED, DRIFTS]
+    assert readings["alarmed"].tolist() == [True] * 6 + [False, True]
 
 
 def test_the_band_of_before_is_that_which_ends_the_alarm() -> None:
