@@ -94,14 +94,15 @@ def learn(past: Any, at: int, value: float, most: float, rule: Any, alarmed: boo
             past.level[season] += rule.level_rate * off
             continue
         past.judged[season] += 1
-        rate, near = rule.level_rate, min(max(off, -most), most)
+        rate = rule.level_rate
         if season == NO_SEASON:
             rate = max(rate, 1.0 / past.judged[season])
         else:
             visit = min(1.0, past.interval / slot_ms(season)) if past.interval > 0 else 1.0  # a point's share of one
             visits = past.judged[season] * past.interval / period_ms(season)  # of each slot, about
-            _put(past, season, at, known + max(rule.profile_rate, 1.0 / (visits + 1.0)) * visit * (near + past.level[season]))
+            _put(past, season, at, known + max(rule.profile_rate, 1.0 / (visits + 1.0)) * visit * (value - known))
         past.level[season] += rate * off
+        near = min(max(off, -most), most)
         past.error[season] += max(past.interval / rule.error_memory, 1.0 / past.judged[season]) * (near * near - past.error[season])
 
 

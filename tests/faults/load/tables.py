@@ -102,6 +102,12 @@ WAITED_FOR: dict[str, str] = {
     "models/detection/evidence.py: LEAST_KEPT": (
         "tests/property/test_health_record.py::test_evidence_written_by_compiled_code_is_what_the_encoder_writes"
     ),
+    "models/detection/series/buckets.py: LEAST_BOUNDS": (
+        "tests/unit/test_detect_rows.py::test_of_more_buckets_than_a_histogram_may_have_the_highest_are_kept"
+    ),
+    "streams/normalise/formats/remote_write_count.py: KNOWN_KEYS": (
+        "tests/unit/test_format_remote_write_count.py::test_what_is_known_of_labels_is_bounded"
+    ),
     "models/pages.py: OPEN": "tests/unit/test_pages.py::test_it_is_a_dict_in_the_order_of_its_rows",
     f"{DETECT}: max_pending": "tests/unit/test_detect_rows.py::test_too_many_waiting_rows_close_the_oldest_windows",
     "streams/harness/worker.py: UNACKED_OUTPUTS": "tests/unit/test_harness_worker.py::test_a_fold_waits_where_too_much_is_not_acknowledged",

@@ -48,8 +48,8 @@ SAFEGUARDS = (
     Safeguard(
         "a row from the future moves no watermark of others",
         ADMIT,
-        "max(newest, at) if alone or not future else newest",
-        "max(newest, at)",
+        "    if future and not alone:\n        return newest\n",
+        "",
         unit("detect_sources", "a_producer_from_the_future_does_not_make_late_what_comes_from_the_same_source"),
     ),
     Safeguard(
