@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import os
 import socket
@@ -116,27 +115,17 @@ def detect(settings: Settings, kafka: KafkaSettings, readiness: Readiness) -> Pa
     stage = _detect(settings)
     from models.surprise.drift import page_hinkley
 
-    return Parts(stages=[stage], plain=[_later(page_hinkley, readiness)])
+    return Parts(stages=[stage], plain=[in_thread(partial(_later, page_hinkley, readiness))])
 
 
-def _later(load: Callable[[], object], readiness: Readiness) -> Plain:
+def _later(load: Callable[[], object], readiness: Readiness, ended: threading.Event) -> None:
     """Load what is needed within the hour once the role is ready and has had time to catch up: no recovery waits for it, and no record."""
-
-    async def plain(stop: asyncio.Event) -> None:
-        while not readiness.report()[0] and not await _set(stop, LOOK_S):
-            pass
-        if not await _set(stop, LATER_S):
-            await asyncio.to_thread(load)
-            gc.freeze()  # as all that a process begins with (cli/run.py)
-        await stop.wait()
-
-    return plain
-
-
-async def _set(event: asyncio.Event, within_s: float) -> bool:
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), within_s)
-    return event.is_set()
+    while not readiness.report()[0] and not ended.wait(LOOK_S):
+        pass
+    if not ended.wait(LATER_S):
+        load()
+        gc.freeze()  # as all that a process begins with (cli/run.py)
+    ended.wait()
 
 
 def _detect(settings: Settings) -> Stage[Any]:

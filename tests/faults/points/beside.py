@@ -12,7 +12,6 @@ _LOOKS = "it looks and changes nothing; who waits for the answer has a point the
 _ROUND = "what is awaited has points of its own, and nothing is done before or after them that another request would miss"
 _HTTP = "it passes bytes of HTTP on: who got no answer asks again, with the same key"
 _SENDER = "who got no answer sends it again, and what stands twice counts once"
-_CODE = "code is loaded ahead of its use, which would load it otherwise"
 _FILE = "the topology is read from its file and appended by every start, under an id that is its digest: nothing is committed"
 
 POINTS: dict[str, str] = {
@@ -74,11 +73,6 @@ POINTS: dict[str, str] = {
     "cli.run:serve_role:serve": _ROUND,
     "cli.wiring:in_thread.plain:asyncio.wait": _UNTIL,
     "cli.wiring:in_thread.plain:task": _ENDED,
-    "cli.wiring:_later.plain:_set": _UNTIL,
-    "cli.wiring:_later.plain:_set#1": _UNTIL,
-    "cli.wiring:_later.plain:asyncio.to_thread": _CODE,
-    "cli.wiring:_later.plain:stop.wait": _UNTIL,
-    "cli.wiring:_set:asyncio.wait_for": _UNTIL,
     "cli.wiring:_publish_topology:appender.start": _FILE,
     "cli.wiring:_publish_topology:appender": _FILE,
     "cli.wiring:_publish_topology:appender.stop": _FILE,
