@@ -8,7 +8,8 @@ part. A source is
   Its rows count at the newest time of the others. Where all are beyond the tick, the tick's writer may be what is wrong;
 - lagging when it is far behind the newest that is neither: its rows come late, each into the oldest open window.
 A row from the future, which counts at its record's time, moves its source's watermark only where the source has nothing else: records
-are written later than what they tell, much later after an outage, and one wrong clock would make everything beside it late.
+are written later than what they tell, much later after an outage, and one wrong clock would make everything beside it late. For the same
+reason one that is ahead of its record by less than that counts at its own time, and moves the watermark no further than its record's.
 A source that has only heartbeats here is not waited for either: it moves the watermark where no other does, and holds back nobody.
 When nobody is waited for, the watermark moves to the newest event time and no further: what came is judged, what did not is not.
 """

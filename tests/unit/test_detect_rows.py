@@ -177,6 +177,9 @@ def test_buckets_may_be_defined_in_any_order_and_beyond_the_cap_they_are_counted
     logs = [each_second(12, lambda i: [(b, growth[b.id] * i) for b in buckets], *order) for order in (buckets, shuffled)]
     first, second = ([one.series for one in signals(log) if isinstance(one, Health)] for log in logs)
     assert first == second
+    many = Log().define(*histogram("cart", (1.0, 8.0, *[float(i) for i in range(2, 8)], None)))  # nothing is beyond the first two
+    (told,) = tolds(many.records, CONFIG.model_copy(update={"max_buckets": 4}))
+    assert told.definitions == {"taken": 4, "bucket_above_cap": 5}
 
 
 def test_of_more_buckets_than_a_histogram_may_have_the_highest_are_kept() -> None:

@@ -18,7 +18,7 @@ def in_the_way(registry: Registry, found: SeriesDef) -> int:
     So the one goes whose neighbours are nearest to each other, as a share of their size.
     """
     unit = registry.groups.get(found.group, NONE) if found.part == "bucket" and found.id not in registry.index else NONE
-    if unit == NONE or found.le is None or has_room(registry, hist := int(registry.units.hist[unit]), found.le):
+    if unit == NONE or found.le is None or np.isinf(found.le) or has_room(registry, hist := int(registry.units.hist[unit]), found.le):
         return NONE
     bounds = registry.hists.bounds[hist, : registry.hists.buckets[hist]]
     finite = bounds[np.isfinite(bounds)]

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from traceback import extract_tb
 from typing import NamedTuple
 
 import msgspec
-import structlog
 
-from streams.harness.errors import Fatal, Retryable
 from streams.harness.stage import Headers
 from streams.normalise.fates import Reason, Rejected, Rejection
 from streams.normalise.formats.cloudevents import Inner, is_event, media_of, text_of, unwrap
@@ -27,8 +26,9 @@ FORMAT_HEADER = "airra.format"  # of a record: the name of its format
 JSON_BYTES = 65_536  # of a record that no format knows: longer ones are not read to find out why
 REASONS_CHARS = 1_500  # of them all: a dead letter is read by people
 
+UNFORESEEN = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)  # what bytes can bring about in a reader
+
 _ANY = msgspec.json.Decoder()
-log = structlog.get_logger()
 
 
 ANY = bytes(range(256))
@@ -164,12 +164,10 @@ def _read(candidate: Candidate, value: bytes, headers: Headers) -> Read:
     """Read by one format. What no reader foresaw is the fault of one record, too: it would end the process, and again at each start."""
     try:
         return Read(candidate, list(candidate.format.read(candidate.reframe(value, headers))))
-    except (Rejected, Retryable, Fatal):
-        raise
-    except Exception as error:
-        name = candidate.format.name
-        log.exception("reader_failed", format=name)
-        raise Rejected(Reason.READER_FAILED, f"the reader of {name} failed: {type(error).__name__}: {error}"[:REASON_CHARS]) from error
+    except UNFORESEEN as error:
+        where = extract_tb(error.__traceback__)[-1]
+        said = f"the reader of {candidate.format.name} failed in {where.name}, line {where.lineno}: {type(error).__name__}: {error}"
+        raise Rejected(Reason.READER_FAILED, said[:REASON_CHARS]) from error
 
 
 def _why_not(candidate: Candidate, value: bytes, headers: Headers) -> Rejection | None:
