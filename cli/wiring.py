@@ -112,10 +112,9 @@ def normalise(settings: Settings, kafka: KafkaSettings, readiness: Readiness) ->
 
 def detect(settings: Settings, kafka: KafkaSettings, readiness: Readiness) -> Parts:
     del kafka
-    stage = _detect(settings)
     from models.surprise.drift import page_hinkley
 
-    return Parts(stages=[stage], plain=[in_thread(partial(_later, page_hinkley, readiness))])
+    return Parts(stages=[_detect(settings)], plain=[in_thread(partial(_later, page_hinkley, readiness))])
 
 
 def _later(load: Callable[[], object], readiness: Readiness, ended: threading.Event) -> None:

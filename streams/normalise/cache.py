@@ -7,12 +7,9 @@ series mean is kept in compressed pages.
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from collections.abc import Callable
 from functools import lru_cache, partial
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,7 +18,7 @@ from models.pages import Pages
 from schemas.samples import SeriesDef, encode_series, pack_series, unpack_series
 from streams.normalise.fates import Reason, Rejected, Rejection
 from streams.normalise.formats.port import Described
-from streams.normalise.jsons import decode
+from streams.normalise.jsons import unique_labels
 from streams.normalise.partitioner import partition_of
 from streams.normalise.series import NAME, Resolver, Unmapped
 
@@ -33,7 +30,6 @@ NOWHERE = -1  # in place of a partition: refused
 UNMAPPED = -2  # the same: of a metric that no rule names
 
 _NEEDS_NAME = -1  # in place of a slot: these labels lack __name__, so the message's own name is part of the key
-_LABELS = msgspec.json.Decoder(dict[str, str])
 
 Meaning = SeriesDef | Unmapped | Rejection
 
@@ -170,18 +166,6 @@ def labels_of(raw: bytes, name: str) -> dict[str, str] | None:
         if not name:
             return None
         labels[NAME] = name
-    return labels
-
-
-def unique_labels(raw: bytes | msgspec.Raw) -> dict[str, str]:
-    """Return a JSON object of texts; raise Rejected for anything else, and where a label stands twice."""
-    labels = decode(_LABELS, raw, len(raw))
-    # msgspec keeps the last of two without a word. A label has four quotes: more means that one stands twice, or that a quote is escaped.
-    if bytes(raw).count(b'"') > 4 * len(labels):
-        names = Counter(name for name, _ in json.loads(bytes(raw), object_pairs_hook=list))
-        twice = next((name for name, count in names.items() if count > 1), None)
-        if twice is not None:
-            raise Rejected(Reason.WRONG_TYPE, f"two labels {twice[:64]!r}")
     return labels
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from typing import TypeVar
 
 import msgspec
@@ -12,6 +14,7 @@ from streams.normalise.fates import Reason, Rejected, Rejection
 DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 Value = TypeVar("Value")
+_LABELS = msgspec.json.Decoder(dict[str, str])
 
 
 def why(error: Exception) -> Rejection:
@@ -33,3 +36,15 @@ def decode(decoder: msgspec.json.Decoder[Value], data: bytes | msgspec.Raw | Non
     except DECODE_ERRORS as error:
         rejection = why(error)
         raise Rejected(rejection.reason, rejection.detail) from error
+
+
+def unique_labels(raw: bytes | msgspec.Raw) -> dict[str, str]:
+    """Return a JSON object of texts; raise Rejected for anything else, and where a label stands twice."""
+    labels = decode(_LABELS, raw, len(raw))
+    # msgspec keeps the last of two without a word. A label has four quotes: more means that one stands twice, or that a quote is escaped.
+    if bytes(raw).count(b'"') > 4 * len(labels):
+        names = Counter(name for name, _ in json.loads(bytes(raw), object_pairs_hook=list))
+        twice = next((name for name, count in names.items() if count > 1), None)
+        if twice is not None:
+            raise Rejected(Reason.WRONG_TYPE, f"two labels {twice[:64]!r}")
+    return labels

@@ -16,12 +16,11 @@ from typing import Annotated, Any
 
 import msgspec
 
-from streams.normalise.cache import unique_labels
 from streams.normalise.fates import Reason, Rejected, Rejection
 from streams.normalise.formats.keys import check_keys
 from streams.normalise.formats.port import Described, Sample
 from streams.normalise.formats.telegraf_names import metric_name
-from streams.normalise.jsons import decode
+from streams.normalise.jsons import decode, unique_labels
 from streams.normalise.series import NAME
 
 _EARLIEST, _LATEST = 631_152_000, 4_102_444_800  # seconds: the beginnings of 1990 and of 2100
