@@ -102,13 +102,14 @@ async def write(request: Request) -> Response:
         MALFORMED.labels(source).inc()
         what_to_do = "send what the specification describes, and name its message in the content-type"
         raise Refusal(400, str(refused.rejection.reason), refused.rejection.detail, what_to_do) from None
-    came = written.samples + written.refused
+    taken = written.samples + written.histograms  # one of these counts as one sample, however many series normalise makes of it
+    came = taken + written.refused
     if door.waiting >= MOST_WAITING:  # before the quota, which only what goes to Kafka spends
         return _later(source, "too_many_waiting", came)
     if wait_s := door.quota.spend(source, came):
         return _later(source, "over_quota", came, wait_s)
     await _append(door, source, version, body, came)
-    SAMPLES.labels(source, "accepted").inc(written.samples)
+    SAMPLES.labels(source, "accepted").inc(taken)
     SAMPLES.labels(source, "refused").inc(written.refused)
     headers = written.headers if version == RemoteWrite2.name else None
     return Response(status_code=204, headers=headers) if bad is None else _partly(written, bad, headers)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from models.compiled import compiled, compiled_bare
-from models.detection.judge_kernel import ORDINARY, badness, half_width
+from models.detection.band_kernel import band_of
+from models.detection.judge_kernel import ORDINARY, badness
 from models.detection.packed import Bools, Floats, Ints
 from schemas.config.detect import MAX_POINTS
 
@@ -95,17 +96,16 @@ def _worse(slots: Any, row: int, other: int, lately: int) -> bool:
 
 
 @compiled
-def describe(slots: Any, rows: Ints, kept: Ints, sigma: float) -> tuple[Floats, Ints]:
+def describe(slots: Any, rows: Ints, kept: Ints, rule: Any) -> tuple[Floats, Ints]:
     """Return the values of these series in short, (n, COLUMNS), and the times of their points, (n, MAX_POINTS), the newest last.
 
-    Args: slots, the records of the table; rows (n,); kept (n,), how many of its newest points are told of each: the others are 0; sigma.
+    Args: slots, the records of the table; rows (n,); kept (n,), how many of its newest points are told of each: the others are 0; rule.
     """
     values, times = np.zeros((len(rows), COLUMNS)), np.zeros((len(rows), MAX_POINTS), np.int64)
     for i in range(len(rows)):
         one, found = slots[rows[i]], values[i]
-        width = half_width(one, sigma)
-        found[VALUE], found[BASE] = one.values[MAX_POINTS - 1], one.base
-        found[LOW], found[HIGH] = one.base - width, one.base + width
+        found[VALUE] = one.values[MAX_POINTS - 1]
+        _, found[BASE], found[LOW], found[HIGH] = band_of(one, found[VALUE], rule)
         found[Z], found[PEAK] = one.z, one.peak if one.state != ORDINARY else 0.0
         for k in range(POINTS):
             found[k] = round(found[k], 3) if k in (Z, PEAK) else short(found[k])

@@ -12,17 +12,18 @@ few requests wait for a busy machine.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from models.detection.judge_kernel import ORDINARY, SHIFTED, SILENT, Rule, judge
+from models.detection.band_kernel import NO_RELEASE, Rule
+from models.detection.judge_kernel import ORDINARY, SHIFTED, SILENT, judge
 from models.detection.packed import Bools, Floats, Ints, Numbers, Packed, Places, column, order_of, wide, widened
 from models.detection.series.tables import NEVER
 from schemas.config.detect import MAX_POINTS, DetectConfig, KindRule
 from schemas.kinds import Direction, Kind
 
-NO_RELEASE = 2**62
 KINDS = tuple(sorted(Kind))
 PLACES = {kind: place for place, kind in enumerate(KINDS)}
 
@@ -62,6 +63,9 @@ class Slots(Packed):
     pushed: Ints = column(np.int64, fill=NEVER)
     base: Floats = column(np.float64)
     scale: Floats = column(np.float64)
+    anchor: Floats = column(np.float64)  # a slow mean of the base,
+    anchor_scale: Floats = column(np.float64)  # and of the scale
+    anchored: Floats = column(np.float64)  # how much of the anchor is known, in [0, 1)
     # its newest points, the newest last
     times: Ints = column(np.int64, MAX_POINTS)
     values: Floats = column(np.float64, MAX_POINTS)
@@ -97,7 +101,16 @@ def configure(slots: Slots, row: int | Ints, rule: KindRule, unit: str, directio
 
 
 def rule_of(config: DetectConfig) -> Rule:
-    return Rule(config.sigma, config.leave_share, config.min_history, round(1000 * config.history_s / config.history_points))
+    half_life = 1000 * config.anchor_half_life_s
+    return Rule(
+        sigma=config.sigma,
+        leave_share=config.leave_share,
+        min_history=config.min_history,
+        pace=round(1000 * config.history_s / config.history_points),
+        anchor_rate=math.log(2) / half_life,
+        anchor_most=round(half_life / config.history_points),
+        anchor_bands=config.anchor_bands,
+    )
 
 
 def step(slots: Slots, rows: Ints, at: Ints, value: Floats, config: DetectConfig) -> tuple[Ints, Ints]:
@@ -110,11 +123,4 @@ def step(slots: Slots, rows: Ints, at: Ints, value: Floats, config: DetectConfig
     return opened, closed
 
 
-def spread(slots: Slots, rows: Ints, config: DetectConfig) -> Floats:
-    """Return half the width of each row's band."""
-    floor = np.maximum(slots.relative[rows] * np.abs(slots.base[rows]), slots.absolute[rows])
-    wide: Floats = np.maximum(config.sigma * slots.scale[rows], floor)
-    return wide
-
-
-__all__ = ["KINDS", "NEVER", "ORDINARY", "PLACES", "SHIFTED", "SILENT", "Slots", "configure", "rule_of", "slots_for", "spread", "step"]
+__all__ = ["KINDS", "NEVER", "ORDINARY", "PLACES", "SHIFTED", "SILENT", "Slots", "configure", "rule_of", "slots_for", "step"]

@@ -5,11 +5,12 @@ A second pass is for tails alone: their witness gets its point in the same windo
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from models.compiled import compiled, compiled_bare
+from models.detection.band_kernel import band_of, learn_slowly
 from models.detection.baseline import median_and_scale, push
 from models.detection.ordered_kernel import place_of
 from models.detection.packed import Floats, Ints
@@ -21,15 +22,6 @@ MAX_Z = 1000.0  # a flat series gives any z: beyond this it says no more
 RELEASE_SLOWER = 4  # a departure that outlasts its release enters the baseline at a quarter of the pace
 _HISTORY = (1 << MAX_POINTS) - 1
 _STAYS, _OPENS, _CLOSES, _WAITS = range(4)  # what is found of a point; the last: its witness is waited for
-
-
-class Rule(NamedTuple):
-    """What is configured for all series alike; times in ms."""
-
-    sigma: float
-    leave_share: float
-    min_history: int
-    pace: int  # at which points enter a baseline that is full
 
 
 @compiled_bare
@@ -106,13 +98,6 @@ def _settle(slots: Any, one: Any, ring: Floats, order: Any, harmed: Ints, at: in
 
 
 @compiled_bare
-def half_width(one: Any, sigma: float) -> float:
-    """Return half the width of a row's band."""
-    floor = max(one.relative * abs(one.base), one.absolute)
-    return float(max(sigma * one.scale, floor))
-
-
-@compiled_bare
 def badness(one: Any) -> float:
     """Return the newest z in the bad direction."""
     sign, z = one.sign, one.z
@@ -123,7 +108,7 @@ def badness(one: Any) -> float:
 def _note(one: Any, at: int, value: float, rule: Any) -> None:
     """Take note of a point: z, whether it is a hit, whether it is calm."""
     ready = one.seen >= rule.min_history
-    z = (value - one.base) / (half_width(one, rule.sigma) / rule.sigma) if ready else 0.0
+    z = band_of(one, value, rule)[0] if ready else 0.0
     one.z = min(max(z, -MAX_Z), MAX_Z)
     bad = badness(one)
     over = ready and at >= one.settled and bad >= rule.sigma
@@ -189,16 +174,18 @@ def _learn(one: Any, ring: Floats, order: Any, at: int, value: float, rule: Any)
     if not (due and at - one.opened >= one.release if shifted else due or one.filled < points):
         return
     if one.seen > rule.min_history:
-        sign, base, width = one.sign, one.base, half_width(one, rule.sigma)
+        sign = one.sign
+        _, _, low, high = band_of(one, value, rule)
         if sign != 1:
-            value = max(value, base - width)
+            value = max(value, low)
         if sign != -1:
-            value = min(value, base + width)
+            value = min(value, high)
     push(ring, order, one.place, value)
     one.place = (one.place + 1) % points
     one.filled = min(one.filled + 1, points)
-    one.pushed = at
     one.base, one.scale = median_and_scale(ring, order, one.filled)
+    learn_slowly(one, at - one.pushed, rule)
+    one.pushed = at
 
 
 @compiled_bare

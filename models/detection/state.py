@@ -186,13 +186,13 @@ def _let_go_of_orphans(registry: Registry) -> None:
 
 def _reconfigure(registry: Registry) -> None:
     """Let the columns say what derived series are called, and the present configuration judge, whichever took the snapshot."""
-    slots, judged = registry.slots, registry.slots.judged.tolist()
+    slots, judged, config = registry.slots, registry.slots.judged.tolist(), registry.config
     metas = list(registry.metas.pairs())
     rows = np.array([slot for slot, _ in metas], np.int64)
     slots.service[rows], slots.kind[rows] = np.array([placed(registry, meta) for _, meta in metas], np.int64).reshape(-1, 2).T
     slots.named[rows] = np.arange(len(rows))
-    alike: dict[tuple[Kind, str, Direction, bool], list[int]] = defaultdict(list)
+    alike: dict[tuple[Kind, str, str, Direction, bool], list[int]] = defaultdict(list)
     for slot, meta in metas:
-        alike[meta.kind, meta.floor, meta.direction, judged[slot]].append(slot)
-    for (kind, floor, direction, is_judged), own in alike.items():
-        configure(slots, np.array(own), registry.config.kinds[kind], floor, direction, judged=is_judged)
+        alike[meta.kind, config.named(meta.service, meta.metric), meta.floor, meta.direction, judged[slot]].append(slot)
+    for (kind, name, floor, direction, is_judged), own in alike.items():
+        configure(slots, np.array(own), config.rule(kind, name), floor, direction, judged=is_judged)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.detection.judge import ORDINARY, configure, slots_for, spread, step
+from models.detection.band_kernel import band_of
+from models.detection.judge import ORDINARY, configure, rule_of, slots_for, step
 from schemas.config.detect import DetectConfig
 from schemas.kinds import Direction, Kind
 
@@ -40,8 +41,8 @@ class Univariate:
         if not np.isfinite(value):
             raise ValueError(f"{value} is not a finite value")
         slots, row = self._slots, int(self._row[0])
-        base, width = float(slots.base[row]), float(spread(slots, self._row, self._config)[0])
+        _, base, low, high = band_of(slots.rows[row], value, rule_of(self._config))
         step(slots, self._row, np.array([at], np.int64), np.array([value]), self._config)
         z = float(slots.z[row])
         bad = max(0.0, z * self._sign if self._sign else abs(z))
-        return Reading(at, value, z, bad / (bad + self._config.sigma), bool(slots.state[row] != ORDINARY), base, base - width, base + width)
+        return Reading(at, value, z, bad / (bad + self._config.sigma), bool(slots.state[row] != ORDINARY), base, low, high)

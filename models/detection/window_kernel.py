@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from models.compiled import compiled, compiled_bare
+from models.detection.band_kernel import Rule
 from models.detection.fates import FUTURE, LATE
 from models.detection.health_kernel import any_troubled
 from models.detection.hear_kernel import advanced, any_silent, end_series, hear, stands
-from models.detection.judge_kernel import SILENT, Rule, judge
+from models.detection.judge_kernel import SILENT, judge
 from models.detection.packed import Bools, Ints
 from models.detection.series.derive import derive
 from models.detection.series.increase import ENDED, FOLDED, PASSED, fold_window

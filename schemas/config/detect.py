@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from fnmatch import fnmatchcase
+from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
-from schemas.base import Strict
+from schemas.base import Strict, countable
 from schemas.config.score import ScoreConfig
 from schemas.kinds import Kind
 
@@ -54,6 +55,20 @@ class KindRule(Strict):
 COMBINED = KindRule(opens=True, relative=0.5, absolute={"": 6.0}, enter=(3, 4), leave=(2, 3))  # where a file does not say
 
 
+Own = dict[str, Annotated[Any, AfterValidator(countable)]]  # of a KindRule what differs
+
+
+def _changed(name: str, own: dict[str, Any], kind: Kind, rule: KindRule) -> KindRule:
+    absolute = own.get("absolute")
+    whole = rule.model_dump() | own | ({"absolute": rule.absolute | absolute} if isinstance(absolute, dict) else {})
+    try:
+        return KindRule.model_validate(whole)
+    except ValidationError as error:
+        first = error.errors()[0]
+        said = ": ".join([*map(str, first["loc"]), first["msg"].removeprefix("Value error, ")])
+        raise ValueError(f"series {name!r}: {said} (were it of kind {kind})") from None
+
+
 class RestartRule(Strict):
     """Restarts of one instance: counters that begin anew, or `up` that falls. A single one is never an anomaly."""
 
@@ -85,6 +100,8 @@ class DetectConfig(Strict):
     history_points: int = Field(60, ge=10, le=1000)  # of the baseline
     history_s: float = Field(300, gt=0)  # that those points are spread over once there are so many
     min_history: int = Field(30, ge=3)  # points before anything is judged
+    anchor_half_life_s: float = Field(3600, gt=0)  # of the slow mean beside the baseline
+    anchor_bands: float = Field(2.5, ge=1)  # beyond so many bands of that mean alone harm is a departure
     quantile_count: int = Field(10, ge=1)  # observations behind one p95, and its p50
     tail_count: int = Field(50, ge=0)  # behind one p99, which is told and never judged; 0: there is none
     ratio_count: int = Field(20, ge=1)  # requests behind one error ratio
@@ -110,6 +127,18 @@ class DetectConfig(Strict):
     score: ScoreConfig = Field(default_factory=ScoreConfig)
     combined_release_s: float = Field(3600, gt=0)  # what lasts inside the bands is learned after so long: it is the new normal
     kinds: dict[Kind, KindRule]  # each but combined, which has a default
+    series: dict[str, Own] = Field(
+        default_factory=dict
+    )  # {"orders/*:p95": {relative: 1}}: by service/metric, * and ? allowed; the first that fits
+    _rules: dict[str, dict[Kind, KindRule]] = PrivateAttr(default_factory=dict)
+
+    def named(self, service: str, metric: str) -> str:
+        """Return the name in `series` that a derived series goes by; "" where none fits."""
+        return next((name for name in self.series if fnmatchcase(f"{service}/{metric}", name)), "")
+
+    def rule(self, kind: Kind, name: str) -> KindRule:
+        """Return what holds for a series of this kind that goes by this name."""
+        return self._rules[name][kind] if name else self.kinds[kind]
 
     def out_of_order_ms(self, topic: str) -> int:
         """Return how far rows of this raw topic may be out of order."""
@@ -133,8 +162,13 @@ class DetectConfig(Strict):
         self.kinds.setdefault(Kind.COMBINED, COMBINED)
         if missing := sorted(set(Kind) - set(self.kinds)):
             raise ValueError(f"kinds lacks {', '.join(missing)}")
+        self._rules = {
+            name: {kind: _changed(name, own, kind, rule) for kind, rule in self.kinds.items()} for name, own in self.series.items()
+        }
         if self.min_history > self.history_points:
             raise ValueError("min_history is above history_points: nothing would ever be judged")
+        if self.anchor_half_life_s < self.history_s:
+            raise ValueError("anchor_half_life_s is below history_s: the anchor would be no slower than the baseline beside it")
         if any(round(every * 1000) % round(self.window_s * 1000) for every in (self.health_s, self.health_watched_s)):
             raise ValueError("health_s and health_watched_s are multiples of window_s")
         if round(self.health_s * 1000) % round(self.health_watched_s * 1000):

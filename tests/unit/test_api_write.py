@@ -14,7 +14,7 @@ from schemas.topics import WRITE
 from streams.harness.errors import Fatal, Retryable
 from streams.normalise.formats.staleness import STALE
 from tests.api_world import ALICE, World
-from tests.unit.prometheus_messages import V2, pack, request, request_2, series
+from tests.unit.prometheus_messages import V1, V2, pack, request, request_2, series
 
 TOKEN = "a-token-of-prometheus"
 AT = 1_795_489_200_000
@@ -231,6 +231,14 @@ async def test_who_writes_more_than_its_quota_is_told_to_come_back():
     shop.now = 2.0
     again, more = await shop.post(), await shop.post()
     assert (again.status_code, more.status_code, more.headers["retry-after"]) == (204, 429, "2")
+
+
+async def test_a_native_histogram_spends_as_much_as_a_sample(shop):
+    shop = Shop(quota=1.0)  # ten samples
+    one = V1["Histogram"](count_int=3, sum=1.5, schema=0, positive_spans=[{"offset": 0, "length": 1}], positive_deltas=[3], timestamp=AT)
+    body = pack(request(series({"__name__": "latency", "job": "shop"}, histograms=(one,) * 5)))
+    assert [(await shop.post(body)).status_code for _ in range(3)] == [204, 204, 429]
+    assert fates() == {"accepted": 10, "over_quota": 5}
 
 
 def test_a_request_larger_than_the_bucket_passes_when_that_is_full():

@@ -14,7 +14,7 @@ from cli.backtest.days.fitted import Fitted, fit
 from cli.backtest.days.pipeline import Pipeline
 from cli.backtest.days.requests import Requests
 from cli.backtest.days.run import BEGIN, HEADERS, TOGETHER, most_likely_below, one_run
-from cli.backtest.days.simulate import AWAY_S, BLOCK_S, CHUNK_S, DAY_S, Days
+from cli.backtest.days.simulate import AWAY_S, BLOCK_S, CHUNK_S, COLD, DAY_S, WARM_S, Days
 from cli.config import ConfigError, load
 from cli.settings import read_settings
 from schemas.config.metrics import MetricsMapping
@@ -100,6 +100,20 @@ def test_counters_only_rise_but_for_deploys_and_buckets_hold_those_below(fitted:
     assert (~gone).any(axis=1).sum() == 2 * AWAY_S
     up = [place for place, one in enumerate(fitted.series) if one.kind is Kind.UP]
     assert (values[:, up] == 0).sum() == 2 * AWAY_S
+
+
+def test_a_deploy_takes_a_part_of_the_memory_which_comes_back_and_nothing_before_it(fitted: Fitted) -> None:
+    days = Days(fitted, BEGIN, seed=3)
+    values = np.concatenate([days.chunk(number).values for number in range(2 * DAY_S // CHUNK_S)])
+    usual, left = 50e6, []
+    for service, second in days.deploys(np.arange(BEGIN, BEGIN + DAY_S)):
+        (memory,) = (p for p, one in enumerate(fitted.series) if one.kind is Kind.MEMORY and fitted.service[p] == service)
+        at = second - BEGIN
+        assert values[:at, memory] == pytest.approx(usual, rel=0.03)
+        left.append(values[at, memory] / usual)
+        assert values[at + 10 * round(WARM_S[1]), memory] == pytest.approx(usual, rel=0.03)
+    assert COLD[0] < min(left) < max(left) < COLD[1] + 0.03
+    assert max(left) - min(left) > 0.05, "each deploy draws its own"
 
 
 def test_the_load_has_nights_week_ends_and_peaks(fitted: Fitted) -> None:

@@ -1,45 +1,98 @@
-"""What the bands do not see (docs/detection.md): pinned, so that the docs are true until a slow anchor changes it."""
+"""What the median of five minutes follows, and the anchor beside it does not: slow growth, dips, and loads that come and go."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+import pytest
 
 from schemas.kinds import Direction, Kind
-from schemas.signals import Phase
-from tests.unit.detect_feed import anomalies, each_second, phases, series
+from schemas.samples import SeriesDef
+from schemas.signals import Anomaly, Phase
+from tests.unit.detect_feed import CONFIG, T0, Log, anomalies, each_second, histogram, series
 
 LATENCY = series("cart", Kind.LATENCY, unit="seconds")
 ERRORS = series("cart", Kind.ERRORS, metric="error_share", unit="ratio")
 MEMORY = series("cart", Kind.MEMORY, metric="resident", unit="bytes", direction=Direction.UP)
-ORDINARY_S, MB = 600, 1e6
+REQUESTS = series("cart", Kind.REQUESTS, metric="load", direction=Direction.NONE)
+MB, MINUTE_S, HOUR_S, DAY_S = 1e6, 60, 3600, 86_400
+KNOWN_S = HOUR_S + 10 * MINUTE_S  # then the anchor has learned for its half-life
+EVERY_S = 5
 
 
-def noise(count: int) -> list[float]:
-    return (1 + 0.01 * np.random.default_rng(1).standard_normal(count)).tolist()
+def turns(one: SeriesDef, count: int, value: Callable[[int], float], *, calm: int = KNOWN_S, noise: float = 0.01) -> list[Anomaly]:
+    """Return what opened and closed in `calm` ordinary seconds, value(0), and so many more, a point each five seconds."""
+    own = 1 + noise * np.random.default_rng(1).standard_normal(calm + count)
+    return told(each_second(calm + count, lambda i: [(one, value(max(0, i - calm)) * own[i])] if i % EVERY_S == 0 else [], one))
 
 
-def test_what_doubles_every_five_minutes_takes_its_band_with_it_and_what_doubles_every_minute_does_not() -> None:
-    def growing(doubling_s: float) -> list[Phase]:
-        own = noise(ORDINARY_S + 1200)
-        log = each_second(len(own), lambda i: [(LATENCY, 0.1 * own[i] * 2 ** (max(0, i - ORDINARY_S) / doubling_s))], LATENCY)
-        return [one.phase for one in phases(log, Phase.OPENED)]
-
-    assert growing(300) == []
-    assert growing(60) == [Phase.OPENED]
+def told(log: Log) -> list[Anomaly]:
+    return [found for found in anomalies(log) if found.phase is not Phase.CONTINUED]
 
 
-def test_errors_that_come_within_an_hour_open_nothing() -> None:
-    own = noise(ORDINARY_S + 3600)
-    log = each_second(len(own), lambda i: [(ERRORS, 0.002 * own[i] + max(0, i - ORDINARY_S) / 3600 * 0.5)], ERRORS)
-    assert anomalies(log) == []
+@pytest.mark.parametrize("doubling", [5 * MINUTE_S, 10 * MINUTE_S, 15 * MINUTE_S])
+def test_what_doubles_slowly_is_out_of_the_ordinary_against_what_it_was_for_most_of_an_hour(doubling: int) -> None:
+    (found,) = turns(LATENCY, 3 * doubling, lambda i: 0.1 * 2 ** (i / doubling))
+    assert found.evidence.baseline == pytest.approx(0.1, rel=0.35)
+    assert found.evidence.value < 0.4, "before it is four times as much"
+    assert found.evidence.value > found.evidence.high > 0.2
 
 
-def test_after_some_minutes_on_the_good_side_what_was_usual_is_out_of_the_ordinary() -> None:
-    def dip(seconds: int) -> list[Phase]:
-        own = noise(ORDINARY_S + seconds + 1200)
-        inside = range(ORDINARY_S, ORDINARY_S + seconds)
-        log = each_second(len(own), lambda i: [(MEMORY, (300 if i in inside else 800) * MB * own[i])], MEMORY)
-        return [one.phase for one in anomalies(log) if one.phase is not Phase.CONTINUED]
+def test_until_an_anchor_is_known_the_median_alone_decides() -> None:
+    assert turns(LATENCY, 20 * MINUTE_S, lambda i: 0.1 * 2 ** (i / 300), calm=10 * MINUTE_S) == []
+    assert len(turns(LATENCY, 20 * MINUTE_S, lambda i: 0.1 * 2 ** (i / 60), calm=10 * MINUTE_S)) == 1
 
-    assert dip(60) == []
-    assert dip(300) == [Phase.OPENED]
+
+def test_errors_that_come_within_an_hour_open_an_anomaly_which_lasts_until_they_are_gone() -> None:
+    plateau = 3 * HOUR_S
+    found = turns(ERRORS, plateau + 10 * MINUTE_S, lambda i: 0.002 + min(0.5, 0.5 * i / HOUR_S) * (i < plateau))
+    assert [one.phase for one in found] == [Phase.OPENED, Phase.CLOSED]
+    assert found[0].evidence.value < 0.2
+    assert plateau < (found[1].at - T0) / 1000 - KNOWN_S < plateau + 2 * MINUTE_S
+
+
+def test_a_histogram_that_slows_down_within_the_hour_is_found_by_p95_and_p50_together() -> None:
+    bounds = [0.01 * 1.3**k for k in range(24)]
+    buckets = histogram("cart", (*bounds, None))
+    counts = np.zeros(len(buckets))
+
+    def second(i: int) -> list[tuple[SeriesDef, float]]:
+        slower = 0.05 * 2 ** (max(0, i - KNOWN_S) / (10 * MINUTE_S))
+        share = np.append(np.clip((np.array(bounds) / slower - 0.5) / 1.5, 0, 1), 1.0)
+        np.add(counts, 40 * share, out=counts)
+        return list(zip(buckets, counts.tolist(), strict=True))
+
+    (found,) = told(each_second(KNOWN_S + 25 * MINUTE_S, second, *buckets))
+    assert found.evidence.metric.endswith(":p95")
+    assert found.evidence.value < 4 * 0.1
+
+
+@pytest.mark.parametrize("lasted", [MINUTE_S, 5 * MINUTE_S, 20 * MINUTE_S])
+def test_to_come_back_from_a_dip_is_no_departure_and_to_go_beyond_where_it_was_is_one(lasted: int) -> None:
+    def after(level: float) -> list[Anomaly]:
+        return turns(MEMORY, lasted + 20 * MINUTE_S, lambda i: (800 if i == 0 else 300 if i < lasted else level) * MB, calm=4 * HOUR_S)
+
+    assert after(800) == []
+    (found,) = after(1400)
+    assert found.phase is Phase.OPENED
+    assert found.evidence.baseline == pytest.approx(800 * MB, rel=0.2)
+
+
+def test_load_that_comes_is_told_once_and_its_going_is_not() -> None:
+    found = turns(REQUESTS, HOUR_S, lambda i: 250 if 0 < i < 20 * MINUTE_S else 100)
+    assert [one.phase for one in found] == [Phase.OPENED, Phase.CLOSED]
+
+
+def test_load_is_no_harm_and_may_grow_as_slowly_as_it_likes() -> None:
+    assert turns(REQUESTS, 90 * MINUTE_S, lambda i: 100 * 2 ** (i / (15 * MINUTE_S))) == []
+
+
+@pytest.mark.parametrize(("one", "usual"), [(LATENCY, 0.2), (ERRORS, 0.02), (MEMORY, 800 * MB), (REQUESTS, 300.0)])
+def test_a_day_that_swings_by_two_fifths_opens_nothing(one: SeriesDef, usual: float) -> None:
+    assert turns(one, DAY_S, lambda i: usual * (1 + 0.4 * np.sin(2 * np.pi * i / DAY_S)), noise=0.05) == []
+
+
+def test_an_anchor_is_slower_than_the_baseline_beside_it() -> None:
+    with pytest.raises(ValueError, match="anchor_half_life_s is below history_s"):
+        CONFIG.model_validate({**CONFIG.model_dump(), "anchor_half_life_s": 200})

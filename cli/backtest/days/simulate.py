@@ -4,7 +4,8 @@
 - The load is that of a day (lowest at night, lower at week-ends) times peaks, with ramps. What goes with the load is multiplied by it, over
   the load of the recorded moment; counts are rounded at random, all buckets of a histogram alike. Latency is as it was recorded: one
   recording does not tell how it rises with the load beyond what was recorded.
-- A deploy begins a service anew: nothing is heard of it for some seconds and `up` is 0, its counters begin at 0, its memory grows back.
+- A deploy begins a service anew: nothing is heard of it for some seconds and `up` is 0, its counters begin at 0, its memory grows
+  back, from a part of it and at a pace that each deploy draws.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ NIGHT, WEEKEND = 0.4, 0.7  # how far the load of a day swings; how much of it is
 PEAKS, PEAK_S, PEAK_MOST, RAMP_S = 3, (600, 3600), 1.5, 120  # a day; how long; at most so much more; up and down again
 DEPLOYS = 1  # of each service, a day
 AWAY_S = 3
-COLD, WARM_S = 0.7, 120.0  # the memory of a process that has just begun; how fast it comes back
+COLD, WARM_S = (0.1, 0.9), (30.0, 1800.0)  # the memory of a process that has just begun, a share of the usual; how fast it comes back
 _WEEKEND_BEGINS = 2 * DAY_S  # the epoch was a Thursday
 
 
@@ -43,11 +44,14 @@ class Days:
     seed: int = 1
     _total: Floats = field(init=False)
     _up_since: Floats = field(init=False)  # of each service, s
+    _cold: Floats = field(init=False)  # and how cold it was then, and for how long
+    _warm_s: Floats = field(init=False)
 
     def __post_init__(self) -> None:
         self._draw = np.random.default_rng(self.seed)
         self._total = np.zeros(len(self.fitted.series))
         self._up_since = np.full(len(self.fitted.services), float(self.begin - DAY_S))
+        self._cold, self._warm_s = np.full(len(self.fitted.services), COLD[1]), np.full(len(self.fitted.services), WARM_S[0])
         self._kinds = np.array([one.kind for one in self.fitted.series])
 
     def load(self, at: Ints) -> Floats:
@@ -103,8 +107,12 @@ class Days:
         values[away, mine[up]] = 0.0
         there[away, mine[~up]] = False
         self._up_since[service] = second
+        self._cold[service] = self._draw.uniform(*COLD)
+        self._warm_s[service] = np.exp(self._draw.uniform(*np.log(WARM_S)))
 
     def _warm(self, at: Ints, values: Floats) -> None:
         memory = np.flatnonzero(self._kinds == Kind.MEMORY)
-        age = np.maximum(at[:, None] - self._up_since[self.fitted.service[memory]], 0.0)
-        values[:, memory] *= 1 - (1 - COLD) * np.exp(-age / WARM_S)
+        of = self.fitted.service[memory]
+        age = at[:, None] - self._up_since[of]
+        age[age < 0] = np.inf  # of the process before it
+        values[:, memory] *= 1 - (1 - self._cold[of]) * np.exp(-age / self._warm_s[of])

@@ -161,7 +161,8 @@ def set_slot(registry: Registry, slot: int, meta: Meta, unit: str, *, judged: bo
     slots.service[slot], slots.kind[slot], slots.named[slot] = *placed(registry, meta), registry.namings % 2**31
     if before != NONE:
         registry.services.leave(before)
-    configure(registry.slots, slot, registry.config.kinds[meta.kind], unit, meta.direction, judged=judged)
+    rule = registry.config.rule(meta.kind, registry.config.named(meta.service, meta.metric))
+    configure(registry.slots, slot, rule, unit, meta.direction, judged=judged)
 
 
 def placed(registry: Registry, meta: Meta) -> tuple[int, int]:
