@@ -1,11 +1,11 @@
 """Judge points against their series' own past: robust z, band, M of N, hysteresis; a row per series, as compiled code.
 
-The band is baseline ± max(sigma · scale, relative · |baseline|, absolute). A point beyond it in the bad direction is a hit; M hits
-in N points open an anomaly, M calm points in N close it. While one is open the baseline stands still, so that a lasting fault
-stays visible for as long as it lasts; a departure of mere context is let in after its release, slowly. What is not judged itself
-(a median, rates of errors) stands still while harm is open on its instance, for the fault is in it too. A tail quantile has its
-median for a witness: points where both are hits count as said; its own hits alone must last longer, for a tail also moves when a
-few requests wait for a busy machine.
+The band is baseline ± max(sigma · scale, relative · |baseline|, absolute), and what the anchor makes of it (band_kernel.py). A point
+beyond it in the bad direction is a hit; M hits in N points open an anomaly, M calm points in N close it. While one is open the baseline
+stands still, so that a lasting fault stays visible for as long as it lasts; a departure of mere context is let in after its release,
+slowly. What is not judged itself (a median, rates of errors) stands still while harm is open on its instance, for the fault is in it
+too. A tail quantile has its median for a witness: points where both are hits count as said; its own hits alone must last longer, for a
+tail also moves when a few requests wait for a busy machine.
 """
 
 # ruff: noqa: RUF009 - `column` returns a dataclass field
@@ -64,8 +64,10 @@ class Slots(Packed):
     base: Floats = column(np.float64)
     scale: Floats = column(np.float64)
     anchor: Floats = column(np.float64)  # a slow mean of the base,
-    anchor_scale: Floats = column(np.float64)  # and of the scale
-    anchored: Floats = column(np.float64)  # how much of the anchor is known, in [0, 1)
+    anchor_scale: Floats = column(np.float32)  # of the scale,
+    anchor_swing: Floats = column(np.float32)  # and of how far the base is from it
+    anchored: Floats = column(np.float32)  # how much of them is known, in [0, 1)
+    away: Floats = column(np.float32)  # ms, how long the base has been beyond its band, on the good side
     # its newest points, the newest last
     times: Ints = column(np.int64, MAX_POINTS)
     values: Floats = column(np.float64, MAX_POINTS)
@@ -110,6 +112,7 @@ def rule_of(config: DetectConfig) -> Rule:
         anchor_rate=math.log(2) / half_life,
         anchor_most=round(half_life / config.history_points),
         anchor_bands=config.anchor_bands,
+        dip=round(half_life / 2),
     )
 
 

@@ -184,7 +184,8 @@ def _learn(one: Any, ring: Floats, order: Any, at: int, value: float, rule: Any)
     one.place = (one.place + 1) % points
     one.filled = min(one.filled + 1, points)
     one.base, one.scale = median_and_scale(ring, order, one.filled)
-    learn_slowly(one, at - one.pushed, rule)
+    if one.filled == points:
+        learn_slowly(one, at - one.pushed, rule)
     one.pushed = at
 
 

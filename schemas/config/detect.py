@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
+import re
+from fnmatch import translate
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, PrivateAttr, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_validator
 
-from schemas.base import Strict, countable
+from schemas.base import Strict
 from schemas.config.score import ScoreConfig
 from schemas.kinds import Kind
 
 MAX_POINTS = 16  # of history bits and kept points: M of N windows cannot look back further
+
+
+def _m_of_n(value: tuple[int, int]) -> tuple[int, int]:
+    m, n = value
+    if not 1 <= m <= n <= MAX_POINTS:
+        raise ValueError(f"[M, N] with 1 <= M <= N <= {MAX_POINTS}")
+    return value
+
+
+def _positive(value: dict[str, float]) -> dict[str, float]:
+    if any(not floor > 0 for floor in value.values()):
+        raise ValueError("an absolute floor is above 0: a flat series would divide by nothing")
+    return value
+
+
+Hits = Annotated[tuple[int, int], AfterValidator(_m_of_n)]  # M of the last N points
+Floors = Annotated[dict[str, float], AfterValidator(_positive)]  # by unit; "" stands for every other unit
 
 
 class KindRule(Strict):
@@ -19,27 +37,12 @@ class KindRule(Strict):
 
     opens: bool = False  # true: a departure is harm, and its service is watched closely; false: context, recorded only
     relative: float = Field(0.5, ge=0)  # share of the baseline
-    absolute: dict[str, float] = Field(default_factory=dict)  # by unit; "" stands for every other unit
-    enter: tuple[int, int] = (3, 4)  # M of the last N points beyond the band
-    alone: tuple[int, int] = (15, 16)  # the same for a p95 whose p50 stays inside its band
-    leave: tuple[int, int] = (5, 6)  # M of the last N points well inside it
+    absolute: Floors = Field(default_factory=dict)
+    enter: Hits = (3, 4)  # beyond the band
+    alone: Hits = (15, 16)  # the same for a p95 whose p50 stays inside its band
+    leave: Hits = (5, 6)  # well inside it
     settle_s: float = Field(0, ge=0)  # after a restart of the instance nothing is judged: a cold cache is no fault
     release_s: float | None = Field(None, gt=0)  # a departure of context that lasts longer slowly becomes the baseline; harm never does
-
-    @field_validator("enter", "alone", "leave")
-    @classmethod
-    def _m_of_n(cls, value: tuple[int, int]) -> tuple[int, int]:
-        m, n = value
-        if not 1 <= m <= n <= MAX_POINTS:
-            raise ValueError(f"[M, N] with 1 <= M <= N <= {MAX_POINTS}")
-        return value
-
-    @field_validator("absolute")
-    @classmethod
-    def _positive(cls, value: dict[str, float]) -> dict[str, float]:
-        if any(not floor > 0 for floor in value.values()):
-            raise ValueError("an absolute floor is above 0: a flat series would divide by nothing")
-        return value
 
     @model_validator(mode="after")
     def _harm_is_not_learned(self) -> KindRule:
@@ -52,21 +55,23 @@ class KindRule(Strict):
         return self.absolute.get(unit, self.absolute.get("", 1e-9))
 
 
+class SeriesRule(Strict):
+    """What differs for some series, whatever their kind; what is not said is as their kind has it."""
+
+    relative: float | None = Field(None, ge=0)
+    absolute: Floors = Field(default_factory=dict)
+    enter: Hits | None = None
+    alone: Hits | None = None
+    leave: Hits | None = None
+    settle_s: float | None = Field(None, ge=0)
+
+    def of(self, rule: KindRule) -> KindRule:
+        """Return the rule of a kind with what differs."""
+        own = {name: value for name, value in self.model_dump(exclude={"absolute"}).items() if value is not None}
+        return rule.model_copy(update=own | {"absolute": rule.absolute | self.absolute})
+
+
 COMBINED = KindRule(opens=True, relative=0.5, absolute={"": 6.0}, enter=(3, 4), leave=(2, 3))  # where a file does not say
-
-
-Own = dict[str, Annotated[Any, AfterValidator(countable)]]  # of a KindRule what differs
-
-
-def _changed(name: str, own: dict[str, Any], kind: Kind, rule: KindRule) -> KindRule:
-    absolute = own.get("absolute")
-    whole = rule.model_dump() | own | ({"absolute": rule.absolute | absolute} if isinstance(absolute, dict) else {})
-    try:
-        return KindRule.model_validate(whole)
-    except ValidationError as error:
-        first = error.errors()[0]
-        said = ": ".join([*map(str, first["loc"]), first["msg"].removeprefix("Value error, ")])
-        raise ValueError(f"series {name!r}: {said} (were it of kind {kind})") from None
 
 
 class RestartRule(Strict):
@@ -127,14 +132,14 @@ class DetectConfig(Strict):
     score: ScoreConfig = Field(default_factory=ScoreConfig)
     combined_release_s: float = Field(3600, gt=0)  # what lasts inside the bands is learned after so long: it is the new normal
     kinds: dict[Kind, KindRule]  # each but combined, which has a default
-    series: dict[str, Own] = Field(
-        default_factory=dict
-    )  # {"orders/*:p95": {relative: 1}}: by service/metric, * and ? allowed; the first that fits
+    series: dict[str, SeriesRule] = Field(default_factory=dict)  # by service/metric, * and ? allowed; the first that fits
     _rules: dict[str, dict[Kind, KindRule]] = PrivateAttr(default_factory=dict)
+    _names: re.Pattern[str] | None = PrivateAttr(None)
 
     def named(self, service: str, metric: str) -> str:
         """Return the name in `series` that a derived series goes by; "" where none fits."""
-        return next((name for name in self.series if fnmatchcase(f"{service}/{metric}", name)), "")
+        found = self._names.fullmatch(f"{service}/{metric}") if self._names is not None else None
+        return [*self.series][int(found.lastgroup[1:])] if found is not None and found.lastgroup is not None else ""
 
     def rule(self, kind: Kind, name: str) -> KindRule:
         """Return what holds for a series of this kind that goes by this name."""
@@ -150,6 +155,13 @@ class DetectConfig(Strict):
         own = self.sources[topic].allowed_lateness_s if topic in self.sources else None
         return round(1000 * (self.allowed_lateness_s if own is None else own))
 
+    @field_validator("series")
+    @classmethod
+    def _two_names(cls, value: dict[str, SeriesRule]) -> dict[str, SeriesRule]:
+        if wrong := next((name for name in value if "/" not in name), None):
+            raise ValueError(f"{wrong!r} is no service/metric")
+        return value
+
     @model_validator(mode="before")
     @classmethod
     def _renamed(cls, value: Any) -> Any:
@@ -162,9 +174,9 @@ class DetectConfig(Strict):
         self.kinds.setdefault(Kind.COMBINED, COMBINED)
         if missing := sorted(set(Kind) - set(self.kinds)):
             raise ValueError(f"kinds lacks {', '.join(missing)}")
-        self._rules = {
-            name: {kind: _changed(name, own, kind, rule) for kind, rule in self.kinds.items()} for name, own in self.series.items()
-        }
+        self._rules = {name: {kind: own.of(rule) for kind, rule in self.kinds.items()} for name, own in self.series.items()}
+        each = [f"(?P<n{number}>{translate(name.replace('[', '[[]'))})" for number, name in enumerate(self.series)]
+        self._names = re.compile("|".join(each)) if each else None
         if self.min_history > self.history_points:
             raise ValueError("min_history is above history_points: nothing would ever be judged")
         if self.anchor_half_life_s < self.history_s:

@@ -22,6 +22,9 @@ class Stretch:
     found: Read
     historical: bool
 
+    def first(self, count: int) -> Stretch:
+        return self if count == len(self.found.offsets) else Stretch(self.found.part(0, count), self.historical)
+
     def reach(self, now: int) -> Reach:
         return of_history(now) if self.historical else Reach(now)
 

@@ -16,7 +16,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from schemas.config.metrics import MetricsMapping
 from schemas.topics import ALERTS, DLQ, SAMPLES, SERIES, SIGNALS
-from streams.harness.errors import Fatal, Retryable
+from streams.harness.errors import Fatal
 from streams.harness.kafka import CHECK_WITHIN_S, HEARTBEAT_MS, SESSION_TIMEOUT_MS, KafkaSettings, check, explain
 from streams.harness.memory import Freed
 from streams.harness.readiness import Readiness
@@ -27,6 +27,7 @@ from streams.normalise.backfill import Stretch, stretches
 from streams.normalise.core import STAGE, Core, Taken
 from streams.normalise.formats.choice import Choice
 from streams.normalise.lag import lags
+from streams.normalise.raw import Waits
 from streams.normalise.reading import read
 from streams.normalise.sources import Sources
 
@@ -137,12 +138,7 @@ class Normaliser:
             flight.positions[source] = found.offsets[-1] + 1
             for stretch in (stretch for piece in found.pieces() for stretch in stretches(piece)):
                 metrics.BATCH_RECORDS.observe(len(stretch.found.offsets))
-                try:
-                    taken = self._taken(source, stretch)
-                except Retryable as away:
-                    flight.positions[source] = stretch.found.offsets[0]
-                    self._hold(source, stretch.found.offsets[0], away)
-                    break
+                taken, waits = self._taken_as_far_as(source, stretch)
                 if stretch.historical or live.held >= GATHERED_ROWS:
                     yield live.outputs
                     live = Taken()
@@ -150,13 +146,17 @@ class Normaliser:
                     yield stretch.marked(taken.outputs)
                 else:
                     live.add(taken)
+                if waits is not None:
+                    flight.positions[source] = stretch.found.offsets[waits.index]
+                    self._hold(source, stretch.found.offsets[waits.index], waits)
+                    break
         yield live.outputs
 
     def _tell_lag(self) -> None:
         for topic, waiting in lags(self._consumer, self._sources.present, self._following).items():
             metrics.LAG.labels(topic).set(waiting)
 
-    def _hold(self, source: tuple[str, int], offset: int, away: Retryable) -> None:
+    def _hold(self, source: tuple[str, int], offset: int, away: Waits) -> None:
         """Come back to this offset after a while: what a record needs is not there now. The other partitions go on."""
         place = TopicPartition(*source, offset)
         self._consumer.pause([place])
@@ -173,6 +173,16 @@ class Normaliser:
         if due:
             self._consumer.resume([TopicPartition(*source) for source in due])
             metrics.HELD.set(len(self._held))
+
+    def _taken_as_far_as(self, source: tuple[str, int], stretch: Stretch) -> tuple[Taken, Waits | None]:
+        """Take the records before the first that has to wait; return that, too."""
+        waits, able = None, len(stretch.found.offsets)
+        while able:
+            try:
+                return self._taken(source, stretch.first(able)), waits
+            except Waits as away:
+                waits, able = away, away.index
+        return Taken(), waits
 
     def _taken(self, source: tuple[str, int], stretch: Stretch) -> Taken:
         form, found = self._sources.form(source[0]), stretch.found

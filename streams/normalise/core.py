@@ -101,7 +101,7 @@ class Core:
     ) -> Taken:
         """Take messages of one source partition, offsets rising; `record_at` gives the whole record of a refused one.
 
-        `headers` are those of the messages that have any, by index. Raises Retryable where a schema cannot be fetched now: then nothing
+        `headers` are those of the messages that have any, by index. Raises Waits where a schema cannot be fetched now: then nothing
         was taken.
         """
         found = self._reader.read(Raw(source[0], values, stamps, headers or {}))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from schemas.samples import SOURCE_HEADER
 from schemas.topics import WRITE
+from streams.harness.errors import Retryable
 from streams.harness.stage import Headers
 from streams.normalise.fates import Reason, Rejection
 from streams.normalise.rows import NO_ROWS, Refusals, Rows
@@ -33,6 +34,14 @@ class Raw:
             return self.topic
         name = next((value for name, value in reversed(self.headers_of(index)) if name == SOURCE_HEADER), None)
         return self.topic if name is None else name.decode(errors="replace")
+
+
+class Waits(Retryable):
+    """What the record of this index needs is not there now; those before it need nothing."""
+
+    def __init__(self, index: int, why: str) -> None:
+        super().__init__(why)
+        self.index = index
 
 
 def by_index(headers: Iterable[Headers]) -> dict[int, Headers]:

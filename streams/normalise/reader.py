@@ -8,6 +8,7 @@ from operator import itemgetter
 
 import numpy as np
 
+from streams.harness.errors import Retryable
 from streams.harness.redelivery import skipped
 from streams.harness.stage import Headers
 from streams.normalise.by_batch import ByBatch
@@ -20,7 +21,7 @@ from streams.normalise.formats.confluent import HEADER as SCHEMA_ID
 from streams.normalise.formats.port import Described, Format
 from streams.normalise.formats.staleness import is_stale
 from streams.normalise.prometheus_kafka_adapter import Decoder
-from streams.normalise.raw import UNKNOWN, Found, Raw, untimely
+from streams.normalise.raw import UNKNOWN, Found, Raw, Waits, untimely
 from streams.normalise.rows import Rows, together
 from streams.normalise.times import LATEST_MS
 
@@ -36,7 +37,7 @@ class Reader:
         self._by_batch = ByBatch(cache, choice, self._prefix)
 
     def read(self, raw: Raw) -> Found:
-        """Read records of one source partition. Raises Retryable, after which all may be read again."""
+        """Read records of one source partition. Raises Waits, after which all may be read again."""
         self._cache.turn()
         self._cache.source = raw.topic
         found = Found()
@@ -74,6 +75,8 @@ class Reader:
         except Rejected as refused:
             found.refusals.add(index, refused.rejection)
             return
+        except Retryable as away:
+            raise Waits(index, str(away)) from away
         part = 0
         for read in reads:
             if isinstance(read, Rejection):

@@ -41,12 +41,13 @@ NO_ROWS = Rows(_NONE, _NONE, _NONE, _NONE, np.zeros(0, np.float64))
 
 
 def together(parts: Sequence[Rows]) -> Rows:
-    """Put rows into the order of their records."""
+    """Put rows into the order of their records: each way of reading goes through them in turns of its own."""
     some = [part for part in parts if len(part)]
-    if len(some) <= 1:
-        return some[0] if some else NO_ROWS
-    order = np.argsort(np.concatenate([part.record for part in some]), kind="stable")
-    return Rows(*(np.concatenate([getattr(part, name) for part in some])[order] for name in _COLUMNS))
+    if not some:
+        return NO_ROWS
+    rows = some[0] if len(some) == 1 else Rows(*(np.concatenate([getattr(part, name) for part in some]) for name in _COLUMNS))
+    sorted_ = (rows.record[1:] >= rows.record[:-1]).all()
+    return rows if sorted_ else rows.pick(np.argsort(rows.record, kind="stable"))
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ from streams.normalise.numerals import parse_number
 
 NAME = "__name__"
 MAPPED_NAMES = 20_000  # distinct metric names whose rules are remembered; beyond it the oldest is forgotten and counted
+LABELS_CHARS = 65_536  # of a label set: JSON makes six of a character at most, and a definition has to fit its topic
 NAME_CHARS = 512  # of a metric's or a service's name: OpenTelemetry allows 255, and Prometheus adds unit and suffix
 
 
@@ -68,6 +69,8 @@ class Resolver:
             labels = {name: value for name, value in labels.items() if value or name == NAME}
             told = replace(told, labels=labels)
         metric = _short("metric", labels[NAME])
+        if (size := sum(map(len, labels)) + sum(map(len, labels.values()))) > LABELS_CHARS:
+            raise Rejected(Reason.TOO_LARGE, f"{metric}: labels of {size} characters, at most {LABELS_CHARS}")
         plain = {name.replace(".", "_"): value for name, value in labels.items()}  # a call a label is what this would cost most
         for hit in self._matching(_underscored(metric)):
             if all((value := plain.get(name)) is not None and pattern.fullmatch(value) for name, pattern in hit.labels):

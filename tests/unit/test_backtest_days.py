@@ -111,7 +111,7 @@ def test_a_deploy_takes_a_part_of_the_memory_which_comes_back_and_nothing_before
         at = second - BEGIN
         assert values[:at, memory] == pytest.approx(usual, rel=0.03)
         left.append(values[at, memory] / usual)
-        assert values[at + 10 * round(WARM_S[1]), memory] == pytest.approx(usual, rel=0.03)
+        assert values[at + 5 * round(WARM_S[1]), memory] == pytest.approx(usual, rel=0.03)
     assert COLD[0] < min(left) < max(left) < COLD[1] + 0.03
     assert max(left) - min(left) > 0.05, "each deploy draws its own"
 

@@ -36,8 +36,8 @@ def test_a_series_has_a_floor_of_its_own_and_others_of_its_kind_that_of_the_kind
 
 def test_the_first_name_that_fits_holds() -> None:
     wide, usual = {"absolute": {"seconds": 0.5}}, {"relative": 0.5}
-    assert opened(with_series(**{"cart/*": usual, "*": wide})) == {"cart"}
-    assert opened(with_series(**{"*": wide, "cart/*": usual})) == set()
+    assert opened(with_series(**{"cart/*": usual, "*/*": wide})) == {"cart"}
+    assert opened(with_series(**{"*/*": wide, "cart/*": usual})) == set()
 
 
 def test_what_is_not_said_is_as_of_its_kind_and_another_unit_keeps_its_floor() -> None:
@@ -48,13 +48,11 @@ def test_what_is_not_said_is_as_of_its_kind_and_another_unit_keeps_its_floor() -
     assert config.rule(Kind.LATENCY, config.named("till", "latency")) is kind
 
 
-def test_a_series_that_opens_nothing_is_context_and_is_let_go() -> None:
-    config = with_series(**{"cart/*": {"opens": False, "release_s": 60}})
-    slots = fold(slow(1200), config).registry.slots
-    by_service = {"cart": 0, "till": 1}
-    assert [bool(slots.opens[row]) for row in by_service.values()] == [False, True]
-    told = {one.evidence.service for one in anomalies(slow(1200), config) if one.phase is Phase.CLOSED}
-    assert told == {"cart"}
+def test_a_bracket_is_a_bracket_and_a_question_mark_one_letter() -> None:
+    config = with_series(**{"cart[eu]/*": {"relative": 1}, "til?/lat*": {"relative": 2}})
+    assert [config.named(*one) for one in (("cart[eu]", "x"), ("carte", "x"), ("till", "latency"), ("tilll", "latency"))] == [
+        "cart[eu]/*", "", "til?/lat*", "",
+    ]  # fmt: skip
 
 
 def test_after_a_restart_what_the_file_says_now_holds() -> None:
@@ -66,16 +64,18 @@ def test_after_a_restart_what_the_file_says_now_holds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("own", "said"),
+    ("name", "own", "said"),
     [
-        ({"relative": -1}, "series 'cart/\\*': relative: Input should be greater than or equal to 0"),
-        ({"absolute": 3}, "series 'cart/\\*': absolute: Input should be a valid dictionary"),
-        ({"floor": 3}, "series 'cart/\\*': floor: Extra inputs are not permitted"),
-        ({"enter": [5, 2]}, "series 'cart/\\*': enter: \\[M, N\\] with 1 <= M <= N"),
-        ({"release_s": 60}, "series 'cart/\\*': release_s is for kinds that open nothing.*were it of kind latency"),
-        ({"relative": float("nan")}, "nan is no number to count with"),
+        ("cart/*", {"relative": -1}, "series.cart/\\*.relative\n  Input should be greater than or equal to 0"),
+        ("cart/*", {"absolute": 3}, "series.cart/\\*.absolute\n  Input should be a valid dictionary"),
+        ("cart/*", {"absolute": {"seconds": 0}}, "an absolute floor is above 0"),
+        ("cart/*", {"floor": 3}, "series.cart/\\*.floor\n  Extra inputs are not permitted"),
+        ("cart/*", {"opens": False}, "series.cart/\\*.opens\n  Extra inputs are not permitted"),
+        ("cart/*", {"enter": [5, 2]}, "\\[M, N\\] with 1 <= M <= N"),
+        ("cart/*", {"relative": float("nan")}, "series.cart/\\*.relative\n"),
+        ("cart", {"relative": 1}, "'cart' is no service/metric"),
     ],
 )
-def test_a_mistake_says_which_series_what_and_why(own: dict[str, object], said: str) -> None:
+def test_a_mistake_says_which_series_what_and_why(name: str, own: dict[str, object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        with_series(**{"cart/*": own})
+        with_series(**{name: own})

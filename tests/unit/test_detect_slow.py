@@ -9,8 +9,8 @@ import pytest
 
 from schemas.kinds import Direction, Kind
 from schemas.samples import SeriesDef
-from schemas.signals import Anomaly, Phase
-from tests.unit.detect_feed import CONFIG, T0, Log, anomalies, each_second, histogram, series
+from schemas.signals import Anomaly, Health, Phase
+from tests.unit.detect_feed import CONFIG, T0, Log, anomalies, each_second, histogram, series, signals
 
 LATENCY = series("cart", Kind.LATENCY, unit="seconds")
 ERRORS = series("cart", Kind.ERRORS, metric="error_share", unit="ratio")
@@ -76,7 +76,50 @@ def test_to_come_back_from_a_dip_is_no_departure_and_to_go_beyond_where_it_was_i
     assert after(800) == []
     (found,) = after(1400)
     assert found.phase is Phase.OPENED
-    assert found.evidence.baseline == pytest.approx(800 * MB, rel=0.2)
+    assert 800 * MB < found.evidence.high < 1300 * MB
+
+
+@pytest.mark.parametrize("period", [40 * MINUTE_S, HOUR_S, 2 * HOUR_S, 3 * HOUR_S])
+def test_memory_that_fills_and_is_freed_again_and_again_opens_nothing(period: int) -> None:
+    assert turns(MEMORY, 8 * HOUR_S, lambda i: (300 + 1200 * (i % period) / period) * MB, calm=0) == []
+
+
+@pytest.mark.parametrize("filling", [90 * MINUTE_S, 2 * HOUR_S, 4 * HOUR_S])
+def test_a_process_that_fills_its_memory_for_hours_after_it_began_opens_nothing(filling: int) -> None:
+    assert turns(MEMORY, 6 * HOUR_S, lambda i: 1000 * MB * min(1.0, 0.1 + 0.9 * i / filling), calm=0) == []
+    assert turns(MEMORY, 6 * HOUR_S, lambda i: 1000 * MB * (1 - 0.9 * np.exp(-i * 2 / filling)), calm=0) == []
+
+
+def test_after_a_bad_day_that_was_mended_what_comes_next_is_found() -> None:
+    begins, next_at = 4 * HOUR_S, 5 * HOUR_S
+    (found,) = turns(LATENCY, 6 * HOUR_S, lambda i: 3.0 if i < begins else 0.1 if i < next_at else 0.6, calm=0)
+    assert next_at < (found.at - T0) / 1000 < next_at + MINUTE_S
+
+
+def test_what_was_absent_for_hours_and_came_is_missed_when_it_goes_again() -> None:
+    up = series("cart", Kind.UP, metric="up", direction=Direction.DOWN)
+    begins, gone = 4 * HOUR_S, 4 * HOUR_S + 20 * MINUTE_S
+    found = turns(up, 5 * HOUR_S, lambda i: float(begins <= i < gone), calm=0, noise=0)
+    assert gone < (found[-1].at - T0) / 1000 < gone + MINUTE_S
+    assert found[-1].phase is Phase.OPENED
+
+
+@pytest.mark.parametrize("wild", [300.0, 9.2e18])
+def test_a_few_wild_points_at_the_beginning_are_not_remembered(wild: float) -> None:
+    (found,) = turns(LATENCY, 2 * HOUR_S, lambda i: wild if i < 5 * EVERY_S else 0.1 if i < 90 * MINUTE_S else 0.4, calm=0)
+    assert 90 * MINUTE_S < (found.at - T0) / 1000 < 92 * MINUTE_S
+
+
+def test_the_baseline_told_of_load_is_the_median_whatever_the_value_and_the_anchor_are() -> None:
+    own = 1 + 0.05 * np.random.default_rng(2).standard_normal(2 * HOUR_S)
+
+    def level(i: int) -> float:
+        return 300 if i < 70 * MINUTE_S else 600 if i < 100 * MINUTE_S else 450
+
+    log = each_second(2 * HOUR_S, lambda i: [(REQUESTS, level(i) * own[i])] if i % EVERY_S == 0 else [], REQUESTS)
+    told = [one.series[0].baseline for one in signals(log) if isinstance(one, Health) and (one.at - T0) / 1000 > 108 * MINUTE_S]
+    assert len(told) > 30
+    assert max(told) < 1.1 * min(told)
 
 
 def test_load_that_comes_is_told_once_and_its_going_is_not() -> None:

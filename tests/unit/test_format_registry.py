@@ -10,7 +10,7 @@ import pytest
 
 from streams.harness.errors import Retryable
 from streams.normalise.fates import Reason, Rejected
-from streams.normalise.formats.registry import MOST_REFERENCES, MOST_UNKNOWN, UNKNOWN_S, Registry, Schema, SchemaType
+from streams.normalise.formats.registry import MOST_REFERENCES, MOST_UNKNOWN, UNKNOWN_S, WRONG_S, Registry, Schema, SchemaType
 from tests.unit.confluent_schemas import GUID, POINT_TEXT, PROTOBUF, READING_TEXT
 from tests.unit.schema_registry import AVRO_TEXT, Clock, FakeRegistry
 
@@ -106,12 +106,22 @@ def test_an_unknown_id_is_remembered_for_a_minute(fake: FakeRegistry, registry: 
     assert registry.schema(1).text == AVRO_TEXT
 
 
-def test_unknown_ids_are_remembered_within_a_bound(registry: Registry) -> None:
-    registry._unknown.update({n: (1e9, Rejected(Reason.MISSING_FIELD).rejection) for n in range(MOST_UNKNOWN)})
-    with pytest.raises(Rejected):
-        registry.schema(MOST_UNKNOWN)
+def test_of_unknown_ids_so_many_are_asked_for_a_minute_and_the_others_are_not(fake: FakeRegistry, registry: Registry, clock: Clock) -> None:
+    fake.tell("/schemas/ids/1", schema=AVRO_TEXT)
+    assert registry.schema(1).text == AVRO_TEXT
+    for asked in range(2, 2 + MOST_UNKNOWN):
+        with pytest.raises(Rejected, match="knows no"):
+            registry.schema(asked)
+    for asked in (100_000, 100_001):
+        with pytest.raises(Rejected, match=f"schema {asked} was not asked for: {MOST_UNKNOWN} in 60 s were unknown"):
+            registry.schema(asked)
+    assert len(fake.asked) == 1 + MOST_UNKNOWN
     assert len(registry._unknown) == MOST_UNKNOWN
-    assert 0 not in registry._unknown
+    assert registry.schema(1).text == AVRO_TEXT, "what is known is told all the same"
+    clock.now = UNKNOWN_S
+    fake.tell("/schemas/ids/100000", schema=AVRO_TEXT)
+    assert registry.schema(100_000).text == AVRO_TEXT
+    assert len(registry._unknown) == 0
 
 
 def test_a_type_of_schema_that_is_not_read_rejects_with_which(fake: FakeRegistry, registry: Registry) -> None:
@@ -135,6 +145,26 @@ def test_references_in_a_circle_end(fake: FakeRegistry, registry: Registry) -> N
         registry.schema(1)
     assert caught.value.rejection.reason is Reason.TOO_LARGE
     assert len(fake.asked) == MOST_REFERENCES + 1
+
+
+def test_nonsense_about_one_id_for_long_rejects_where_the_registry_is_well_otherwise(
+    fake: FakeRegistry, registry: Registry, clock: Clock
+) -> None:
+    fake.tell("/schemas/ids/1", 500, error_code=50001)
+    fake.tell("/schemas/types", 503)
+    for clock.now in (0.0, WRONG_S - 1, WRONG_S):
+        with pytest.raises(Retryable, match="answered 500"):
+            registry.schema(1)
+    fake.tell("/schemas/types")
+    with pytest.raises(Rejected, match=f"for {WRONG_S:.0f} s the schema registry, which is well otherwise: .*answered 500"):
+        registry.schema(1)
+    asked = len(fake.asked)
+    with pytest.raises(Rejected):
+        registry.schema(1)
+    assert len(fake.asked) == asked, "it is remembered for a minute"
+    fake.tell("/schemas/ids/1", schema=AVRO_TEXT)
+    clock.now += UNKNOWN_S
+    assert registry.schema(1).text == AVRO_TEXT
 
 
 # what does not

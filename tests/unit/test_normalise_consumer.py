@@ -212,6 +212,17 @@ def test_a_record_whose_schema_is_away_is_come_back_to_and_the_other_partitions_
     assert broker.topics == [DLQ.name] * 3
 
 
+def test_what_stands_before_a_record_that_has_to_wait_is_taken_and_is_not_read_again(normaliser: Any, broker: Broker) -> None:
+    registry, places = Away(), Places()
+    told = {"format": "confluent", "metrics": [{"name": "up", "value": "$.v"}]}
+    normaliser._core = Core(MAPPING, 1, 1, choice=choice_of(FormatsMapping.model_validate({"topics": {SOURCE[0]: told}}), registry))
+    normaliser._consumer = places
+    flight = normaliser._take([Poisoned(5), Poisoned(6), Schemaless(7), Poisoned(8), Schemaless(9)])
+    assert flight.positions == {SOURCE: 7}
+    assert broker.topics == [DLQ.name] * 2
+    assert places.calls == [("pause", SOURCE[0], 7), ("seek", SOURCE[0], 7)]
+
+
 def test_a_held_partition_that_goes_is_resumed_then_and_not_later(normaliser: Any) -> None:
     """The client keeps a pause over a move (test_pause_over_a_move.py)."""
     places = Places()

@@ -24,7 +24,7 @@ NIGHT, WEEKEND = 0.4, 0.7  # how far the load of a day swings; how much of it is
 PEAKS, PEAK_S, PEAK_MOST, RAMP_S = 3, (600, 3600), 1.5, 120  # a day; how long; at most so much more; up and down again
 DEPLOYS = 1  # of each service, a day
 AWAY_S = 3
-COLD, WARM_S = (0.1, 0.9), (30.0, 1800.0)  # the memory of a process that has just begun, a share of the usual; how fast it comes back
+COLD, WARM_S = (0.1, 0.9), (30.0, 7200.0)  # the memory of a process that has just begun, a share of the usual; how fast it comes back
 _WEEKEND_BEGINS = 2 * DAY_S  # the epoch was a Thursday
 
 

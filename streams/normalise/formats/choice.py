@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from traceback import extract_tb
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from streams.harness.stage import Headers
 from streams.normalise.fates import Reason, Rejected, Rejection
 from streams.normalise.formats.cloudevents import Inner, is_event, media_of, text_of, unwrap
 from streams.normalise.formats.documents import SHOWN_CHARS
+from streams.normalise.formats.harvest import MAX_ITEMS
 from streams.normalise.formats.port import Format, Sample
 from streams.normalise.jsons import decode
 
@@ -99,11 +101,15 @@ class Choice:
         if len(inners) == 1 and isinstance(inners[0], Inner):
             return [self._event(topic, inners[0], headers)]
         found: list[Read | Rejection] = []
+        count = 0
         for inner in inners:
             try:
                 found.append(self._event(topic, inner, headers) if isinstance(inner, Inner) else inner)
             except Rejected as refused:
                 found.append(refused.rejection)
+            count += len(one.found) if isinstance(one := found[-1], Read) else 1
+            if count > MAX_ITEMS:
+                raise _too_many()
         return found
 
     def _event(self, topic: str, inner: Inner, headers: Headers) -> Read:
@@ -163,11 +169,18 @@ def _first(look: Look, value: bytes, headers: Headers) -> Read:
 def _read(candidate: Candidate, value: bytes, headers: Headers) -> Read:
     """Read by one format. What no reader foresaw is the fault of one record, too: it would end the process, and again at each start."""
     try:
-        return Read(candidate, list(candidate.format.read(candidate.reframe(value, headers))))
+        found = list(islice(candidate.format.read(candidate.reframe(value, headers)), MAX_ITEMS + 1))
     except UNFORESEEN as error:
         where = extract_tb(error.__traceback__)[-1]
         said = f"the reader of {candidate.format.name} failed in {where.name}, line {where.lineno}: {type(error).__name__}: {error}"
         raise Rejected(Reason.READER_FAILED, said[:REASON_CHARS]) from error
+    if len(found) > MAX_ITEMS:  # what one record gives is one record again, which its topic has to take
+        raise _too_many()
+    return Read(candidate, found)
+
+
+def _too_many() -> Rejected:
+    return Rejected(Reason.TOO_LARGE, f"more than {MAX_ITEMS} samples in one record")
 
 
 def _why_not(candidate: Candidate, value: bytes, headers: Headers) -> Rejection | None:

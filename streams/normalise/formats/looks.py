@@ -16,7 +16,8 @@ Looks = Callable[[bytes], bool]
 SPACE = b" \t\r\n"
 NO_LINE = b'{["<\x7f'  # none of line protocol begins with one of these
 TAGS = bytes(byte for byte in range(256) if begins_with_tag(bytes([byte])))
-HEAD_BYTES = 4096  # of a line protocol's first line
+HEAD_BYTES = 4096  # of a line protocol's record, in which its first line begins;
+LINE_BYTES = 4 * 65_536  # and the field of it: labels of 65,536 characters may stand before that
 FIELDS = 3  # of a message that are looked at: agents write the common parts first
 _ONE, _TWO, _THREE, _FOUR = tag(1, LEN), tag(2, LEN), tag(3, LEN), tag(4, LEN)
 _OF_METADATA = {tag(1, VARINT), _TWO, _FOUR, tag(5, LEN)}  # type, name, help, unit
@@ -45,11 +46,10 @@ def line(value: bytes) -> bool:
     """Look for printable text with a field, or a comment; a message of protobuf begins as an empty line does."""
     if value[:1] == b"\n" and (otlp(value) or _is_remote_write(value)):
         return False
-    head = value[:HEAD_BYTES].lstrip(SPACE)
-    first = head[:1]
+    first = value[:HEAD_BYTES].lstrip(SPACE)[:1]
     if not first or first < b"!" or first in NO_LINE:
         return False
-    return first == b"#" or (b"=" in head and b" " in head)
+    return first == b"#" or (value.find(b"=", 0, LINE_BYTES) >= 0 and value.find(b" ", 0, LINE_BYTES) >= 0)
 
 
 def otlp(value: bytes) -> bool:

@@ -28,8 +28,11 @@ from streams.normalise.fates import Reason, Rejected, Rejection
 from streams.normalise.jsons import DECODE_ERRORS
 
 MOST_SCHEMAS = 1_000  # kept; a company has some hundreds, each of some kilobytes
-MOST_UNKNOWN = 10_000  # ids remembered as unknown: whoever writes garbage must not fill the memory
-UNKNOWN_S = 60.0  # then it is asked again: a producer may register a moment after it wrote
+UNKNOWN_S = 60.0  # what is unknown is asked for again then: a producer may register a moment after it wrote
+MOST_UNKNOWN = (
+    100  # ids asked for in vain within that: each is a request that all sources wait for, and garbage has an id of its own a record
+)
+WRONG_S = 600.0  # a registry that is well and answers nonsense about one id for so long: its records wait no longer, and others behind them
 AWAY_S = 4.0  # not asked again for so long; less than the consumer's HOLD_S, so that a partition that is read on is not refused anew
 MOST_REFERENCES = 100  # of one schema, with those of its references
 MAX_ANSWER_BYTES = 4 * 1024 * 1024  # a registry's own limit on a schema is one megabyte
@@ -51,6 +54,10 @@ class Schema:
 
 
 SchemaId = int | UUID
+
+
+class _Wrong(Retryable):
+    """An answer that says nothing of the schema."""
 
 
 class Schemas(Protocol):
@@ -110,6 +117,7 @@ class Registry:
         )
         self._known: OrderedDict[SchemaId, Schema] = OrderedDict()  # the longest unused first
         self._unknown: OrderedDict[SchemaId, tuple[float, Rejection]] = OrderedDict()  # until when; the oldest first
+        self._wrong: OrderedDict[SchemaId, float] = OrderedDict()  # since when it is answered with nonsense
         self._away_until = -math.inf
         self._turns: dict[SchemaId, _Turn] = {}
         self._guard = threading.Lock()
@@ -122,22 +130,43 @@ class Registry:
             found = self._remembered(asked)
             if found is not None:
                 return found
+            if self._vain() >= MOST_UNKNOWN:
+                raise Rejected(Reason.MISSING_FIELD, f"schema {asked} was not asked for: {MOST_UNKNOWN} in {UNKNOWN_S:.0f} s were unknown")
             if (left := self._away_until - self._clock()) > 0:
                 raise Retryable(f"{self.address} could not be reached; it is asked again in {left:.1f} s")
             try:
-                path = f"/schemas/ids/{asked}" if isinstance(asked, int) else f"/schemas/guids/{asked}"
-                schema = self._resolve(path, [MOST_REFERENCES], SchemaType.AVRO)
+                schema = self._asked(asked)
             except Rejected as refused:
                 with self._guard:
                     self._unknown[asked] = (self._clock() + UNKNOWN_S, refused.rejection)
-                    if len(self._unknown) > MOST_UNKNOWN:
-                        self._unknown.popitem(last=False)
                 raise
             with self._guard:
                 self._known[asked] = schema
                 if len(self._known) > self._most:
                     self._known.popitem(last=False)
             return schema
+
+    def _asked(self, asked: SchemaId) -> Schema:
+        path = f"/schemas/ids/{asked}" if isinstance(asked, int) else f"/schemas/guids/{asked}"
+        try:
+            schema = self._resolve(path, [MOST_REFERENCES], SchemaType.AVRO)
+        except _Wrong as wrong:
+            with self._guard:
+                since = self._wrong.setdefault(asked, self._clock())
+                if len(self._wrong) > self._most:
+                    self._wrong.popitem(last=False)
+            if (lasts := self._clock() - since) < WRONG_S or not self._is_well():
+                raise
+            raise Rejected(Reason.MISSING_FIELD, f"for {lasts:.0f} s the schema registry, which is well otherwise: {wrong}") from None
+        with self._guard:
+            self._wrong.pop(asked, None)
+        return schema
+
+    def _is_well(self) -> bool:
+        try:
+            return self._get("/schemas/types", {})[0] == 200
+        except Retryable:
+            return False
 
     def _remembered(self, asked: SchemaId) -> Schema | None:
         with self._guard:
@@ -150,6 +179,13 @@ class Registry:
                 raise Rejected(rejection.reason, rejection.detail)
             self._unknown.pop(asked, None)
             return None
+
+    def _vain(self) -> int:
+        """Return how many ids were asked for in vain of late."""
+        with self._guard:
+            while self._unknown and next(iter(self._unknown.values()))[0] <= self._clock():
+                self._unknown.popitem(last=False)
+            return len(self._unknown)
 
     @contextmanager
     def _turn(self, asked: SchemaId) -> Iterator[None]:
@@ -191,7 +227,7 @@ class Registry:
             try:
                 return _ANSWER.decode(body)
             except DECODE_ERRORS as error:
-                raise Retryable(f"{self.address}{path} answered what is no schema: {error}") from None
+                raise _Wrong(f"{self.address}{path} answered what is no schema: {error}") from None
         try:
             code = _ERROR.decode(body).error_code
         except DECODE_ERRORS:
@@ -200,7 +236,7 @@ class Registry:
             raise Rejected(Reason.MISSING_FIELD, f"the schema registry knows no {path} (error {code})")
         if status == _NO_SUCH_FORMAT and "format" in params:
             raise Rejected(Reason.WRONG_TYPE, "the schema registry gives no Protobuf schema as descriptor (?format=serialized)")
-        raise Retryable(f"{self.address}{path} answered {status}")
+        raise _Wrong(f"{self.address}{path} answered {status}")
 
     def _get(self, path: str, params: dict[str, str]) -> tuple[int, bytes]:
         """Bound the whole answer, in bytes and time: a time-out of httpx2 is one for each read.
@@ -216,7 +252,7 @@ class Registry:
                     if time.monotonic() > until:
                         raise self._away(path, "answers without end")
                     if len(body) > MAX_ANSWER_BYTES:
-                        raise Retryable(f"{self.address}{path} answers more than {MAX_ANSWER_BYTES} bytes")
+                        raise _Wrong(f"{self.address}{path} answers more than {MAX_ANSWER_BYTES} bytes")
                 return answer.status_code, bytes(body)
         except (httpx2.TransportError, OSError) as error:
             raise self._away(path, type(error).__name__) from None

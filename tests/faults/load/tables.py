@@ -146,7 +146,7 @@ OF_ONE_THING: dict[str, str] = {
     "streams/normalise/formats/otlp_proto_points.py: MAX_BYTES": "one data point",
     "streams/normalise/formats/otlp_values.py: MAX_DEPTH": "one attribute",
     "streams/normalise/formats/registry.py: MAX_ANSWER_BYTES": "one answer",
-    "streams/normalise/formats/registry.py: MOST_UNKNOWN": "ids that a registry does not know, for a minute: beyond it one is asked for again",
+    "streams/normalise/formats/registry.py: MOST_UNKNOWN": "ids that a registry does not know, for a minute: beyond it none is asked for, and what needs one is a dead letter",
     "streams/normalise/formats/remote_write.py: MAX_BYTES": "one record",
     "models/correlation/evidence.py: MAX_ALERTS": "alerts of one record; the table has its own cap",
     "models/correlation/evidence.py: MAX_CHANGES": "changes of one record; the table has its own cap",
