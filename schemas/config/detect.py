@@ -135,11 +135,12 @@ class DetectConfig(Strict):
     series: dict[str, SeriesRule] = Field(default_factory=dict)  # by service/metric, * and ? allowed; the first that fits
     _rules: dict[str, dict[Kind, KindRule]] = PrivateAttr(default_factory=dict)
     _names: re.Pattern[str] | None = PrivateAttr(None)
+    _order: tuple[str, ...] = PrivateAttr(())
 
     def named(self, service: str, metric: str) -> str:
         """Return the name in `series` that a derived series goes by; "" where none fits."""
         found = self._names.fullmatch(f"{service}/{metric}") if self._names is not None else None
-        return [*self.series][int(found.lastgroup[1:])] if found is not None and found.lastgroup is not None else ""
+        return self._order[int(found.lastgroup[1:])] if found is not None and found.lastgroup is not None else ""
 
     def rule(self, kind: Kind, name: str) -> KindRule:
         """Return what holds for a series of this kind that goes by this name."""
@@ -175,7 +176,8 @@ class DetectConfig(Strict):
         if missing := sorted(set(Kind) - set(self.kinds)):
             raise ValueError(f"kinds lacks {', '.join(missing)}")
         self._rules = {name: {kind: own.of(rule) for kind, rule in self.kinds.items()} for name, own in self.series.items()}
-        each = [f"(?P<n{number}>{translate(name.replace('[', '[[]'))})" for number, name in enumerate(self.series)]
+        self._order = tuple(self.series)
+        each = [f"(?P<n{number}>{translate(name.replace('[', '[[]'))})" for number, name in enumerate(self._order)]
         self._names = re.compile("|".join(each)) if each else None
         if self.min_history > self.history_points:
             raise ValueError("min_history is above history_points: nothing would ever be judged")
