@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,20 +12,30 @@ from typer.testing import CliRunner
 
 from cli import ingest
 from cli.main import program
+from streams.harness.stage import Headers
 
 CHECK = ["ingest", "check", "--topic", "metrics"]
+SHIPPED = {"AIRRA_CONFIG_DIR": str(Path(__file__).parents[2] / "config")}
 
 
-@pytest.fixture(autouse=True)
-def shipped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AIRRA_CONFIG_DIR", str(Path(__file__).parents[2] / "config"))
+def run(tmp_path: Path, *more: str) -> tuple[int, dict]:
+    """Return the exit code and what is told as JSON, with what people are shown as `shown`."""
+    out = tmp_path / "out.json"
+    result = CliRunner().invoke(program(), [*CHECK, f"--json={out}", *more], env=SHIPPED, catch_exceptions=False)
+    return result.exit_code, json.loads(out.read_text()) | {"shown": result.output}
 
 
 def look(tmp_path: Path, record: bytes, *more: str) -> tuple[int, dict]:
-    path, out = tmp_path / "record", tmp_path / "out.json"
+    path = tmp_path / "record"
     path.write_bytes(record)
-    result = CliRunner().invoke(program(), [*CHECK, "--file", str(path), f"--json={out}", *more])
-    return result.exit_code, json.loads(out.read_text()) if out.exists() else {"said": result.output}
+    return run(tmp_path, "--file", str(path), *more)
+
+
+def name_formats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **topics: object) -> None:
+    """Have the formats of these topics in formats.yaml."""
+    path = tmp_path / "formats.yaml"
+    path.write_text(json.dumps({"topics": topics}))
+    monkeypatch.setenv("AIRRA_FORMATS_FILE", str(path))
 
 
 def test_what_is_read_and_which_series_would_be_made(tmp_path: Path) -> None:
@@ -51,15 +63,13 @@ def test_what_is_not_read_says_why_and_ends_with_1(tmp_path: Path) -> None:
 
 def test_for_people_it_is_a_table(tmp_path: Path) -> None:
     (tmp_path / "record").write_bytes(b"up,service=cart value=1")
-    result = CliRunner().invoke(program(), [*CHECK, "--file", str(tmp_path / "record")])
+    result = CliRunner().invoke(program(), [*CHECK, "--file", str(tmp_path / "record")], env=SHIPPED)
     assert result.exit_code == 0
     assert "1 records of metrics: 1 accepted" in result.output
 
 
 def test_a_topics_own_format_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    formats = tmp_path / "formats.yaml"
-    formats.write_text("topics: {metrics: {format: otlp}}")
-    monkeypatch.setenv("AIRRA_FORMATS_FILE", str(formats))
+    name_formats(tmp_path, monkeypatch, metrics={"format": "otlp"})
     code, told = look(tmp_path, b"up,service=cart value=1")
     assert (code, told["fates"]) == (1, {"dead_letter": 1})
 
@@ -67,8 +77,8 @@ def test_a_topics_own_format_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 class Message:
     """What the client gives of a record of a topic."""
 
-    def __init__(self, offset: int, value: bytes | None) -> None:
-        self._offset, self._value = offset, value
+    def __init__(self, offset: int, value: bytes | None, headers: Headers = ()) -> None:
+        self._offset, self._value, self._headers = offset, value, headers
 
     def topic(self) -> str:
         return "metrics"
@@ -80,7 +90,7 @@ class Message:
         return self._offset
 
     def timestamp(self) -> tuple[int, int]:
-        return 1, 1_795_489_200_000
+        return 1, int(time.time() * 1000)  # the command's own clock: a week later it would be stale
 
     def key(self) -> bytes | None:
         return b"k"
@@ -89,17 +99,20 @@ class Message:
         return self._value
 
     def headers(self) -> list[tuple[str, bytes | None]]:
-        return [("trace", b"1"), ("none", None)]
+        return [("trace", b"1"), ("none", None), *self._headers]
+
+
+def hold(monkeypatch: pytest.MonkeyPatch, records: Sequence[Message]) -> None:
+    """Have these records in the topic."""
+    monkeypatch.setattr(ingest, "check", lambda _, topics: dict.fromkeys(topics, 1))
+    monkeypatch.setattr(ingest, "messages", lambda *_, **__: iter(records))
 
 
 def test_of_a_record_without_a_value_it_says_what_normalise_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ingest, "check", lambda _, topics: dict.fromkeys(topics, 1))
-    monkeypatch.setattr(ingest, "messages", lambda *_, **__: iter([Message(0, None), Message(1, b""), Message(2, b"up,service=a value=1")]))
-    out = tmp_path / "out.json"
-    result = CliRunner().invoke(program(), [*CHECK, f"--json={out}"])
-    told = json.loads(out.read_text())
+    hold(monkeypatch, [Message(0, None), Message(1, b""), Message(2, b"up,service=a value=1")])
+    code, told = run(tmp_path)
 
-    assert (result.exit_code, told["records"], told["fates"]) == (1, 3, {"accepted": 1, "dead_letter": 2})
+    assert (code, told["records"], told["fates"]) == (1, 3, {"accepted": 1, "dead_letter": 2})
     without, empty = told["refused"]
     assert (without["record"], without["reason"], without["detail"]) == ("0@0", "not_json", "the record has no value")
     assert empty["record"] == "0@1"
