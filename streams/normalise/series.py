@@ -72,6 +72,8 @@ class Resolver:
         if (size := sum(map(len, labels)) + sum(map(len, labels.values()))) > LABELS_CHARS:
             raise Rejected(Reason.TOO_LARGE, f"{metric}: labels of {size} characters, at most {LABELS_CHARS}")
         plain = {name.replace(".", "_"): value for name, value in labels.items()}  # a call a label is what this would cost most
+        if len(plain) < len(labels):  # seldom; whatever order they come in, it is one series of one service
+            plain = {_underscored(name): labels[name] for name in sorted(labels)}
         for hit in self._matching(_underscored(metric)):
             if all((value := plain.get(name)) is not None and pattern.fullmatch(value) for name, pattern in hit.labels):
                 return self._define(metric, told, plain, hit, source)

@@ -6,12 +6,13 @@ import json
 
 import pytest
 
-from schemas.samples import series_id
+from schemas.samples import SeriesDef, series_id
 from streams.harness.redelivery import letter_of
 from streams.harness.stage import Headers, Record
 from streams.normalise.cache import SeriesCache
 from streams.normalise.core import Core
 from streams.normalise.fates import Reason, Rejected
+from streams.normalise.formats.port import Described
 from streams.normalise.formats.telegraf_json import TelegrafJson
 from streams.normalise.prometheus_kafka_adapter import AdapterJson, Decoder
 from streams.normalise.rows import Refusals
@@ -120,3 +121,11 @@ def test_labels_that_are_no_texts_have_their_own_reason(labels: str, reason: Rea
 
     assert letter is not None
     assert (letter.reason, letter.detail) == (reason, detail)
+
+
+def test_two_labels_that_are_one_with_underscores_name_the_same_service_in_either_order() -> None:
+    told = {"__name__": "up", "service.name": "a", "service_name": "b"}
+    found = [Resolver(MAPPING).resolve(Described(dict(order))) for order in (told.items(), reversed(told.items()))]
+    assert found[0] == found[1]
+    assert isinstance(found[0], SeriesDef)
+    assert found[0].service == "b"
