@@ -57,6 +57,7 @@ def band_of(one: Any, value: float, rule: Any) -> tuple[float, float, float, flo
             high = min(high, anchor + width)
         if sign != 1:
             low = max(low, anchor - width)
+        low, high = min(low, anchor), max(high, anchor)  # where the median is beyond them, it is not ordinary
     return z, base, low, high
 
 

@@ -22,6 +22,7 @@ from streams.harness.kafka import KafkaSettings
 from streams.harness.readiness import Readiness
 from streams.normalise import consumer as normalise
 from streams.normalise.consumer import Normaliser
+from streams.normalise.raw import Waits
 from streams.sink import Sink
 from streams.sink import consumer as sink
 from streams.sink.rows import TOPICS, Row
@@ -125,7 +126,7 @@ def test_normalise_reads_on_what_it_held_when_it_went_and_came_back(broker: Kafk
 
     def held(source: tuple[str, int], stretch: Any) -> Any:
         if away.is_set():
-            raise Retryable("the schema registry is away")
+            raise Waits(0, "the schema registry is away")
         return taken(source, stretch)
 
     def read_to(offset: int, partitions: Iterable[int]) -> bool:

@@ -130,7 +130,8 @@ class Registry:
             found = self._remembered(asked)
             if found is not None:
                 return found
-            if self._vain() >= MOST_UNKNOWN:
+            self._forget()
+            if len(self._unknown) >= MOST_UNKNOWN:
                 raise Rejected(Reason.MISSING_FIELD, f"schema {asked} was not asked for: {MOST_UNKNOWN} in {UNKNOWN_S:.0f} s were unknown")
             if (left := self._away_until - self._clock()) > 0:
                 raise Retryable(f"{self.address} could not be reached; it is asked again in {left:.1f} s")
@@ -180,12 +181,11 @@ class Registry:
             self._unknown.pop(asked, None)
             return None
 
-    def _vain(self) -> int:
-        """Return how many ids were asked for in vain of late."""
+    def _forget(self) -> None:
+        """Let go of what was unknown long ago."""
         with self._guard:
             while self._unknown and next(iter(self._unknown.values()))[0] <= self._clock():
                 self._unknown.popitem(last=False)
-            return len(self._unknown)
 
     @contextmanager
     def _turn(self, asked: SchemaId) -> Iterator[None]:
