@@ -57,7 +57,8 @@ def band_of(one: Any, value: float, rule: Any) -> tuple[float, float, float, flo
             high = min(high, anchor + width)
         if sign != 1:
             low = max(low, anchor - width)
-        low, high = min(low, anchor), max(high, anchor)  # where the median is beyond them, it is not ordinary
+        if low >= high:  # the median itself is beyond them
+            low, high = anchor - width, anchor + width
     return z, base, low, high
 
 

@@ -81,7 +81,7 @@ def test_an_anchor_excuses_while_a_dip_is_short_and_condemns_harm_alone(one: Any
         far = RULE.anchor_bands * max(wide, one["anchor_swing"])
         own_high = min(own_high, one["anchor"] + far) if one["sign"] != -1 else own_high
         own_low = max(own_low, one["anchor"] - far) if one["sign"] != 1 else own_low
-        own_low, own_high = min(own_low, one["anchor"]), max(own_high, one["anchor"])
+        own_low, own_high = (one["anchor"] - far, one["anchor"] + far) if own_low >= own_high else (own_low, own_high)
     assert (low, high) == pytest.approx((own_low, own_high))
 
 
