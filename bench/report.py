@@ -46,8 +46,9 @@ SIZING = f"""## How much is needed
 
 From the newest figures above, on a machine like theirs: a sample of each series every {sizing.EVERY_S} s, and processes at half of what
 they take at most, so that what waited while something was away is worked off. A role has no more processes than its topic has
-partitions. A partition of detect takes `max_series` series (config/detect.yaml) and refuses more. The memory is for the series alone;
-what a process takes with few of them stands in the notes above."""
+partitions. A partition of detect takes `max_series` series ({sizing.A_PARTITION:,}, config/detect.yaml) and refuses more; so many
+partitions are enough where one gets {sizing.UNEVEN} times its share. The memory is for the series alone; what a process takes with few of
+them stands in the notes above."""
 
 
 def write_page(ledger: Path = LEDGER, page: Path = PAGE) -> Path:

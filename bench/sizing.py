@@ -6,11 +6,15 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from bench.figures import Figure, newest
+from schemas.config.detect import DetectConfig
+from schemas.topics import SAMPLES
 
 SERIES = (1_000, 10_000, 100_000, 1_000_000)
 EVERY_S = 10  # a sample of each series
+A_PARTITION = DetectConfig.model_fields["max_series"].default
+UNEVEN = 2  # times its share that a partition may get: all series of a service go to one
 LOAD = 0.5  # of what a process takes at most: the other half is for what waited while something was away
-HEAD = ("series", "samples/s", "processes of normalise", "processes of detect", "memory for series, MB")
+HEAD = ("series", "samples/s", "processes of normalise", "processes of detect", "partitions of samples", "memory for series, MB")
 
 
 def rows(figures: Sequence[Figure]) -> Iterator[tuple[str, ...]]:
@@ -25,6 +29,7 @@ def rows(figures: Sequence[Figure]) -> Iterator[tuple[str, ...]]:
             f"{series:,}",
             f"{rate:,.0f}",
             *(str(processes(rates, role, rate)) for role in ("normalise", "detect")),
+            str(max(SAMPLES.partitions, math.ceil(series * UNEVEN / A_PARTITION))),
             f"{series * memory / 1e6:,.0f}",
         )
 

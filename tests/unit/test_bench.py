@@ -107,7 +107,8 @@ def test_a_user_is_told_how_many_processes_keep_up_at_half_their_rate() -> None:
         Figure("throughput", "detect", 50_000, "samples/s", run="1"),
         Figure("memory", "normalise and detect", 2_000, "bytes a series", run="2"),
     ]
-    assert list(sizing.rows(measured))[2] == ("100,000", "10,000", "2", "1", "200")
+    assert list(sizing.rows(measured))[2] == ("100,000", "10,000", "2", "1", "4", "200")
+    assert list(sizing.rows(measured))[3][4] == "20", "of a million series a partition that gets twice its share takes its 100,000"
     assert list(sizing.rows(measured[1:])) == [], "nothing is made up"
 
 
