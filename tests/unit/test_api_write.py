@@ -233,7 +233,8 @@ async def test_who_writes_more_than_its_quota_is_told_to_come_back():
     assert (again.status_code, more.status_code, more.headers["retry-after"]) == (204, 429, "2")
 
 
-async def test_a_native_histogram_spends_as_much_as_a_sample(shop):
+@pytest.mark.usefixtures("shop")  # counters at 0
+async def test_a_native_histogram_spends_as_much_as_a_sample():
     shop = Shop(quota=1.0)  # ten samples
     one = V1["Histogram"](count_int=3, sum=1.5, schema=0, positive_spans=[{"offset": 0, "length": 1}], positive_deltas=[3], timestamp=AT)
     body = pack(request(series({"__name__": "latency", "job": "shop"}, histograms=(one,) * 5)))

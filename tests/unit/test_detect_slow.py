@@ -39,6 +39,10 @@ def test_what_doubles_slowly_is_out_of_the_ordinary_against_what_it_was_for_most
     assert found.evidence.value > found.evidence.high > 0.2
 
 
+def test_what_doubles_in_an_hour_stays_within_its_anchors_band() -> None:
+    assert turns(LATENCY, 3 * HOUR_S, lambda i: 0.1 * 2 ** (i / HOUR_S)) == []
+
+
 def test_until_an_anchor_is_known_the_median_alone_decides() -> None:
     assert turns(LATENCY, 20 * MINUTE_S, lambda i: 0.1 * 2 ** (i / 300), calm=10 * MINUTE_S) == []
     assert len(turns(LATENCY, 20 * MINUTE_S, lambda i: 0.1 * 2 ** (i / 60), calm=10 * MINUTE_S)) == 1
@@ -120,6 +124,12 @@ def test_the_baseline_told_of_load_is_the_median_whatever_the_value_and_the_anch
     told = [one.series[0].baseline for one in signals(log) if isinstance(one, Health) and (one.at - T0) / 1000 > 108 * MINUTE_S]
     assert len(told) > 30
     assert max(told) < 1.1 * min(told)
+
+
+def test_what_was_on_the_good_side_for_longer_is_usual_there() -> None:
+    (found,) = turns(MEMORY, HOUR_S, lambda i: (300 if 0 < i < 40 * MINUTE_S else 800) * MB, calm=4 * HOUR_S)
+    assert found.phase is Phase.OPENED
+    assert found.evidence.high < 800 * MB
 
 
 def test_load_that_comes_is_told_once_and_its_going_is_not() -> None:

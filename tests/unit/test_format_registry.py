@@ -167,6 +167,20 @@ def test_nonsense_about_one_id_for_long_rejects_where_the_registry_is_well_other
     assert registry.schema(1).text == AVRO_TEXT
 
 
+def test_nonsense_once_and_an_answer_since_then_is_not_nonsense_for_long(fake: FakeRegistry, registry: Registry, clock: Clock) -> None:
+    fake.tell("/schemas/types")
+    fake.tell("/schemas/ids/1", 500, error_code=50001)
+    with pytest.raises(Retryable):
+        registry.schema(1)
+    fake.tell("/schemas/ids/1", 404, error_code=40403)
+    with pytest.raises(Rejected):
+        registry.schema(1)
+    clock.now = WRONG_S + UNKNOWN_S
+    fake.tell("/schemas/ids/1", 500, error_code=50001)
+    with pytest.raises(Retryable, match="answered 500"):
+        registry.schema(1)
+
+
 # what does not
 
 

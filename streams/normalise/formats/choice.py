@@ -19,7 +19,7 @@ from streams.harness.stage import Headers
 from streams.normalise.fates import Reason, Rejected, Rejection
 from streams.normalise.formats.cloudevents import Inner, is_event, media_of, text_of, unwrap
 from streams.normalise.formats.documents import SHOWN_CHARS
-from streams.normalise.formats.harvest import MAX_ITEMS
+from streams.normalise.formats.harvest import MAX_ITEMS, too_many
 from streams.normalise.formats.port import Format, Sample
 from streams.normalise.jsons import decode
 
@@ -109,7 +109,7 @@ class Choice:
                 found.append(refused.rejection)
             count += len(one.found) if isinstance(one := found[-1], Read) else 1
             if count > MAX_ITEMS:
-                raise _too_many()
+                raise too_many()
         return found
 
     def _event(self, topic: str, inner: Inner, headers: Headers) -> Read:
@@ -175,12 +175,8 @@ def _read(candidate: Candidate, value: bytes, headers: Headers) -> Read:
         said = f"the reader of {candidate.format.name} failed in {where.name}, line {where.lineno}: {type(error).__name__}: {error}"
         raise Rejected(Reason.READER_FAILED, said[:REASON_CHARS]) from error
     if len(found) > MAX_ITEMS:  # what one record gives is one record again, which its topic has to take
-        raise _too_many()
+        raise too_many()
     return Read(candidate, found)
-
-
-def _too_many() -> Rejected:
-    return Rejected(Reason.TOO_LARGE, f"more than {MAX_ITEMS} samples in one record")
 
 
 def _why_not(candidate: Candidate, value: bytes, headers: Headers) -> Rejection | None:

@@ -14,6 +14,10 @@ MAX_KEY_BYTES = 65_536  # of one series; Prometheus' own limit on a label set is
 MAX_ALL_KEYS_BYTES = 128 * 1024 * 1024  # a resource of 60 kB is part of the key of every one of its points
 
 
+def too_many() -> Rejected:
+    return Rejected(Reason.TOO_LARGE, f"more than {MAX_ITEMS} samples in one record")
+
+
 class Harvest:
     def __init__(self) -> None:
         self.items: list[Sample | Rejection] = []
@@ -39,5 +43,5 @@ class Harvest:
 
     def _add(self, item: Sample | Rejection) -> None:
         if len(self.items) >= MAX_ITEMS:
-            raise Rejected(Reason.TOO_LARGE, f"more than {MAX_ITEMS} samples in one record")
+            raise too_many()
         self.items.append(item)

@@ -29,9 +29,7 @@ from streams.normalise.jsons import DECODE_ERRORS
 
 MOST_SCHEMAS = 1_000  # kept; a company has some hundreds, each of some kilobytes
 UNKNOWN_S = 60.0  # what is unknown is asked for again then: a producer may register a moment after it wrote
-MOST_UNKNOWN = (
-    100  # ids asked for in vain within that: each is a request that all sources wait for, and garbage has an id of its own a record
-)
+MOST_UNKNOWN = 100  # ids asked for in vain within that: all sources wait for each, and every record of garbage has an id of its own
 WRONG_S = 600.0  # a registry that is well and answers nonsense about one id for so long: its records wait no longer, and others behind them
 AWAY_S = 4.0  # not asked again for so long; less than the consumer's HOLD_S, so that a partition that is read on is not refused anew
 MOST_REFERENCES = 100  # of one schema, with those of its references
@@ -151,6 +149,10 @@ class Registry:
         path = f"/schemas/ids/{asked}" if isinstance(asked, int) else f"/schemas/guids/{asked}"
         try:
             schema = self._resolve(path, [MOST_REFERENCES], SchemaType.AVRO)
+        except Rejected:
+            with self._guard:
+                self._wrong.pop(asked, None)  # that was an answer
+            raise
         except _Wrong as wrong:
             with self._guard:
                 since = self._wrong.setdefault(asked, self._clock())
