@@ -132,7 +132,7 @@ def _detect(settings: Settings) -> Stage[Any]:
     from streams.detect import stage
 
     config = load(DetectConfig, settings.file("detect"))
-    return stage(config.model_copy(update={"sigma": settings.anomaly_threshold_sigma}), settings.sample_topics)
+    return stage(config.model_copy(update={"sigma": settings.anomaly_threshold_sigma}), (*settings.sample_topics, *settings.writers))
 
 
 def dedup(settings: Settings, kafka: KafkaSettings, readiness: Readiness) -> Parts:

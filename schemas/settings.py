@@ -209,6 +209,12 @@ class Settings(BaseSettings):
         """Every topic that samples come from: those that are named, and what the API takes by remote_write."""
         return (*self.metrics_topics, WRITE.name) if self.write_tokens.get_secret_value() else self.metrics_topics
 
+    @property
+    def writers(self) -> tuple[str, ...]:
+        """Who may write by remote_write."""
+        pairs = self.write_tokens.get_secret_value().split(",")
+        return tuple(source for pair in pairs if (source := pair.partition(":")[0].strip()))
+
     def file(self, name: str) -> Path:
         """Return where the configuration file of this name is: its own setting, or its place in the folder."""
         return getattr(self, f"{name}_file") or self.config_dir / f"{name}.yaml"

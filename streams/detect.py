@@ -35,9 +35,9 @@ TICK_EVERY_S = 5.0
 _TICK = TypeAdapter(Tick)
 
 
-def stage(config: DetectConfig, topics: Iterable[str] = ()) -> Stage[DetectState]:
-    """Build the stage: its state is one partition's series. `topics` are the sources that its metrics tell apart."""
-    named = frozenset(topics)
+def stage(config: DetectConfig, sources: Iterable[str] = ()) -> Stage[DetectState]:
+    """Build the stage: its state is one partition's series. `sources`, topics and writers, are what its metrics tell apart."""
+    named = frozenset(sources)
 
     def apply(state: DetectState, record: Record, now: int) -> list[Output]:
         told = _read(record, now)(Detector(state, config))

@@ -17,14 +17,14 @@ from models.detection.close import Told
 from models.detection.state import DetectState
 from schemas.signals import Anomaly
 
-OTHER = "other"  # in place of a source topic that the settings do not name: any number may have been written
+OTHER = "other"  # in place of a source that the settings do not name: any number may have been written
 
 RECEIVED = Counter("airra_detect_received_rows_total", "rows read, whatever becomes of them, by source topic", ["topic"])
 BATCH_ROWS = Histogram(
     "airra_detect_batch_rows", "rows that are folded together", buckets=(1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 100_000)
 )
-ROWS = Counter("airra_detect_rows_total", "rows by their one fate; those that wait for their window have none yet", ["fate"])
-DEFINITIONS = Counter("airra_detect_definitions_total", "definitions of series by their one fate, repeated ones too", ["fate"])
+ROWS = Counter("airra_detect_rows_total", "rows by their one fate; those that wait for their window have none yet", ["topic", "fate"])
+DEFINITIONS = Counter("airra_detect_definitions_total", "definitions of series by their one fate, repeated ones too", ["source", "fate"])
 ANOMALIES = Counter("airra_detect_anomalies_total", "anomaly records by phase, reason and kind", ["phase", "reason", "kind"])
 HEALTH = Counter("airra_detect_health_total", "health records")
 EVICTED = Counter("airra_detect_evicted_series_total", "series given up for want of room")
@@ -32,7 +32,7 @@ EVICTED_SOURCES = Counter("airra_detect_evicted_sources_total", "source partitio
 EVICTED_LEAKS = Counter("airra_detect_evicted_leaks_total", "metrics not looked at for slow leaks for want of room")
 RESTARTED_SOURCES = Counter("airra_detect_restarted_sources_total", "raw topics that began anew under the same name")
 
-_labelled = cache(lambda counter, name: counter.labels(name))  # topics that are named, and fates: few
+_labelled = cache(lambda counter, *names: counter.labels(*names))  # sources that are named, and fates: few
 
 
 class States(Collector):
@@ -79,17 +79,16 @@ STATES = States()
 REGISTRY.register(STATES)
 
 
-def measure(state: DetectState, partition: int, told: Told, topics: AbstractSet[str]) -> None:
-    """Count what one record brought about. `topics` are the sources that have a name here."""
+def measure(state: DetectState, partition: int, told: Told, named: AbstractSet[str]) -> None:
+    """Count what one record brought about. `named`: topics and writers that have a name here."""
     STATES.show(partition, state)
     for topic, rows in told.received.items():
-        _labelled(RECEIVED, topic if topic in topics else OTHER).inc(rows)
+        _labelled(RECEIVED, topic if topic in named else OTHER).inc(rows)
     if told.received:
         BATCH_ROWS.observe(told.received.total())
-    for fates, counter in ((told.fates, ROWS), (told.definitions, DEFINITIONS)):
-        for fate, count in fates.items():
-            if count:
-                _labelled(counter, fate).inc(count)
+    for counts, counter in ((told.rows, ROWS), (told.defined, DEFINITIONS)):
+        for (source, fate), count in counts.items():
+            _labelled(counter, source if source in named else OTHER, fate).inc(count)
     anomalies = [one for one in told.signals if isinstance(one, Anomaly)]
     for one in anomalies:
         ANOMALIES.labels(one.phase, one.reason, one.evidence.kind).inc()

@@ -129,7 +129,7 @@ def shapes(
 ) -> None:
     """Print how soon faults of known shape are found, how many are missed, and how often ordinary series raise an alarm.
 
-    A point a minute. An alarm is what is told: is_anomaly of `airra detect`.
+    A point a minute. An alarm is what is told: is_anomaly of `airra detect`. `held`: the share of a fault, once found, with it.
 
     Example:  airra backtest shapes --weeks 1100 --runs 40
     """
@@ -145,6 +145,7 @@ def shapes(
             "within": one.within,
             "median": round(float(np.median(one.delays)), 1) if one.delays else None,
             "worst": max(one.delays, default=None),
+            "held": None if one.held is None else round(one.held, 3),
         }
         for one in found
     ]
@@ -163,7 +164,7 @@ def shapes(
     if json_to is not None:
         write_json(json_to, {"faults": faults, "ordinary": ordinary})
     if talk:
-        rows(None, "faults; minutes", ["shape", "series", "missed", "within", "median", "worst"], faults)
+        rows(None, "faults; minutes", ["shape", "series", "missed", "within", "median", "worst", "held"], faults)
         rows(None, "ordinary series; alarms", list(ordinary[0]), ordinary)
 
 

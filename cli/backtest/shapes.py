@@ -108,6 +108,7 @@ class Shape:
     within: int
     lasts: int  # minutes that are judged
     second: int = 0  # minutes after the onset at which a second one comes, and that is looked for
+    over: bool = False  # after so long, and then all is as before: until then the alarm is to hold
 
 
 def _add(size: float, minutes: int) -> Callable[[Values, int], None]:
@@ -142,15 +143,15 @@ def _twice(value: Values, row: int) -> None:
 
 
 FAULTS = {
-    "step of 6 sigma, 2 hours": Shape(_add(6, 120), 15, 120),
+    "step of 6 sigma, 2 hours": Shape(_add(6, 120), 15, 120, over=True),
     "spike of 10 sigma, 2 points": Shape(_add(10, 2), 2, 5),
     "slow leak, 1 % an hour": Shape(_leak, 2 * DAY, 2 * DAY),
-    "variance times 9, 6 hours": Shape(_noisy, 60, 360),
+    "variance times 9, 6 hours": Shape(_noisy, 60, 360, over=True),
     "level shift of 6 sigma, for good": Shape(_add(6, 10 * DAY), 15, 2 * DAY),
-    "outage to zero, 1 hour": Shape(_set(0.0, 60), 5, 60),
-    "flat line, 12 hours": Shape(_stuck, 360, 720),
+    "outage to zero, 1 hour": Shape(_set(0.0, 60), 5, 60, over=True),
+    "flat line, 12 hours": Shape(_stuck, 360, 720, over=True),
     "missing, 30 minutes": Shape(_set(np.nan, 30), 5, 60),
-    "second fault in the first": Shape(_twice, 15, 180, second=60),
+    "second fault in the first": Shape(_twice, 15, 180, second=60, over=True),
 }
 
 
@@ -162,6 +163,7 @@ class Found:
     runs: int
     delays: tuple[float, ...]
     within: int
+    held: float | None  # share of the fault, once found, in which the alarm was open; None of one that does not end, or has no points
 
 
 @dataclass(frozen=True)
@@ -185,22 +187,24 @@ class Quiet:
 def faults(runs: int, seed: int, config: ScoreRule) -> Iterator[Found]:
     """Put each shape into so many series, with four to five weeks of history each; return how each was found."""
     for number, (name, shape) in enumerate(FAULTS.items()):
-        delays = []
+        delays, held = [], []
         for run in range(runs):
             draw = np.random.default_rng([seed, number, run])
             onset = WARM_WEEKS * WEEK + int(draw.integers(0, WEEK))
             minute = np.arange(onset + shape.lasts + shape.within)
             value = _BASES[run % len(_BASES)](minute, draw)
             shape.change(value, onset)
-            delay = _delay(minute, value, onset + shape.second, shape, config)
+            there = np.isfinite(value)
+            readings = judge(minute[there] * MINUTE_MS, value[there], config)
+            delay = _delay(minute, there, readings, onset + shape.second, shape)
             if delay is not None:
                 delays.append(delay)
-        yield Found(name, runs, tuple(delays), shape.within)
+                if shape.over:
+                    held.append(float(np.mean(readings["alarmed"][onset + shape.second + int(delay) : onset + shape.lasts])))
+        yield Found(name, runs, tuple(delays), shape.within, float(np.mean(held)) if held else None)
 
 
-def _delay(minute: NDArray[np.int64], value: Values, onset: int, shape: Shape, config: ScoreRule) -> float | None:
-    there = np.isfinite(value)
-    readings = judge(minute[there] * MINUTE_MS, value[there], config)
+def _delay(minute: NDArray[np.int64], there: NDArray[np.bool_], readings: Any, onset: int, shape: Shape) -> float | None:
     wanted = (OPENED, AGAIN, DRIFTS) if shape.second == 0 else (OPENED, AGAIN)
     at = minute[there][np.isin(readings["event"], wanted)].astype(np.float64)
     if not there[onset]:  # while no point comes, it is the clock that tells

@@ -23,7 +23,8 @@ NOBODY = -(2**62)  # in place of a time
 _STALE = np.uint64(STALE_BITS)  # held against an int the bits would be rounded: infinity has nearly the same
 
 TAKEN, DUPLICATE, UNKNOWN, NOT_FINITE = range(4)  # what a row is found to be
-RESTARTED = 4  # of a count: sources whose log began anew
+KINDS = 4
+RESTARTED = KINDS  # of a count: its log began anew
 
 
 class Times(NamedTuple):
@@ -65,14 +66,14 @@ class Came(NamedTuple):
 
 @compiled
 def look(batch: Any, ends: Ints, numbers: Ints, sources: Any, known: Any, raw: Ints, found: NDArray[np.uint8]) -> Ints:
-    """Tell of each row what it is, and its raw series; return how many there are of each kind, and of RESTARTED sources.
+    """Tell of each row what it is, and its raw series; return how many of each source are of each kind, and RESTARTED (n, KINDS + 1).
 
     Args: batch, its columns series, time, value, offset (n,); ends and numbers, where the rows of each source end and its row of
     `sources`; known (registry.Known), the series that are. Changes raw (n,), found (n,), and the marks of `sources`.
     """
-    counts, begin = np.zeros(5, np.int64), 0
+    counts, begin = np.zeros((len(ends), KINDS + 1), np.int64), 0
     for part in range(len(ends)):
-        _look(batch, begin, ends[part], sources[numbers[part]], known, raw, found, counts)
+        _look(batch, begin, ends[part], sources[numbers[part]], known, raw, found, counts[part])
         begin = ends[part]
     return counts
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from schemas.samples import Batches
 from schemas.signals import Anomaly, AnomalyReason, Phase
 
 FORCED_SHARE = 10  # of too many waiting rows the windows of the oldest part close at once
+Fate = TypeVar("Fate", RowFate, DefinitionFate)
 _FATES = {PASSED: RowFate.STALE, SAME_TIME: RowFate.SAME_TIME, ENDED: RowFate.ENDED, **dict(enumerate(ARRIVALS))}
 
 
@@ -38,19 +39,38 @@ class Told:
 
     signals: list[Anomaly | HealthRecord] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
-    fates: Counter[RowFate] = field(default_factory=Counter)
-    definitions: Counter[DefinitionFate] = field(default_factory=Counter)
+    rows: Counter[tuple[str, RowFate]] = field(default_factory=Counter)  # by the topic they come from
+    defined: Counter[tuple[str, DefinitionFate]] = field(default_factory=Counter)  # by their source
     evicted: int = 0  # series
     evicted_sources: int = 0
     evicted_leaks: int = 0  # metrics
     restarted_sources: int = 0
     received: Counter[str] = field(default_factory=Counter)  # rows of the record, whatever becomes of them, by the topic they come from
 
+    @property
+    def fates(self) -> Counter[RowFate]:
+        return _by_fate(self.rows)
+
+    @property
+    def definitions(self) -> Counter[DefinitionFate]:
+        return _by_fate(self.defined)
+
+    def end(self, rows: Counter[str], fate: RowFate) -> None:
+        """Count rows by topic that end alike."""
+        self.rows.update({(topic, fate): count for topic, count in rows.items() if count})
+
     def receive(self, found: Batches) -> None:
         begin = 0
         for source, end in zip(found.sources, found.ends.tolist(), strict=True):
             self.received[source.topic] += end - begin
             begin = end
+
+
+def _by_fate(counts: Counter[tuple[str, Fate]]) -> Counter[Fate]:
+    found: Counter[Fate] = Counter()
+    for (_, fate), count in counts.items():
+        found[fate] += count
+    return found
 
 
 class Closer:
@@ -102,7 +122,7 @@ class Closer:
     def _advance(self, rows: Any, ids: Any, trigger: Callable[[int], Place], target: int | None = None, *, fed: bool = False) -> None:
         """Let compiled code go on until it is through, and do in between what it comes back for."""
         state, registry = self._state, self._registry
-        courses, counts, version = self._course(), np.zeros(COUNTS, np.int64), registry.version
+        courses, counts, version = self._course(), np.zeros((len(state.sources.table), COUNTS), np.int64), registry.version
         waiting = state.waiting
         waiting.ready(state.closed or 0, len(rows))
         known = Rows(rows, waiting.room, waiting.links, waiting.heads, waiting.shelf, waiting.order, state.sources.table)
@@ -130,9 +150,9 @@ class Closer:
                 rows["raw"][row:] = registry.find(ids[row:])
             if why == ASLEEP and rows["raw"][row] == NONE:
                 raise RuntimeError(f"series {ids[row]:016x} is defined, and does not wake")
-        for place, count in enumerate(counts.tolist()):
-            if count:
-                self._told.fates[_FATES[place]] += count
+        names = state.sources.names()
+        for source, place in np.argwhere(counts).tolist():
+            self._told.rows[names[source][0], _FATES[place]] += int(counts[source, place])
 
     def _course(self) -> Any:
         state, clock = self._state, self._state.clock

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from models.detection.admit_kernel import (
     DUPLICATE,
+    KINDS,
     NOT_FINITE,
     RESTARTED,
     TAKEN,
@@ -42,6 +43,8 @@ from schemas.base import Position
 from schemas.config.detect import DetectConfig
 from schemas.samples import STALE_BITS, Batches, Heartbeat, SampleBatch, SeriesDef
 
+_FATES = {DUPLICATE: RowFate.DUPLICATE, UNKNOWN: RowFate.UNKNOWN_SERIES, NOT_FINITE: RowFate.NOT_FINITE}  # of a row that no window gets
+
 
 class Detector:
     """Folds one record into the state of its partition."""
@@ -60,7 +63,7 @@ class Detector:
         crowded: set[Full] = set()
         for found in definitions:
             if not found.mapped:
-                told.definitions[DefinitionFate.UNMAPPED] += 1
+                told.defined[found.source, DefinitionFate.UNMAPPED] += 1
                 continue
             wake(self._registry, found.id, self.state.clock.now)
             rouse(self._registry, key_of(found), self.state.clock.now)
@@ -72,10 +75,10 @@ class Detector:
                 told.evicted += 1
                 self._let_go_of_rows()
             if (full := self._no_place(found, source, crowded)) is not None:
-                told.definitions[full.fate] += 1
+                told.defined[found.source, full.fate] += 1
                 continue
             fits = register(self._registry, found, self.state.clock.now)
-            told.definitions[DefinitionFate.TAKEN if fits else DefinitionFate.BUCKET_ABOVE_CAP] += 1
+            told.defined[found.source, DefinitionFate.TAKEN if fits else DefinitionFate.BUCKET_ABOVE_CAP] += 1
         return told
 
     def take(self, found: Batches, now: int) -> Told:
@@ -87,7 +90,7 @@ class Detector:
         if is_live(self.state):
             told = self._begin()
             told.receive(found)
-            told.fates[RowFate.HISTORICAL] += len(found.rows.offset)
+            told.end(told.received, RowFate.HISTORICAL)
             return told
         self.state.history = True
         return self._take(self._begin(), found, now)
@@ -95,7 +98,7 @@ class Detector:
     def _live(self) -> Told:
         given_up = give_up_history(self.state, self.config)
         told = self._begin()
-        told.fates[RowFate.HISTORICAL] += given_up
+        told.end(given_up, RowFate.HISTORICAL)
         return told
 
     def _take(self, told: Told, found: Batches, now: int) -> Told:
@@ -114,13 +117,14 @@ class Detector:
         columns = batch.series, batch.time, np.ascontiguousarray(batch.value), batch.offset
         raw, kinds = np.empty(len(batch.offset), np.int64), np.empty(len(batch.offset), np.uint8)
         counts = look(columns, found.ends, numbers, sources.table, self._registry.known(), raw, kinds)
-        told.restarted_sources += int(counts[RESTARTED])
-        if counts[UNKNOWN] and self._registry.asleep:
+        told.restarted_sources += int(counts[:, RESTARTED].sum())
+        if counts[:, UNKNOWN].any() and self._registry.asleep:
             self._rouse(batch, raw, kinds)
-            counts = np.bincount(kinds, minlength=len(counts))
-        for fate, kind in ((RowFate.DUPLICATE, DUPLICATE), (RowFate.UNKNOWN_SERIES, UNKNOWN), (RowFate.NOT_FINITE, NOT_FINITE)):
-            if counts[kind]:
-                told.fates[fate] += int(counts[kind])
+            counts = np.array([np.bincount(one, minlength=KINDS) for one in np.split(kinds, found.ends[:-1])])
+        for source, own in zip(found.sources, counts.tolist(), strict=True):
+            for kind, fate in _FATES.items():
+                if own[kind]:
+                    told.rows[source.topic, fate] += own[kind]
         first = self.state.history and not sources.table["fed"][numbers[0]]
         rows, ids = np.empty(len(raw), ROW), np.empty(len(raw), np.uint64)
         count = arrange(columns, found.ends, numbers, sources.table, sources.times(now), raw, kinds, rows, ids)
@@ -164,8 +168,9 @@ class Detector:
 
     def _begin(self) -> Told:
         self._told = told = Told()
-        told.fates[RowFate.GIVEN_UP] += self.state.given_up
-        self.state.given_up = 0
+        if self.state.given_up:
+            told.rows["", RowFate.GIVEN_UP] += self.state.given_up  # a snapshot does not say of which topic
+            self.state.given_up = 0
         self._registry = self.state.registry
         self._closer = Closer(self.state, self.config, told)
         return told
@@ -212,5 +217,6 @@ class Detector:
         if (self._registry.raws.unit[waiting.raws] != NONE).all():
             return
         rows = waiting.rows
-        waiting.rows = rows[self._registry.raws.unit[rows["raw"]] != NONE]
-        self._told.fates[RowFate.EVICTED] += len(rows) - len(waiting)
+        kept = self._registry.raws.unit[rows["raw"]] != NONE
+        waiting.rows = rows[kept]
+        self._told.end(self.state.sources.topics(rows[~kept]), RowFate.EVICTED)

@@ -7,6 +7,8 @@ nothing. Otherwise a leak of yesterday would go on today: what is open stays ope
 
 from __future__ import annotations
 
+from collections import Counter
+
 from models.detection.report import Directory
 from models.detection.rows import Waiting
 from models.detection.series.define import register
@@ -23,12 +25,12 @@ def is_live(state: DetectState) -> bool:
     return state.closed is not None and not state.history
 
 
-def give_up_history(state: DetectState, config: DetectConfig) -> int:
-    """Begin anew with the series and the marks that are known; return how many rows still waited. Where there was no history: nothing."""
+def give_up_history(state: DetectState, config: DetectConfig) -> Counter[str]:
+    """Begin anew with the series and the marks that are known; return how many rows still waited, by topic. Without history: none."""
     if not state.history:
-        return 0
-    waiting = len(state.waiting)
+        return Counter()
     known, sources = state.registry, state.sources
+    waiting = sources.topics(state.waiting.rows)
     state.registry = empty(config)
     for members in known.dormant.values():
         sleep(state.registry, members)

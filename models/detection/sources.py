@@ -16,6 +16,7 @@ When nobody is waited for, the watermark moves to the newest event time and no f
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,6 +99,14 @@ class Sources:
     def names(self) -> list[tuple[str, int]]:
         """Return the topic and partition of each number."""
         return list(self.numbers)
+
+    def topics(self, rows: Any) -> Counter[str]:
+        """Count rows (rows.ROW) by the topic they come from; one whose source had to make room counts as that which has its number."""
+        numbers, counts = np.unique(rows["source"], return_counts=True)
+        names, found = self.names(), Counter[str]()
+        for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
+            found[names[number][0]] += count
+        return found
 
     def times(self, now: int) -> Times:
         """Return what rows in a record of this time are held against."""

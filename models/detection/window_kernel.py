@@ -19,7 +19,7 @@ from models.detection.hear_kernel import advanced, any_silent, end_series, hear,
 from models.detection.judge_kernel import SILENT, judge
 from models.detection.packed import Bools, Ints
 from models.detection.series.derive import derive
-from models.detection.series.increase import ENDED, FOLDED, PASSED, fold_window
+from models.detection.series.increase import FOLDED, PASSED, fold_window
 from models.detection.series.points import Pooling
 from models.detection.series.tables import NEVER, NONE
 from models.detection.waiting_kernel import Places, end_of_window, give_back, put, sort, take_below, taken
@@ -90,7 +90,7 @@ def advance(tables: Any, way: Any, courses: Any, rows: Any, going: Ints, counts:
     """Go on with the rows that come, and with the windows that close; return why it came back, and what is to be said.
 
     Args: tables (points.Tables); way (Way); courses (1,) of COURSE; rows (Rows), with room for all that come; going, the slots with an
-    open anomaly; counts (increase.COUNTS,), what became of rows.
+    open anomaly; counts (sources, increase.COUNTS), what became of rows.
     """
     course = courses[0]
     while True:
@@ -152,7 +152,7 @@ def _wait(raws: Any, way: Any, course: Any, rows: Any, row: Any, counts: Ints) -
     """Put a row into its window; one so late that is news of its series goes into the oldest open one, another is dropped."""
     late = row.window < course.closed
     if late and (row.at <= raws[row.raw].last_t or row.at < course.closed * way.window_ms - rows.sources[row.source].allowed):
-        counts[PASSED] += 1
+        counts[row.source, PASSED] += 1
         return
     if late:
         row.window = course.closed
@@ -170,9 +170,7 @@ def _judge_window(tables: Any, way: Any, course: Any, rows: Any, going: Ints, co
     end = (judged[0].window + 1) * way.window_ms
     course.until = end
     folded = np.empty(len(judged), FOLDED)
-    ended = counts[ENDED]
-    news = fold_window(judged, 0, len(judged), tables.raws, folded, counts)
-    ended = counts[ENDED] - ended
+    news, ended = fold_window(judged, 0, len(judged), tables.raws, folded, counts)
     if not news:
         if ended:
             end_series(tables, judged)

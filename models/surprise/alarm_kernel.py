@@ -20,12 +20,14 @@ from models.surprise.past import (
     RESIDUAL,
     SEASONS,
     STUCK,
+    VARIATION,
 )
 from models.surprise.season_kernel import foretell
 from models.surprise.tail_kernel import place_in, two_sided
 
 MOST_REACH, REACH_STEP = 200.0, 1.25  # scales
 DEPARTED_RATE = 0.1
+VARIATION_FLOOR = 0.02  # of the logarithm of a step
 
 
 @compiled_bare
@@ -67,7 +69,8 @@ def turn(past: Any, at: int, value: float, surprise: float, news: float, burst: 
 def _within(past: Any, at: int, value: float, surprise: float, anew: bool, stuck: bool, rule: Any) -> int:
     """Take a point of an alarm.
 
-    Something new is far both from what was usual and from what the alarm is about: a point that is news, or some in a row.
+    Something new is far both from what was usual and from what the alarm is about: a point that is news, or some in a row. Noise that grew
+    is within what was usual most of the time: it is not over before points are as near to each other as they were.
     """
     off = _off(past, at, value)
     outside = abs(off) > past.width
@@ -76,7 +79,8 @@ def _within(past: Any, at: int, value: float, surprise: float, anew: bool, stuck
     again = other and (anew or past.beyond >= rule.lasting_points)
     if outside and (again or not other):
         past.departed += (1.0 if past.departed == 0.0 or again else DEPARTED_RATE) * (off - past.departed)
-    past.calm = past.calm + 1 if not (outside or stuck) and (past.departed != 0.0 or surprise < rule.calm) else 0
+    away = outside or stuck or past.moved > past.restless
+    past.calm = past.calm + 1 if not away and (past.departed != 0.0 or surprise < rule.calm) else 0
     if past.calm >= rule.calm_points:
         past.state, past.beyond = ORDINARY, 0
         for season in range(SEASONS):
@@ -99,6 +103,7 @@ def _remember(past: Any, at: int, floor: float, rule: Any) -> None:
     past.suspected, past.middle = at, past.center[RESIDUAL]
     scale = max(past.scale[RESIDUAL], floor)
     past.band, past.width = rule.band * scale, _reach(past, rule) * scale
+    past.restless = max(math.exp(past.center[VARIATION] + rule.band * max(past.scale[VARIATION], VARIATION_FLOOR)), floor)
 
 
 @compiled_bare

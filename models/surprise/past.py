@@ -37,7 +37,8 @@ PAST = np.dtype(
         ("residual", np.float64),
         ("together", np.float64),
         ("alone", np.float64),
-        ("step", np.float64),  # between two points, usually
+        ("step", np.float64),  # between two points, usually,
+        ("moved", np.float64),  # and with one leap as no more than some steps
         ("same", np.int64),  # points that equal the one before, in a row
         ("longest", np.float64),  # of such rows, of late
         ("changes", np.int64),  # points that do not
@@ -54,7 +55,8 @@ PAST = np.dtype(
         ("state", np.int64),
         ("opened", np.int64),  # ms
         ("cause", np.int64),
-        ("calm", np.int64),  # points
+        ("calm", np.int64),  # points in a row
+        ("restless", np.float64),  # `moved` beyond it was more than usual before the alarm
         ("suspected", np.int64),  # ms, since when points are far from what was usual; while `beyond` is above 0
         ("beyond", np.int64),  # such points
         ("before", np.float64, SEASONS),  # the levels before the alarm, or the suspicion

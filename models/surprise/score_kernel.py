@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from models.compiled import compiled, compiled_bare
-from models.surprise.alarm_kernel import turn
+from models.surprise.alarm_kernel import VARIATION_FLOOR, turn
 from models.surprise.past import (
     ALARMED,
     BURST,
@@ -28,7 +28,7 @@ from models.surprise.tail_kernel import count, place_in, two_sided
 FLOOR_SHARE = 1e-4  # of the largest magnitude of late: what a flat series' scale is, at least
 FADING = 0.9999
 LEAST_FLOOR = 1e-12
-VARIATION_FLOOR = 0.02  # of the logarithm of a step
+LEAP = 5.0  # usual steps: a fault that ends with a longer one is over all the same
 BURST_FLOOR = 0.02
 MEAN_AD_TO_SIGMA = 1.2533  # Geary 1935
 WEIGHED_EVERY, OFTEN = 16, 200  # points: how good the forecasts of seasons are changes slowly, but not at first
@@ -54,7 +54,9 @@ def take(past: Any, at: int, value: float, rule: Any, reading: Any) -> None:
     if past.seen > 0:
         _note_gap(past, float(at - past.at))
         stuck = _stuck(past, value, rule)
-        past.step += max(1.0 / rule.variation_span, 1.0 / past.seen) * (abs(value - past.value) - past.step)
+        step, rate = abs(value - past.value), max(1.0 / rule.variation_span, 1.0 / past.seen)
+        past.step += rate * (step - past.step)
+        past.moved += rate * (min(step, LEAP * math.exp(past.center[VARIATION]) if past.seen > SETTLED else step) - past.moved)
     if past.seen < OFTEN or past.seen % WEIGHED_EVERY == 0:
         weigh(past, rule)
     reading.expected = foretell(past, at, past.level) if past.seen else value

@@ -112,12 +112,19 @@ def _absent(value: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 def _valued(rows: Rows, found: Found) -> Rows:
     """Leave out samples without a value, and those of no time that any column can hold."""
-    nothing = _absent(rows.value)
+    rows = with_a_value(rows, found)
     wild = (rows.time < 0) | (rows.time >= LATEST_MS)
-    if not (nothing.any() or wild.any()):
+    if not wild.any():
         return rows
-    for record in rows.record[nothing].tolist():
-        found.no_value[record] += 1
-    for row in np.flatnonzero(wild & ~nothing).tolist():
+    for row in np.flatnonzero(wild).tolist():
         found.refusals.add(int(rows.record[row]), untimely(int(rows.time[row])), int(rows.part[row]))
-    return rows.pick(~(nothing | wild))
+    return rows.pick(~wild)
+
+
+def with_a_value(rows: Rows, found: Found) -> Rows:
+    """Leave out samples without a value, and count them."""
+    nothing = _absent(rows.value)
+    if not nothing.any():
+        return rows
+    found.no_value.update(rows.record[nothing].tolist())
+    return rows.pick(~nothing)

@@ -11,7 +11,7 @@ import numpy as np
 from streams.harness.errors import Retryable
 from streams.harness.redelivery import skipped
 from streams.harness.stage import Headers
-from streams.normalise.by_batch import ByBatch
+from streams.normalise.by_batch import ByBatch, with_a_value
 from streams.normalise.cache import SeriesCache
 from streams.normalise.fates import Reason, Rejected, Rejection
 from streams.normalise.formats.catalogue import ADAPTER
@@ -47,7 +47,7 @@ class Reader:
         parts = []
         if (told is None or told.format.name == ADAPTER) and len(beside) < len(raw.values):
             adapted = self._adapter.decode(raw.values, beside, found.refusals)
-            parts.append(adapted.rows)
+            parts.append(with_a_value(adapted.rows, found))
             if told is None:
                 others = sorted({*beside, *(index for index, _ in adapted.foreign)})
             else:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 PR_SET_PDEATHSIG = 1
 ENDS_WITHIN_S = 20.0
@@ -25,6 +26,11 @@ class Programs:
     """Programs by name: as they were told, or on the PATH."""
 
     told: Mapping[str, Path]
+
+    @classmethod
+    def named(cls, texts: Sequence[str]) -> Self:
+        """Return those of a command line's NAME=FILE."""
+        return cls({name: Path(file) for name, _, file in (one.partition("=") for one in texts)})
 
     def find(self, name: str) -> Path:
         found = self.told.get(name) or shutil.which(name)

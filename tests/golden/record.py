@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,9 +37,9 @@ def main() -> None:
     parser.add_argument("--into", type=Path, default=BYTES)
     parser.add_argument("--program", action="append", default=[], metavar="NAME=FILE", help="a program that is not on the PATH")
     asked = parser.parse_args()
-    told = {name: Path(file) for name, _, file in (one.partition("=") for one in asked.program)}
+    programs = Programs.named(asked.program)
     with tempfile.TemporaryDirectory() as folder:
-        found = _plain(RECORDERS[asked.producer](Programs(told), Path(folder)), Path(folder), told)
+        found = _plain(RECORDERS[asked.producer](programs, Path(folder)), Path(folder), programs.told)
     if words := private(_contents(found)):
         raise SystemExit(f"not written: it tells of this machine: {sorted(words)}")
     write(asked.into / asked.producer, found, f"python -m tests.golden.record {asked.producer}", datetime.now(UTC).date().isoformat())
@@ -47,7 +47,7 @@ def main() -> None:
     print(f"{asked.producer}: {counts or 'no messages'}; {dict(found.versions)}")
 
 
-def _plain(found: Recorded, folder: Path, told: dict[str, Path]) -> Recorded:
+def _plain(found: Recorded, folder: Path, told: Mapping[str, Path]) -> Recorded:
     """Write folders of this machine as what they are."""
     names = [(str(folder), "FOLDER"), *((str(file), name) for name, file in told.items())]
     names += [(str(file.parents[1]), "PREFIX") for file in told.values()]

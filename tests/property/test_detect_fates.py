@@ -29,6 +29,7 @@ DEFS = [
     *BUCKETS,
 ]
 CHANGED = [series(f"s{n}", Kind.MEMORY, metric="pool_metric") for n in range(3)]
+TOPICS = ("metrics", "metrics", "team")  # of the partitions
 ENDS = float(np.array([STALE_BITS], np.uint64).view(np.float64)[0])
 
 rows = st.lists(
@@ -59,7 +60,7 @@ def append(log: Log, step: tuple, now: int, offsets: dict[int, int]) -> None:
                 offsets[partition] = max(0, offsets.get(partition, 0) + on)
                 batch.append((one, now + at, value, offsets[partition]))
             batch.sort(key=lambda row: row[3])
-            log.batch(batch, partition, now if timed else 0)
+            log.batch(batch, partition, now if timed else 0, TOPICS[partition])
             if what == "history":
                 log.records[-1] = replace(log.records[-1], headers=(*log.records[-1].headers, (BACKFILL_HEADER, b"1")))
         case ("define", told):
@@ -94,6 +95,9 @@ AFTER_IDLE = [
 def test_the_fates_add_up_to_what_was_taken_in(told: list[tuple]) -> None:
     state, config = restore(None, FULL), FULL
     fates: Counter[RowFate] = Counter()
+    received: Counter[str] = Counter()
+    ended: Counter[str] = Counter()
+    named = True  # while no source had to make room with rows that wait, and no snapshot was of another shape: of those no topic is known
     definitions: Counter[DefinitionFate] = Counter()
     offsets: dict[int, int] = {}
     taken = defined = 0
@@ -109,9 +113,14 @@ def test_the_fates_add_up_to_what_was_taken_in(told: list[tuple]) -> None:
             defined += len(decode_series(record.value)) if record.header("airra.type") == b"series" else 0
             for one in tolds([record], config, state):
                 fates += one.fates
+                received += one.received
+                for (topic, _), count in one.rows.items():
+                    ended[topic] += count
+                named = named and not one.evicted_sources and "" not in ended
                 definitions += one.definitions
             assert taken == fates.total() + state.given_up + len(state.waiting)
             assert all(count > 0 for count in fates.values())
+            assert not named or received == ended + state.sources.topics(state.waiting.rows)
     assert defined == definitions.total()
     assert restore(snapshot(state), config).registry.census == state.registry.census
     if not state.history:

@@ -91,14 +91,16 @@ class Log:
         self._offsets[partition] = first + len(rows)
         return self.batch([(*row, first + i) for i, row in enumerate(rows)], partition, now)
 
-    def batch(self, rows: list[tuple[SeriesDef, int, float, int]], partition: int = 0, now: int | None = None) -> Log:
+    def batch(
+        self, rows: list[tuple[SeriesDef, int, float, int]], partition: int = 0, now: int | None = None, topic: str = "metrics"
+    ) -> Log:
         columns = SampleBatch(
             np.array([row[0].id for row in rows], np.uint64),
             np.array([row[1] for row in rows], np.int64),
             np.array([row[2] for row in rows], np.float64),
             np.array([row[3] for row in rows], np.int64),
         )
-        source = BatchSource("metrics", partition, rows[0][3], rows[-1][3])
+        source = BatchSource(topic, partition, rows[0][3], rows[-1][3])
         return self.several([(source, columns)], max(row[1] for row in rows) if now is None else now)
 
     def several(self, parts: Sequence[tuple[BatchSource, SampleBatch]], now: int) -> Log:

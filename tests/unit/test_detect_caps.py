@@ -58,7 +58,7 @@ def test_a_source_with_too_many_series_takes_no_room_of_another() -> None:
 @pytest.mark.parametrize(("fate", "make"), [("source_above_cap", of), ("label_above_cap", requests)])
 def test_what_is_above_a_cap_is_counted_by_the_stage(fate, make) -> None:
     def counted() -> float:
-        return REGISTRY.get_sample_value("airra_detect_definitions_total", {"fate": fate}) or 0.0
+        return REGISTRY.get_sample_value("airra_detect_definitions_total", {"source": "other", "fate": fate}) or 0.0
 
     before = counted()
     fold(Log().define(*make("noisy", 15)), CAPPED.model_copy(update={"max_series_per_source": 10 if make is of else 20}))

@@ -148,6 +148,8 @@ def test_shapes_are_found_in_time_and_ordinary_series_are_quiet() -> None:
     assert set(found) == set(shapes.FAULTS)
     for name in ("outage to zero, 1 hour", "missing, 30 minutes", "flat line, 12 hours", "slow leak, 1 % an hour"):
         assert len(found[name].delays) == 2, name
+    assert {name for name, one in found.items() if one.held is not None} == {name for name, shape in shapes.FAULTS.items() if shape.over}
+    assert min(one.held for one in found.values() if one.held is not None) > 0.8, "an alarm ended before its fault"
     calm = list(shapes.quiet(1, 1, ScoreRule()))
     assert sum(one.alarms for one in calm) <= sum(one.weeks for one in calm)
 

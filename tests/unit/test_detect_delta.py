@@ -72,9 +72,9 @@ def folding(raw: Ints, at: Ints, values: Any, raws: Raws) -> tuple[Any, dict[int
     """Fold rows as one window; return the raw series, and what became of rows."""
     rows = np.zeros(len(raw), ROW)
     rows["raw"], rows["at"], rows["value"] = raw, at, values
-    found, counts = np.empty(len(rows), FOLDED), np.zeros(COUNTS, np.int64)
-    count = fold_window(rows, 0, len(rows), raws.rows, found, counts)
-    return found[:count], {place: count for place, count in enumerate(counts.tolist()) if count}
+    found, counts = np.empty(len(rows), FOLDED), np.zeros((1, COUNTS), np.int64)
+    count, _ = fold_window(rows, 0, len(rows), raws.rows, found, counts)
+    return found[:count], {place: count for place, count in enumerate(counts[0].tolist()) if count}
 
 
 RUNS = st.lists(st.lists(st.integers(0, 1000), max_size=5), min_size=1, max_size=6)

@@ -20,7 +20,7 @@ QUIET = CONFIG.model_copy(update={"health_s": 300.0, "health_watched_s": 300.0})
 
 
 def unknown() -> float:
-    return float(ROWS.labels("unknown_series")._value.get())
+    return float(ROWS.labels("other", "unknown_series")._value.get())
 
 
 def seldom(i: int) -> bool:
@@ -110,10 +110,10 @@ def test_the_longest_silent_series_make_room_for_new_ones_and_are_counted() -> N
 
 def test_where_all_series_are_alive_new_ones_are_refused_and_counted() -> None:
     config = QUIET.model_copy(update={"max_series": 20})
-    before = DEFINITIONS.labels("series_above_cap")._value.get()
+    before = DEFINITIONS.labels("other", "series_above_cap")._value.get()
     registry = fold(full(config, 0).define(*(series(f"new{n}", Kind.MEMORY) for n in range(2))), config).registry
     assert {found.service[:3] for found in registry.defs.values()} == {"old"}
-    assert DEFINITIONS.labels("series_above_cap")._value.get() == before + 2
+    assert DEFINITIONS.labels("other", "series_above_cap")._value.get() == before + 2
 
 
 def test_forgotten_series_count_towards_the_cap_and_go_first() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
+
 import msgspec
 import numpy as np
 
@@ -34,6 +37,20 @@ def one_by_one(*parts: Part) -> Log:
 
 def same(config: DetectConfig, *parts: Part) -> bool:
     return snapshot(fold(one_record(*parts), config)) == snapshot(fold(one_by_one(*parts), config))
+
+
+def test_what_became_of_rows_is_told_by_the_topic_they_come_from() -> None:
+    def of_team(partition: int, first: int, rows: int, share: float = 1.0) -> Part:
+        source, batch = part(partition, first, rows)
+        return msgspec.structs.replace(source, topic="team"), replace(batch, value=share * batch.value)
+
+    log = one_record(part(0, 0, 4), of_team(0, 0, 3), part(1, 4, 2)).several([of_team(0, 0, 3)], T0)
+    log.several([of_team(0, 3, 3, np.nan)], T0)
+    found: Counter[tuple[str, str]] = Counter()
+    for told in tolds(log.tick(T0 + 90_000).tick(T0 + 180_000).records):
+        found += told.rows
+    ours = {("metrics", "on_time"): 3, ("metrics", "same_time"): 3}
+    assert found == {**ours, ("team", "on_time"): 3, ("team", "duplicate"): 3, ("team", "not_finite"): 3}
 
 
 def test_two_sources_that_have_one_place_take_it_in_turn() -> None:

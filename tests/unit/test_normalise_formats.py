@@ -178,6 +178,14 @@ def test_a_summary_that_nobody_fed_has_no_value_in_either_form_of_otlp(form: str
     assert (taken.refused, dict(taken.samples)) == ([], {(form, SampleFate.NO_VALUE): 1})
 
 
+@pytest.mark.parametrize("headers", [(), (("airra.format", b"prometheus-json"),)])
+def test_of_prometheus_kafka_adapter_not_a_number_is_no_value_for_it_writes_summaries_that_nobody_fed(headers: Headers) -> None:
+    taken = take(message(value="NaN"), RECORDS["prometheus-json"], message(value="+Inf"), headers=[headers, (), headers])
+    assert [value for *_, value in rows(taken)] == [21.5]
+    assert (taken.empty, taken.accepted, letter(taken)[0]) == (1, 1, "not_finite")
+    assert dict(taken.samples) == {("prometheus-json", fate): 1 for fate in (SampleFate.NO_VALUE, SampleFate.ACCEPTED, SampleFate.REFUSED)}
+
+
 def test_a_record_of_nothing_but_no_value_is_empty() -> None:
     taken = take(pack(request(series(LABELS, (NOW, math.nan)))), export(resource()), headers=[(), (("airra.format", b"otlp"),)])
     assert (taken.accepted, taken.unmapped, taken.empty, taken.refused, taken.outputs) == (0, 0, 2, [], [])

@@ -74,6 +74,6 @@ def test_a_state_that_was_saved_and_taken_up_again_is_saved_alike() -> None:
 
 
 def test_how_many_rows_detect_dropped_is_read_from_its_metrics() -> None:
-    told = 'airra_detect_rows_total{fate="duplicate"} 12.0\nairra_detect_rows_total{fate="late"} 3.0\n'
-    assert dropped(told) == 12
+    told = [("duplicate", "metrics", 11), ("duplicate", "other", 1), ("late", "metrics", 3)]
+    assert dropped("".join(f'airra_detect_rows_total{{fate="{fate}",topic="{topic}"}} {rows}\n' for fate, topic, rows in told)) == 12
     assert dropped("") == 0

@@ -92,6 +92,16 @@ def test_a_second_fault_within_the_first_is_found() -> None:
     assert any(FAULT + 100 <= row <= FAULT + 102 for row in events(found, AGAIN))
 
 
+@pytest.mark.parametrize("seed", range(1, 7))
+def test_noise_that_grew_is_in_alarm_for_as_long_as_it_lasts_although_most_of_its_points_are_calm(seed: int) -> None:
+    value, lasts = steady(FAULT + 3000, seed), 720
+    value[FAULT : FAULT + lasts] += np.sqrt(8) * 5 * np.random.default_rng(100 + seed).standard_normal(lasts)
+    alarmed = judged(value)["alarmed"]
+    begun = FAULT + int(np.flatnonzero(alarmed[FAULT : FAULT + 60])[0])
+    assert alarmed[begun + 48 : FAULT + lasts].mean() > 0.97  # at first it is not known that it is noise
+    assert not alarmed[FAULT + lasts + 240 :].any()
+
+
 def test_one_spike_is_one_short_alarm() -> None:
     value = steady(FAULT + 500)
     value[FAULT] += 80

@@ -37,8 +37,9 @@ process_start_time_seconds 1
 """
 DETECT = """
 airra_detect_received_rows_total{topic="metrics"} %d
-airra_detect_rows_total{fate="folded"} %d
-airra_detect_rows_total{fate="duplicate"} 3
+airra_detect_rows_total{topic="metrics",fate="folded"} %d
+airra_detect_rows_total{topic="other",fate="duplicate"} 1
+airra_detect_rows_total{topic="metrics",fate="duplicate"} 2
 airra_harness_poison_total{stage="detect",reason="unknown_type"} %d
 airra_harness_records_total{stage="detect"} 9000
 airra_harness_lag_records{stage="detect",partition="0"} 4

@@ -38,39 +38,40 @@ _WHOLE = 2.0**53  # a sum beyond it takes in no single count any more, so it beg
 
 
 @compiled_bare
-def fold_window(rows: Any, first: int, last: int, raws: Any, folded: Any, counts: Ints) -> int:
-    """Fold the rows of one window, sorted by raw series, time, source and offset; return how many raw series had news.
+def fold_window(rows: Any, first: int, last: int, raws: Any, folded: Any, counts: Ints) -> tuple[int, int]:
+    """Fold the rows of one window, by raw series, time, source and offset; return how many series had news, and how many rows end one.
 
     Of one series and time the last row stands. NaN is the producer's word that a series ends: it is no value.
-    Changes `raws`, the newest sample of each; `folded`, with a place for each row; `counts` (COUNTS,).
+    Changes `raws`, the newest sample of each; `folded`, with a place for each row; `counts` (sources, COUNTS).
     """
-    found, i = 0, first
+    found, ended, i = 0, 0, first
     while i < last:
         end = i + 1
         while end < last and rows[end].raw == rows[i].raw:
             end += 1
-        found += _fold_series(rows, i, end, raws[rows[i].raw], folded[found], counts)
-        i = end
-    return found
+        news, ends = _fold_series(rows, i, end, raws[rows[i].raw], folded[found], counts)
+        found, ended, i = found + news, ended + ends, end
+    return found, ended
 
 
 @compiled_bare
-def _fold_series(rows: Any, first: int, last: int, raw: Any, one: Any, counts: Ints) -> bool:
-    """Fold the rows of one raw series into `one`; tell whether there was news."""
+def _fold_series(rows: Any, first: int, last: int, raw: Any, one: Any, counts: Ints) -> tuple[int, int]:
+    """Fold the rows of one raw series into `one`; return 1 where there was news, else 0, and how many of them end it."""
     until, value, known = raw.last_t, raw.last_v, raw.last_t != NEVER
-    total, lowest, increase, fresh = 0.0, np.inf, 0.0, 0
+    total, lowest, increase, fresh, ended = 0.0, np.inf, 0.0, 0, 0
     one.unit, one.type = raw.unit, raw.type
     one.raw, one.known, one.had, one.reset, one.falls = rows[first].raw, known, known and value > 0, False, 0
     for i in range(first, last):
         row = rows[i]
         if np.isnan(row.value):
-            counts[ENDED] += 1
+            counts[row.source, ENDED] += 1
+            ended += 1
         elif row.at < until:
-            counts[PASSED] += 1
+            counts[row.source, PASSED] += 1
         elif row.at == until or _again(rows, i, last):
-            counts[SAME_TIME] += 1
+            counts[row.source, SAME_TIME] += 1
         else:
-            counts[row.arrival] += 1
+            counts[row.source, row.arrival] += 1
             newest = row.value
             if raw.delta:  # a level may fall; of a count less than nothing, nothing counts
                 if raw.type != GAUGE and value > _WHOLE:
@@ -84,11 +85,11 @@ def _fold_series(rows: Any, first: int, last: int, raw: Any, one: Any, counts: I
             total, lowest = total + newest, min(lowest, newest)
             value, one.at, fresh = newest, row.at, fresh + 1
     if not fresh:
-        return False
+        return 0, ended
     one.value, one.mean, one.lowest, one.increase = value, total / fresh, lowest, max(0.0, increase)
     one.span = one.at - until if known else 0
     raw.last_t, raw.last_v = one.at, value
-    return True
+    return 1, ended
 
 
 @compiled_bare

@@ -57,7 +57,7 @@ class _UnmappedFrame:
 
 OBJECT, LIST, TEXT = b"{" + looks.SPACE, b"[" + looks.SPACE, bytes(set(ANY) - set(looks.NO_LINE))
 CANDIDATES = (
-    Candidate(AdapterJson(), looks.word(b"{", b'"labels"'), begins=OBJECT),
+    Candidate(AdapterJson(), looks.word(b"{", b'"labels"'), begins=OBJECT, no_value=True),
     Candidate(
         OtlpJson(),
         looks.any_of(looks.word(b"{", b'"resourceMetrics"'), looks.word(b"{", b'"resource_metrics"')),

@@ -172,7 +172,6 @@ METRICS = (
     Kind("time a word", "wrong_type", lambda number: sample(number, timestamp="yesterday")),
     Kind("no value", "missing_field", lambda number: sample(number, value=None)),
     Kind("no service", "no_service", unnamed),
-    Kind("NaN", "not_finite", lambda number: sample(number, value="NaN")),
     Kind("infinite", "not_finite", lambda number: sample(number, value="+Inf")),
     Kind("a year ahead", "timestamp_out_of_range", lambda number: sample(number, timestamp=stamp(YEAR_S))),
     Kind("a year behind", "timestamp_out_of_range", lambda number: sample(number, timestamp=stamp(-YEAR_S))),

@@ -6,7 +6,6 @@ a log on which each row stands once.
 
 from __future__ import annotations
 
-import re
 import signal
 import time
 from collections.abc import Iterable, Iterator
@@ -19,6 +18,8 @@ from cli.config import load
 from cli.demo.command import ROOT
 from cli.demo.stack import Stack
 from cli.processes import role_command, role_env
+from cli.top.readings import parse
+from models.detection.fates import RowFate
 from schemas.base import SCHEMA
 from schemas.config.detect import DetectConfig
 from schemas.samples import BATCH_HEADER, TYPE_HEADER, SampleBatch, decode_batch, decode_batches, encode_batches, headers
@@ -38,7 +39,6 @@ from tests.faults.reliability.lost_logs import delete_group
 
 LIVE = Shape(60)
 BEFORE_S, AFTER_S = 40, 10  # past the history that a judgement needs
-DROPPED = re.compile(r'^airra_detect_rows_total\{fate="duplicate"\} (\S+)$', re.MULTILINE)
 STOPPED_S = 30.0
 SETTLED_S = 90.0
 
@@ -81,8 +81,7 @@ def _metrics(stack: Stack) -> str:
 
 def dropped(metrics: str) -> int:
     """Return how many rows detect has dropped because their place in their source was taken already."""
-    found = DROPPED.search(metrics)
-    return int(float(found[1])) if found else 0
+    return int(parse(metrics, 0.0).by("airra_detect_rows_total", "fate").get(RowFate.DUPLICATE, 0))
 
 
 def _normalise(bootstrap: str, folder: Path) -> Victim:

@@ -106,14 +106,14 @@ def record_types(programs: Programs, folder: Path) -> Recorded:
 def _record(programs: Programs, folder: Path, name: str, template: str, own: str, features: list[str]) -> Recorded:
     port, exporter_port, peer_port = free_port(), free_port(), free_port()
     node: list[str | Path] = [programs.find("prometheus-node-exporter"), *EXPORTER, f"--web.listen-address=127.0.0.1:{exporter_port}"]
-    peer = _command(programs, name, "peer", peer_port)
-    command = [*_command(programs, name, "prometheus", port), *features]
+    peer = command_of(programs, name, "peer", peer_port)
+    command = [*command_of(programs, name, "prometheus", port), *features]
     with receiving() as receiver:
         config = template.format(exporter=exporter_port, peer=peer_port, port=port, own=own, kept=KEPT, receiver=receiver.url(""))
         (folder / "prometheus.yml").write_text(config)
         (folder / "peer.yml").write_text("{}\n")
-        with _exporting(node, folder, exporter_port) as end_node, _exporting(peer, folder, peer_port) as end_peer, running(command, folder):
-            api = _Api(port)
+        with exporting(node, folder, exporter_port) as end_node, exporting(peer, folder, peer_port) as end_peer, running(command, folder):
+            api = Api(port)
             until(lambda: all(api.count(job, 1) >= SCRAPES for job in ENDED), f"{SCRAPES} scrapes")
             end_node()
             end_peer()
@@ -125,7 +125,7 @@ def _record(programs: Programs, folder: Path, name: str, template: str, own: str
     return Recorded(versions, commands, {"prometheus.yml": config}, messages, said)
 
 
-def _command(programs: Programs, name: str, which: str, port: int) -> list[str | Path]:
+def command_of(programs: Programs, name: str, which: str, port: int) -> list[str | Path]:
     listen = f"--web.listen-address=127.0.0.1:{port}"
     return [programs.find(name), f"--config.file={which}.yml", f"--storage.tsdb.path={which}-data", listen]
 
@@ -136,7 +136,7 @@ def _messages(receiver: Receiver) -> dict[str, list[Message]]:
 
 
 @contextmanager
-def _exporting(command: list[str | Path], folder: Path, port: int) -> Iterator[Any]:
+def exporting(command: list[str | Path], folder: Path, port: int) -> Iterator[Any]:
     with running(command, folder) as process:
         until(lambda: _answers(f"http://127.0.0.1:{port}/metrics"), str(command[0]))
         yield lambda: end(process)
@@ -150,7 +150,7 @@ def _answers(url: str) -> bool:
         return False
 
 
-class _Api:
+class Api:
     def __init__(self, port: int) -> None:
         self._url = f"http://127.0.0.1:{port}/api/v1"
 
