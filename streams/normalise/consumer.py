@@ -26,6 +26,7 @@ from streams.normalise.acks import Flight, producer, send, wait
 from streams.normalise.backfill import Stretch, stretches
 from streams.normalise.core import STAGE, Core, Taken
 from streams.normalise.formats.choice import Choice
+from streams.normalise.held import Held
 from streams.normalise.lag import lags
 from streams.normalise.raw import Waits
 from streams.normalise.reading import read
@@ -37,7 +38,6 @@ GATHERED_ROWS = 200_000  # of records of batching agents: then they are sent
 BATCH_WAIT_S = 0.03  # at a low rate this is the delay that a sample suffers here, at a high one the batch fills sooner
 COMMIT_EVERY_S = 1.0  # what a crash repeats is dropped downstream: a commit a batch would only cost
 LOOK_EVERY_S = 5.0  # for a raw topic that is missing, or a broker that is away
-HOLD_S = 5.0  # before a partition is read on whose record needs a schema of a registry that is away
 ERRORS = 50  # of them the newest are kept for an explanation
 FORBIDDEN = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED)
 
@@ -74,7 +74,7 @@ class Normaliser:
         self._committable: dict[tuple[str, int], int] = {}
         self._following: dict[tuple[str, int], int] = {}  # next offset to read
         self._flight = Flight({})
-        self._held: dict[tuple[str, int], float] = {}  # partitions that are not read on, and until when
+        self._held = Held()
         self._choice = choice
         self._freed = Freed()
         self._failed = False
@@ -109,7 +109,7 @@ class Normaliser:
             if not messages:
                 self._settle()
                 self._freed.give_back()
-            self._go_on()
+            self._held.go_on(self._consumer)
             now = time.monotonic()
             if now - committed >= COMMIT_EVERY_S:
                 self._commit(asynchronous=True)
@@ -148,31 +148,13 @@ class Normaliser:
                     live.add(taken)
                 if waits is not None:
                     flight.positions[source] = stretch.found.offsets[waits.index]
-                    self._hold(source, stretch.found.offsets[waits.index], waits)
+                    self._held.hold(self._consumer, source, stretch.found.offsets[waits.index], waits)
                     break
         yield live.outputs
 
     def _tell_lag(self) -> None:
         for topic, waiting in lags(self._consumer, self._sources.present, self._following).items():
             metrics.LAG.labels(topic).set(waiting)
-
-    def _hold(self, source: tuple[str, int], offset: int, away: Waits) -> None:
-        """Come back to this offset after a while: what a record needs is not there now. The other partitions go on."""
-        place = TopicPartition(*source, offset)
-        self._consumer.pause([place])
-        self._consumer.seek(place)
-        self._held[source] = time.monotonic() + HOLD_S
-        metrics.HELD.set(len(self._held))
-        log.warning("partition_held", partition=f"{source[0]}/{source[1]}", offset=offset, reason=str(away), again_in_s=HOLD_S)
-
-    def _go_on(self) -> None:
-        """Resume what was held long enough."""
-        due = [source for source, at in self._held.items() if at <= time.monotonic()]
-        for source in due:
-            del self._held[source]
-        if due:
-            self._consumer.resume([TopicPartition(*source) for source in due])
-            metrics.HELD.set(len(self._held))
 
     def _taken_as_far_as(self, source: tuple[str, int], stretch: Stretch) -> tuple[Taken, Waits | None]:
         """Take the records before the first that has to wait; return that, too."""
@@ -252,14 +234,12 @@ class Normaliser:
         self._lose(_consumer, partitions)
 
     def _lose(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        if held := [one for one in partitions if (one.topic, one.partition) in self._held]:
-            _consumer.resume(held)  # the client keeps a pause over a move: what comes back would not be read any more
+        self._held.let_go(_consumer, partitions)
         for one in partitions:
             source = (one.topic, one.partition)
             self._assigned.discard(source)
-            for positions in (self._committable, self._flight.positions, self._held, self._following):
+            for positions in (self._committable, self._flight.positions, self._following):
                 positions.pop(source, None)
-        metrics.HELD.set(len(self._held))
         log.info("partitions_revoked", partitions=[f"{one.topic}/{one.partition}" for one in partitions])
 
     def _settle(self) -> None:

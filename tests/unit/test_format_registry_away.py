@@ -8,9 +8,9 @@ import httpx2
 import pytest
 
 from streams.harness.errors import Retryable
-from streams.normalise.consumer import HOLD_S
 from streams.normalise.fates import Rejected
 from streams.normalise.formats.registry import AWAY_S, Registry
+from streams.normalise.held import HOLD_S
 from tests.unit.confluent_schemas import GUID
 from tests.unit.schema_registry import AVRO_TEXT, Clock, FakeRegistry
 

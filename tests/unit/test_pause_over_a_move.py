@@ -21,6 +21,7 @@ from streams.harness.errors import Retryable
 from streams.harness.kafka import KafkaSettings
 from streams.harness.readiness import Readiness
 from streams.normalise import consumer as normalise
+from streams.normalise import held as held_partitions
 from streams.normalise.consumer import Normaliser
 from streams.normalise.raw import Waits
 from streams.sink import Sink
@@ -134,7 +135,7 @@ def test_normalise_reads_on_what_it_held_when_it_went_and_came_back(broker: Kafk
 
     monkeypatch.setattr(subject, "_config", lambda: {**config(), **QUICK})
     monkeypatch.setattr(subject, "_taken", held)
-    monkeypatch.setattr(normalise, "HOLD_S", 3600.0)  # what goes is paused then; what stays is not read again here
+    monkeypatch.setattr(held_partitions, "HOLD_S", 3600.0)  # what goes is paused then; what stays is not read again here
     with running(lambda stop: subject.run(stop, Readiness())):
         until(lambda: read_to(1, range(4)), "the first of each is taken")
         away.set()

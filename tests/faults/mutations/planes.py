@@ -243,8 +243,8 @@ SAFEGUARDS = (
     ),
     Safeguard(
         "a partition that goes is not left paused by normalise",
-        NORMALISE,
-        "            _consumer.resume(held)",
+        "streams/normalise/held.py",
+        "            consumer.resume(held)",
         "            pass",
         unit("normalise_consumer", "a_held_partition_that_goes_is_resumed_then_and_not_later"),
     ),
