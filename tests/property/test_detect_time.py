@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from random import Random
 
@@ -12,9 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from models.detection.rows import Waiting
 from models.detection.sources import Sources
 from models.detection.state import DetectState, restore, snapshot
+from schemas.config.detect import DetectConfig
 from schemas.kinds import Direction, Kind
 from schemas.samples import SeriesDef
-from schemas.signals import Anomaly
+from schemas.signals import Anomaly, AnomalyReason, Phase
 from streams.harness.fold import BACKFILL_HEADER
 from tests.unit.detect_feed import CONFIG, T0, Log, counter, histogram, series, tolds
 
@@ -55,27 +57,29 @@ def days(draw: st.DrawFn) -> list[Second]:
     return found
 
 
-def live(day: list[Second], *, partition: dict[int, int] | None = None, skew_ms: int = 0, stamped: bool = False) -> Log:
-    """Write the day as it comes, a batch a second and source; SKEWED's clock is off, and its records' times too where `stamped` says so."""
+def live(
+    day: list[Second], *, partition: dict[int, int] | None = None, skew_ms: int = 0, stamped: bool = False, every_ms: int = 1000
+) -> Log:
+    """Write the day as it comes, a batch a second (or every_ms) and source; SKEWED's clock is off, and its records' times too where `stamped` says so."""
     partition = partition or PARTITION
     log = Log().define(*DEFS)
     for i, second in enumerate([*day, [], [], []]):
-        now = T0 + 1000 * i + 500
+        now = T0 + every_ms * i + 500
         for number in sorted(set(partition.values()), reverse=True):
             rows = [(one, at + (skew_ms if one is SKEWED else 0), value) for one, at, value in second if partition[one.id] == number]
             if rows:
                 log.rows(rows, number, now + max(0, skew_ms) if stamped and rows[0][0] is SKEWED else now)
-        if i % 5 == 0:
+        if i * every_ms % 5000 == 0:
             log.tick(now)
     for i in range(4):
-        log.tick(T0 + 1000 * (SECONDS + 5 + 10 * i))
+        log.tick(T0 + every_ms * len(day) + 5000 + 10_000 * i)
     return log
 
 
-def detected(log: Log, *but: str) -> tuple[list[Anomaly], DetectState]:
+def detected(log: Log, *but: str, config: DetectConfig = QUICK) -> tuple[list[Anomaly], DetectState]:
     """Say what was detected, but for which record was there when it was, and for the services whose clocks are wrong; and the state."""
-    state = restore(None, QUICK)
-    told = [one for told in tolds(log.records, QUICK, state) for one in told.signals if isinstance(one, Anomaly)]
+    state = restore(None, config)
+    told = [one for told in tolds(log.records, config, state) for one in told.signals if isinstance(one, Anomaly)]
     return sorted(
         (one.model_copy(update={"source": None}) for one in told if one.evidence.service not in but), key=lambda one: (one.at, one.id)
     ), state
@@ -161,3 +165,49 @@ def test_a_backfill_at_once_finds_what_was_found_live(day: list[Second], lengths
     if marked:
         log.records[1:] = [replace(one, headers=(*one.headers, (BACKFILL_HEADER, b"1"))) for one in log.records[1:]]
     assert detected(log)[0] == detected(live(day))[0]
+
+
+def whole_day(random: Random, every_ms: int) -> list[Second]:
+    """A day and night: load that rises and falls, faults of some minutes, three restarts, a service that is away now and then."""
+    steps = DAY_MS // every_ms
+    faults = [(begin, begin + random.randint(20, 90)) for begin in (random.randrange(steps) for _ in range(12))]
+    away = {begin + i for begin in (random.randrange(steps) for _ in range(4)) for i in range(40)}
+    restarts = {random.randrange(steps) for _ in range(3)}
+    totals = dict.fromkeys((one.id for one in DEFS), 0.0)
+    found = []
+    for i in range(steps):
+        level = 0.9 if any(begin <= i < end for begin, end in faults) else 0.1
+        load = 300 * (1.2 + math.sin(2 * math.pi * i / steps))
+        if i in restarts:
+            totals = dict.fromkeys(totals, 0.0)
+        second: Second = []
+        for n, one in enumerate(DEFS):
+            totals[one.id] += load * (level if one in (ERRORS, BUCKETS[0]) else 1) * (n + 1)
+            if i not in away or one.service != "shop":
+                value = level + random.gauss(0, 0.01) if one.kind is Kind.POOL else totals[one.id]
+                second.append((one, T0 + every_ms * i + 40 * n, value))
+        found.append(second)
+    return found
+
+
+def test_a_whole_day_written_at_once_is_judged_as_it_was_live() -> None:
+    """Given two sources, one after the other: what falls silent does so in the first, where that is told of history too."""
+    every_ms, together, partition = 30_000, 300, {one.id: int(one is SKEWED) for one in DEFS}
+    calm = QUICK.model_copy(
+        update={"min_history": 20, "history_points": 30, "history_s": 1800.0, "max_lag_s": 180.0, "idle_s": 360.0, "silence_s": 90.0}
+    )
+    day = whole_day(Random(5), every_ms)
+    log = Log().define(*DEFS)
+    for begin in range(0, len(day), together):
+        rows = [row for second in day[begin : begin + together] for row in second]
+        for number in (0, 1):
+            log.rows([row for row in rows if partition[row[0].id] == number], number, T0 + DAY_MS)
+    for number in (0, 1):
+        log.rows([(SKEWED, T0 + DAY_MS + 9000, 0.1)], number, T0 + DAY_MS)
+    log.records[1:] = [replace(one, headers=(*one.headers, (BACKFILL_HEADER, b"1"))) for one in log.records[1:]]
+    at_once, _ = detected(log, config=calm)
+    was, _ = detected(live(day, partition=partition, every_ms=every_ms), config=calm)
+    assert at_once == was
+    opened = [one for one in was if one.phase is Phase.OPENED]
+    assert len(opened) > 20
+    assert {one.reason for one in opened} == {AnomalyReason.SHIFT, AnomalyReason.SILENCE}
