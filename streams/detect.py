@@ -26,7 +26,7 @@ from schemas.topics import NOTICES, SAMPLES, SIGNALS
 from streams.detect_metrics import measure
 from streams.harness.emit import emit, position, refuse_unknown
 from streams.harness.errors import Poison
-from streams.harness.fold import BACKFILL_HEADER
+from streams.harness.fold import BACKFILL_HEADER, as_history
 from streams.harness.stage import AnotherLog, Output, Record, Stage
 
 NAME = "detect"
@@ -43,7 +43,8 @@ def stage(config: DetectConfig, sources: Iterable[str] = ()) -> Stage[DetectStat
         told = _read(record, now)(Detector(state, config))
         measure(state, record.partition, told, named)
         signals = [emit(SIGNALS, one.evidence.service if isinstance(one, Anomaly) else one.service, one) for one in told.signals]
-        return [*signals, *(emit(NOTICES, one.incident, one) for one in told.notices)]
+        found = [*signals, *(emit(NOTICES, one.incident, one) for one in told.notices)]
+        return [as_history(one) for one in found] if told.historical else found
 
     return Stage(
         name=NAME,

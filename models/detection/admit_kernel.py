@@ -152,6 +152,7 @@ def _arrange(
         begin += 1
     if begin == end:
         return count
+    wait_again(sources, times)
     sources[number].fed = True
     clock, lead = clock_of(sources, number, times), lead_of(sources, number, times)
     newest, reached, claimed, sound = lead.newest, NOBODY, NOBODY, False
@@ -187,6 +188,23 @@ def _arrange(
 @compiled_bare
 def waited_for(source: Any) -> bool:
     return bool(source.fed and not (source.idle or source.ahead or source.lagging))
+
+
+@compiled_bare
+def wait_again(sources: Any, times: Any) -> None:
+    """Wait again for all who fell silent together, where nobody is waited for: what stood still was before them, and comes now.
+
+    Who does not is idle again as one that falls silent now.
+    """
+    last = NOBODY
+    for i in range(len(sources)):
+        if waited_for(sources[i]):
+            return
+        if sources[i].fed and sources[i].idle:
+            last = max(last, sources[i].heard)
+    for i in range(len(sources)):
+        if sources[i].idle and sources[i].heard > last - times.idle:
+            sources[i].idle, sources[i].heard = False, times.tick
 
 
 @compiled_bare

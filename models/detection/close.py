@@ -45,6 +45,7 @@ class Told:
     evicted_sources: int = 0
     evicted_leaks: int = 0  # metrics
     restarted_sources: int = 0
+    historical: bool = False  # it follows from history, although the record is none
     received: Counter[str] = field(default_factory=Counter)  # rows of the record, whatever becomes of them, by the topic they come from
 
     @property

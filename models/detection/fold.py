@@ -24,6 +24,7 @@ from models.detection.admit_kernel import (
     look,
     moved,
     note,
+    wait_again,
     watermark,
 )
 from models.detection.caps import Full, full_for
@@ -145,6 +146,7 @@ class Detector:
         if heartbeat.offset <= table["mark"][number]:
             return told
         table["mark"][number] = heartbeat.offset
+        wait_again(table, times)
         lead = lead_of(table, number, times)
         at, future, claim = clamped(heartbeat.at, clock_of(table, number, times))
         newest = moved(lead.newest, at, future, lead.alone, now)
@@ -154,11 +156,16 @@ class Detector:
         return told
 
     def tick(self, at: int, source: Position) -> Told:
-        """Take a tick: sources that have been silent for long, or whose times are far from the others', are not waited for."""
+        """Take a tick: sources that have been silent for long, or whose times are far from the others', are not waited for.
+
+        Of history, all that waits is judged, and is history too.
+        """
         told = self._begin()
         sources = self.state.sources
-        if self.state.history:
-            return told  # no time passes for it
+        if self.state.history:  # no tick is written while it passes: no source has more of it
+            told.historical = True
+            self._closer.close(sources.reached // self._window_ms + 1, source)
+            return told
         if ahead := sources.compare(at):
             pull_back(self.state, ahead, self._window_ms)
         watermark = sources.pass_time(at)

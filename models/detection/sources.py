@@ -3,10 +3,11 @@
 The watermark of a source is its newest event time less its out-of-order buffer; that of the partition is the least of the sources that are
 waited for. Whom not to wait for is decided at ticks alone: they are records, so a replay agrees, and how batches were cut plays no
 part. A source is
-- idle when ticks that far apart have passed without a row of it,
+- idle when ticks that far apart have passed without a row of it. When all are, and rows come again, those that fell silent together are
+  waited for once more: it was what stands before them all that was away, and their rows come one source after the other;
 - ahead when it claims times beyond wall time, as the tick tells it, while another source does not: the two agree that it is wrong.
   Its rows count at the newest time of the others. Where all are beyond the tick, the tick's writer may be what is wrong;
-- lagging when it is far behind the newest that is neither: its rows come late, each into the oldest open window.
+- lagging when rows of it come that are far behind the newest of those that are neither: late, each into the oldest open window.
 A row from the future, which counts at its record's time, moves its source's watermark only where the source has nothing else: records
 are written later than what they tell, much later after an outage, and one wrong clock would make everything beside it late. For the same
 reason one that is ahead of its record by less than that counts at its own time, and moves the watermark no further than its record's.
@@ -140,7 +141,8 @@ class Sources:
             ahead[active] = wrong[active]
         agreeing = newest[active & ~ahead]
         reference = min(tick, int(agreeing.max()) if len(agreeing) else tick)
-        table["lagging"] = ~table["idle"] & ~ahead & (newest > 0) & (newest < reference - max_lag)
+        behind = ~table["idle"] & ~ahead & (newest > 0) & (newest < reference - max_lag)
+        table["lagging"] = behind & (table["lagging"] | (table["heard"] == 0))  # one that is silent may have been stopped with all
         claimed[:] = 0
         newest[new] = np.minimum(newest[new], self.believable)
         table["reached"][new] = newest[new]
@@ -157,6 +159,11 @@ class Sources:
         if (mark := self.mark()) is not None:
             return mark
         return int(table["reached"][known].max()) + round(self.config.window_s * 1000) if known.any() else None
+
+    @property
+    def reached(self) -> int:
+        """Return the newest event time (ms) at which any row counts."""
+        return int(np.maximum(self.table["reached"], self.table["newest"]).max(initial=0))
 
     def mark(self) -> int | None:
         """Return the least watermark of those that are waited for, else of those that are not idle, if there are any."""

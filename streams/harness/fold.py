@@ -75,10 +75,10 @@ def fold(stage: Stage[Any], part: Part, record: Record) -> Sequence[Output]:
     part.backfill = (historical := record.header(BACKFILL_HEADER)) is not None
     if part.tick is not None and record.offset >= part.tick:
         part.tick = None
-    return outputs if historical is None else [_historical(output, historical) for output in outputs]
+    return outputs if historical is None else [as_history(output, historical) for output in outputs]
 
 
-def _historical(output: Output, mark: bytes) -> Output:
+def as_history(output: Output, mark: bytes = b"1") -> Output:
     """Mark what follows from history as history: it never proposes, and no tick is written while it passes."""
     marked = any(name == BACKFILL_HEADER for name, _ in output.headers)
     return output if marked else replace(output, headers=(*output.headers, (BACKFILL_HEADER, mark)))

@@ -74,6 +74,16 @@ def histogram(service: str, bounds: Iterable[float | None], *, kind: Kind = Kind
     ]  # fmt: skip
 
 
+def batch_of(rows: Sequence[tuple[SeriesDef, int, float, int]]) -> SampleBatch:
+    """Return rows of series, time in ms, value, offset as columns."""
+    return SampleBatch(
+        np.array([row[0].id for row in rows], np.uint64),
+        np.array([row[1] for row in rows], np.int64),
+        np.array([row[2] for row in rows], np.float64),
+        np.array([row[3] for row in rows], np.int64),
+    )
+
+
 class Log:
     """Records of one partition of the samples topic, in order."""
 
@@ -94,14 +104,8 @@ class Log:
     def batch(
         self, rows: list[tuple[SeriesDef, int, float, int]], partition: int = 0, now: int | None = None, topic: str = "metrics"
     ) -> Log:
-        columns = SampleBatch(
-            np.array([row[0].id for row in rows], np.uint64),
-            np.array([row[1] for row in rows], np.int64),
-            np.array([row[2] for row in rows], np.float64),
-            np.array([row[3] for row in rows], np.int64),
-        )
         source = BatchSource(topic, partition, rows[0][3], rows[-1][3])
-        return self.several([(source, columns)], max(row[1] for row in rows) if now is None else now)
+        return self.several([(source, batch_of(rows))], max(row[1] for row in rows) if now is None else now)
 
     def several(self, parts: Sequence[tuple[BatchSource, SampleBatch]], now: int) -> Log:
         """Append one record with batches of these sources."""

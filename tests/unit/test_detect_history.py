@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
+
+import pytest
 
 from schemas.kinds import Kind
 from schemas.samples import SeriesDef
@@ -10,7 +13,7 @@ from schemas.signals import Anomaly, Phase
 from streams.detect import stage
 from streams.harness.fold import BACKFILL_HEADER
 from streams.harness.stage import Record
-from tests.unit.detect_feed import CONFIG, T0, Log, fold, outputs, read, series
+from tests.unit.detect_feed import CONFIG, T0, Log, fold, outputs, read, series, tolds
 
 OLD = series("old", Kind.MEMORY, unit="bytes")
 LIVE = series("shop", Kind.MEMORY, unit="bytes")
@@ -90,12 +93,45 @@ def test_beside_a_live_stream_history_changes_nothing() -> None:
     assert [output.value for output in outputs(beside.records)] == [output.value for output in outputs(alone.records)]
 
 
-def test_no_time_passes_for_history() -> None:
+def test_no_time_passes_for_history_but_what_waits_at_its_end_is_judged_and_marked() -> None:
+    """The harness writes no tick while history passes: one says that nothing more of it comes."""
     log = yesterday(Log().define(OLD))
-    told = len(outputs(log.records))
-    for second in range(60):
+    told = outputs(log.records)
+    log.tick(T0)
+    last = outputs(log.records)[len(told) :]
+    assert all((BACKFILL_HEADER, b"1") in output.headers for output in last)
+    for second in range(1, 60):
         log.tick(T0 + 1000 * second)
-    assert len(outputs(log.records)) == told
+    assert len(outputs(log.records)) == len(told) + len(last), "nobody is silent"
+    assert len(fold(log).waiting) == 0
+
+
+@pytest.mark.parametrize("ends", [600, 1200])
+def test_a_source_of_history_that_ends_before_the_others_holds_back_nothing_for_good(ends: int) -> None:
+    """Its rows were waited for until the first live record, which gives history up."""
+    begin = T0 - DAY_MS
+
+    def day(mark: bool) -> Log:
+        log = Log().define(LIVE, OLD)
+        for first in range(0, 1200, 100):
+            for number, one, last in ((0, OLD, 1200), (1, LIVE, ends)):
+                rows = [
+                    (one, begin + 1000 * i, 1e9 if one is OLD and 900 <= i < 1000 else 5e7) for i in range(first, min(last, first + 100))
+                ]
+                for some in [rows] if mark else [[row] for row in rows]:
+                    if some:
+                        log.rows(some, number, T0 if mark else None)
+        if mark:
+            log.records[1:] = marked(log.records[1:])
+        return log.tick(T0 if mark else begin + 1_300_000).tick(T0 + 20_000)
+
+    found = {(one.phase, one.opened_at) for one in anomalies(day(True).records) if one.evidence.service == "old"}
+    assert {phase for phase, _ in found} >= {Phase.OPENED, Phase.CLOSED}
+    assert {at for _, at in found} == {begin + 900_000}
+    fates: Counter[str] = Counter()
+    for told in tolds(day(True).records):
+        fates += told.fates
+    assert fates == {"on_time": 1200 + ends}
 
 
 def test_a_snapshot_remembers_that_it_holds_history() -> None:

@@ -160,7 +160,7 @@ SAFEGUARDS = (
     Safeguard(
         "the mark of a backfill is copied to what follows from it",
         FOLD,
-        "    return outputs if historical is None else [_historical(output, historical) for output in outputs]",
+        "    return outputs if historical is None else [as_history(output, historical) for output in outputs]",
         "    return outputs",
         ("tests/faults/test_harness_gaps.py::test_what_follows_from_history_is_marked_as_history",),
     ),

@@ -123,6 +123,13 @@ SAFEGUARDS = (
         unit("detect_silence", "the_whole_pipeline_falling_silent_accuses_nobody_when_it_comes_back"),
     ),
     Safeguard(
+        "those that fell silent together are waited for when rows come again",
+        "models/detection/admit_kernel.py",
+        "    wait_again(sources, times)\n    sources[number].fed = True\n",
+        "    sources[number].fed = True\n",
+        unit("detect_pause", "a_pause_of_the_whole_pipeline_changes_nothing_of_what_is_found"),
+    ),
+    Safeguard(
         "a source that sends nothing is not waited for",
         SOURCES,
         'known & (self.tick - table["heard"] >= idle_ms)',
