@@ -129,7 +129,8 @@ def shapes(
 ) -> None:
     """Print how soon faults of known shape are found, how many are missed, and how often ordinary series raise an alarm.
 
-    A point a minute. An alarm is what is told: is_anomaly of `airra detect`. `held`: the share of a fault, once found, with it.
+    A point a minute. An alarm is what is told: is_anomaly of `airra detect`. `held`: the share of a fault, once found, with it;
+    `after`: how many minutes it usually outlasts the fault.
 
     Example:  airra backtest shapes --weeks 1100 --runs 40
     """
@@ -146,6 +147,7 @@ def shapes(
             "median": round(float(np.median(one.delays)), 1) if one.delays else None,
             "worst": max(one.delays, default=None),
             "held": None if one.held is None else round(one.held, 3),
+            "after": one.after,
         }
         for one in found
     ]
@@ -164,7 +166,7 @@ def shapes(
     if json_to is not None:
         write_json(json_to, {"faults": faults, "ordinary": ordinary})
     if talk:
-        rows(None, "faults; minutes", ["shape", "series", "missed", "within", "median", "worst", "held"], faults)
+        rows(None, "faults; minutes", ["shape", "series", "missed", "within", "median", "worst", "held", "after"], faults)
         rows(None, "ordinary series; alarms", list(ordinary[0]), ordinary)
 
 

@@ -113,5 +113,5 @@ def _since(found: Judged, place: int) -> list[str]:
     since = int(np.flatnonzero(event == (DRIFTS if drifts else OPENED))[-1])
     why = EVENT_WORDS[DRIFTS] if drifts else because(readings[since])
     by = "these hours a day and a week before" if drifts else f"what was usual before it, {middle - width:.6g} to {middle + width:.6g}"
-    end = "" if drifts else f": {found.rule.calm_points} points in a row within end it"
+    end = "" if drifts else f": {found.rule.calm_points} points in a row within end it, if they are as near to each other as they were"
     return [f"  open since {found.series.stamps[taken[since]]}: {why}", f"  judged by {by}{end}"]

@@ -18,6 +18,7 @@ MINUTE_MS, DAY = 60_000, 1440  # a point a minute
 WEEK = 7 * DAY
 WARM_WEEKS = 4  # of history, before anything counts
 JUDGED_WEEKS = 4  # of an ordinary series
+AFTER = 2 * DAY  # that are looked at after a fault
 LEVEL, NOISE = 100.0, 5.0
 _MONDAY = 4 * DAY  # the epoch was a Thursday
 
@@ -164,6 +165,7 @@ class Found:
     delays: tuple[float, ...]
     within: int
     held: float | None  # share of the fault, once found, in which the alarm was open; None of one that does not end, or has no points
+    after: float | None  # minutes that the alarm outlasts the fault, usually
 
 
 @dataclass(frozen=True)
@@ -187,11 +189,11 @@ class Quiet:
 def faults(runs: int, seed: int, config: ScoreRule) -> Iterator[Found]:
     """Put each shape into so many series, with four to five weeks of history each; return how each was found."""
     for number, (name, shape) in enumerate(FAULTS.items()):
-        delays, held = [], []
+        delays, held, after = [], [], []
         for run in range(runs):
             draw = np.random.default_rng([seed, number, run])
             onset = WARM_WEEKS * WEEK + int(draw.integers(0, WEEK))
-            minute = np.arange(onset + shape.lasts + shape.within)
+            minute = np.arange(onset + shape.lasts + AFTER)
             value = _BASES[run % len(_BASES)](minute, draw)
             shape.change(value, onset)
             there = np.isfinite(value)
@@ -200,8 +202,11 @@ def faults(runs: int, seed: int, config: ScoreRule) -> Iterator[Found]:
             if delay is not None:
                 delays.append(delay)
                 if shape.over:
-                    held.append(float(np.mean(readings["alarmed"][onset + shape.second + int(delay) : onset + shape.lasts])))
-        yield Found(name, runs, tuple(delays), shape.within, float(np.mean(held)) if held else None)
+                    alarmed, end = readings["alarmed"], onset + shape.lasts
+                    held.append(float(np.mean(alarmed[onset + shape.second + int(delay) : end])))
+                    after.append(float(np.argmin(np.append(alarmed[end:], False))))
+        lasted = (float(np.mean(held)), float(np.median(after))) if held else (None, None)
+        yield Found(name, runs, tuple(delays), shape.within, *lasted)
 
 
 def _delay(minute: NDArray[np.int64], there: NDArray[np.bool_], readings: Any, onset: int, shape: Shape) -> float | None:

@@ -28,6 +28,7 @@ from models.surprise.tail_kernel import place_in, two_sided
 MOST_REACH, REACH_STEP = 200.0, 1.25  # scales
 DEPARTED_RATE = 0.1
 VARIATION_FLOOR = 0.02  # of the logarithm of a step
+STILL, NEARER = 24, 0.85  # points in a row within what was usual, so near to each other, are no chance where noise grew
 
 
 @compiled_bare
@@ -37,15 +38,17 @@ def stricter(past: Any, rule: Any) -> float:
 
 
 @compiled_bare
-def turn(past: Any, at: int, value: float, surprise: float, news: float, burst: float, stuck: bool, floor: float, rule: Any) -> int:
-    """Take a point into account; return what it brings about.
+def turn(
+    past: Any, at: int, value: float, step: float, surprise: float, news: float, burst: float, stuck: bool, floor: float, rule: Any
+) -> int:
+    """Take a point into account, `step` from the one before; return what it brings about.
 
     What is usual is that of before the alarm: the score learns on, but a fault does not end its own alarm, and once it is over the
     levels are those of before it.
     """
     past.lasted *= rule.lasted_kept
     if past.state == ALARMED:
-        return _within(past, at, value, surprise, news >= rule.threshold, stuck, rule)
+        return _within(past, at, value, step, surprise, news >= rule.threshold, stuck, rule)
     most = max(news, burst)
     if stuck or (most >= rule.alarm and most >= rule.alarm + stricter(past, rule)):
         if past.beyond == 0:
@@ -66,7 +69,7 @@ def turn(past: Any, at: int, value: float, surprise: float, news: float, burst: 
 
 
 @compiled_bare
-def _within(past: Any, at: int, value: float, surprise: float, anew: bool, stuck: bool, rule: Any) -> int:
+def _within(past: Any, at: int, value: float, step: float, surprise: float, anew: bool, stuck: bool, rule: Any) -> int:
     """Take a point of an alarm.
 
     Something new is far both from what was usual and from what the alarm is about: a point that is news, or some in a row. Noise that grew
@@ -79,9 +82,13 @@ def _within(past: Any, at: int, value: float, surprise: float, anew: bool, stuck
     again = other and (anew or past.beyond >= rule.lasting_points)
     if outside and (again or not other):
         past.departed += (1.0 if past.departed == 0.0 or again else DEPARTED_RATE) * (off - past.departed)
-    away = outside or stuck or past.moved > past.restless
-    past.calm = past.calm + 1 if not away and (past.departed != 0.0 or surprise < rule.calm) else 0
-    if past.calm >= rule.calm_points:
+    if outside or stuck or (past.departed == 0.0 and surprise >= rule.calm):
+        past.calm, past.stepped = 0, 0.0
+    else:
+        past.stepped += step if past.calm > 0 else 0.0
+        past.calm += 1
+    still = past.moved <= past.restless or (past.calm >= STILL and past.stepped <= NEARER * past.calm * past.restless)
+    if past.calm >= rule.calm_points and still:
         past.state, past.beyond = ORDINARY, 0
         for season in range(SEASONS):
             past.level[season] = past.before[season]
@@ -123,5 +130,5 @@ def _reach(past: Any, rule: Any) -> float:
 def _open(past: Any, off: float, cause: int) -> int:
     past.cause = cause
     past.departed = off if abs(off) > past.width else 0.0
-    past.state, past.opened, past.calm, past.beyond = ALARMED, past.suspected, 0, 0
+    past.state, past.opened, past.calm, past.beyond, past.stepped = ALARMED, past.suspected, 0, 0, 0.0
     return OPENED

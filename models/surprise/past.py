@@ -55,7 +55,8 @@ PAST = np.dtype(
         ("state", np.int64),
         ("opened", np.int64),  # ms
         ("cause", np.int64),
-        ("calm", np.int64),  # points in a row
+        ("calm", np.int64),  # points in a row,
+        ("stepped", np.float64),  # and what is between them, added up
         ("restless", np.float64),  # `moved` beyond it was more than usual before the alarm
         ("suspected", np.int64),  # ms, since when points are far from what was usual; while `beyond` is above 0
         ("beyond", np.int64),  # such points

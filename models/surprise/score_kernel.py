@@ -49,7 +49,7 @@ def take(past: Any, at: int, value: float, rule: Any, reading: Any) -> None:
     large = GROWTH * past.largest if past.seen > SETTLED and past.largest > 0.0 else math.inf
     past.largest = max(past.largest * FADING, min(abs(value), large))
     floor = FLOOR_SHARE * past.largest + LEAST_FLOOR
-    stuck = False
+    stuck, step = False, 0.0
     reading.event = MISSING if past.seen > rule.warm_up and at > due(past, rule) else NOTHING
     if past.seen > 0:
         _note_gap(past, float(at - past.at))
@@ -77,7 +77,7 @@ def take(past: Any, at: int, value: float, rule: Any, reading: Any) -> None:
     past.at, past.value = at, value
     news = surprise if surprise > past.habit + rule.habit_margin else max(0.0, surprise - past.habit)
     past.habit = max(past.habit, min(surprise, rule.habit_most)) * rule.habit_kept
-    brought = turn(past, at, value, surprise, news, _burst(past, surprise, rule), stuck, floor, rule)
+    brought = turn(past, at, value, step, surprise, news, _burst(past, surprise, rule), stuck, floor, rule)
     if brought != NOTHING and (reading.event == NOTHING or brought == OPENED):
         reading.event, reading.cause = brought, past.cause
     reading.surprise, reading.news, reading.score = surprise, news, news / (news + rule.threshold)

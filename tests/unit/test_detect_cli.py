@@ -150,6 +150,7 @@ def test_shapes_are_found_in_time_and_ordinary_series_are_quiet() -> None:
         assert len(found[name].delays) == 2, name
     assert {name for name, one in found.items() if one.held is not None} == {name for name, shape in shapes.FAULTS.items() if shape.over}
     assert min(one.held for one in found.values() if one.held is not None) > 0.8, "an alarm ended before its fault"
+    assert max(one.after for one in found.values() if one.after is not None) < 60, "an alarm did not end with its fault"
     calm = list(shapes.quiet(1, 1, ScoreRule()))
     assert sum(one.alarms for one in calm) <= sum(one.weeks for one in calm)
 

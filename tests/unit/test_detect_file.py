@@ -168,7 +168,7 @@ def test_a_point_within_an_alarm_is_explained_by_the_alarm(tmp_path: Path) -> No
     assert f"open since {BEGIN + 60 * STEP}: the distance from what was expected" in said
     low, _, high = said.split("judged by what was usual before it, ")[1].split(":")[0].split()
     assert 60 < float(low) < 90 < 110 < float(high) < 140
-    assert "5 points in a row within end it" in said
+    assert "5 points in a row within end it, if they are as near to each other as they were" in said
     assert "open since" not in run(str(path), "--explain", str(BEGIN + 60 * STEP)).stdout  # it is the one that opens it, and says why
 
 
