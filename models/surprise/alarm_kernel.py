@@ -73,10 +73,12 @@ def _within(past: Any, at: int, value: float, step: float, surprise: float, anew
     """Take a point of an alarm.
 
     Something new is far both from what was usual and from what the alarm is about: a point that is news, or some in a row. Noise that grew
-    is within what was usual most of the time: it is not over before points are as near to each other as they were.
+    is within what was usual most of the time: it is not over before points are as near to each other as they were. A level that
+    followed a ramp is not what was usual: where the series was for days before is usual, too.
     """
     off = _off(past, at, value)
-    outside = abs(off) > past.width
+    back = abs(value - foretell(past, at, past.slow) - past.middle) <= past.band
+    outside = abs(off) > past.width and not back
     other = outside and past.departed != 0.0 and abs(off - past.departed) > past.band
     past.beyond = past.beyond + 1 if other else 0
     again = other and (anew or past.beyond >= rule.lasting_points)
@@ -91,7 +93,7 @@ def _within(past: Any, at: int, value: float, step: float, surprise: float, anew
     if past.calm >= rule.calm_points and still:
         past.state, past.beyond = ORDINARY, 0
         for season in range(SEASONS):
-            past.level[season] = past.before[season]
+            past.level[season] = past.slow[season] if abs(off) > past.width else past.before[season]
         return RECOVERED
     if at - past.opened >= rule.release:
         past.state, past.beyond = ORDINARY, 0

@@ -60,7 +60,8 @@ PAST = np.dtype(
         ("restless", np.float64),  # `moved` beyond it was more than usual before the alarm
         ("suspected", np.int64),  # ms, since when points are far from what was usual; while `beyond` is above 0
         ("beyond", np.int64),  # such points
-        ("before", np.float64, SEASONS),  # the levels before the alarm, or the suspicion
+        ("before", np.float64, SEASONS),  # the levels before the alarm, or the suspicion,
+        ("slow", np.float64, SEASONS),  # and their means over days: where the series was before what came slowly
         ("middle", np.float64),  # the center and scale of residuals then
         ("width", np.float64),
         ("band", np.float64),  # half of what is usual around it then; `width` is wider where more is

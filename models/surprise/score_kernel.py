@@ -72,6 +72,7 @@ def take(past: Any, at: int, value: float, rule: Any, reading: Any) -> None:
     if past.state != ALARMED and past.beyond == 0:
         for season in range(SEASONS):  # before the point is learned: what opens an alarm is no part of what was before it
             past.before[season] = past.level[season]
+            past.slow[season] += max(rule.rate, 1.0 / (past.seen + 1)) * (past.level[season] - past.slow[season])
     learn(past, at, value, far, rule, past.state == ALARMED)
     past.seen += 1
     past.at, past.value = at, value

@@ -92,6 +92,17 @@ def test_a_second_fault_within_the_first_is_found() -> None:
     assert any(FAULT + 100 <= row <= FAULT + 102 for row in events(found, AGAIN))
 
 
+@pytest.mark.parametrize("hours", [4, 6, 12])
+def test_the_end_of_what_came_slowly_is_no_alarm_for_a_day(hours: int) -> None:
+    """The level followed the ramp: to come back from it at once is far from the level, and where the series was for weeks before."""
+    value, lasts = steady(21 * 1440), 60 * hours
+    begun = len(value) - 3000
+    value[begun : begun + lasts] += np.linspace(0, 50, lasts)
+    found = judged(value)
+    assert found["alarmed"][begun + lasts :].sum() < 300  # of them the drift's, which three calm hours end
+    assert events(found, NEW_NORMAL) == []
+
+
 @pytest.mark.parametrize("seed", range(1, 7))
 def test_noise_that_grew_is_in_alarm_for_as_long_as_it_lasts_although_most_of_its_points_are_calm(seed: int) -> None:
     value, lasts = steady(FAULT + 3000, seed), 720
