@@ -26,7 +26,7 @@ from streams.normalise.acks import Flight, producer, send, wait
 from streams.normalise.backfill import Stretch, stretches
 from streams.normalise.core import STAGE, Core, Taken
 from streams.normalise.formats.choice import Choice
-from streams.normalise.held import Held
+from streams.normalise.held import HOLD_S, Held
 from streams.normalise.lag import lags
 from streams.normalise.raw import Waits
 from streams.normalise.reading import read
@@ -109,7 +109,7 @@ class Normaliser:
             if not messages:
                 self._settle()
                 self._freed.give_back()
-            self._held.go_on(self._consumer)
+            self._resume(self._held.due())
             now = time.monotonic()
             if now - committed >= COMMIT_EVERY_S:
                 self._commit(asynchronous=True)
@@ -148,13 +148,25 @@ class Normaliser:
                     live.add(taken)
                 if waits is not None:
                     flight.positions[source] = stretch.found.offsets[waits.index]
-                    self._held.hold(self._consumer, source, stretch.found.offsets[waits.index], waits)
+                    self._hold(source, stretch.found.offsets[waits.index], waits)
                     break
         yield live.outputs
 
     def _tell_lag(self) -> None:
         for topic, waiting in lags(self._consumer, self._sources.present, self._following).items():
             metrics.LAG.labels(topic).set(waiting)
+
+    def _hold(self, source: tuple[str, int], offset: int, away: Waits) -> None:
+        """Come back to this offset after a while."""
+        place = TopicPartition(*source, offset)
+        self._consumer.pause([place])
+        self._consumer.seek(place)
+        self._held.hold(source)
+        log.warning("partition_held", partition=f"{source[0]}/{source[1]}", offset=offset, reason=str(away), again_in_s=HOLD_S)
+
+    def _resume(self, sources: Sequence[tuple[str, int]]) -> None:
+        if sources:
+            self._consumer.resume([TopicPartition(*source) for source in sources])
 
     def _taken_as_far_as(self, source: tuple[str, int], stretch: Stretch) -> tuple[Taken, Waits | None]:
         """Take the records before the first that has to wait; return that, too."""
@@ -234,7 +246,7 @@ class Normaliser:
         self._lose(_consumer, partitions)
 
     def _lose(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._held.let_go(_consumer, partitions)
+        self._resume(self._held.let_go((one.topic, one.partition) for one in partitions))  # the client keeps a pause over a move
         for one in partitions:
             source = (one.topic, one.partition)
             self._assigned.discard(source)

@@ -18,7 +18,6 @@ from streams.normalise.consumer import Normaliser
 from streams.normalise.core import Core
 from streams.normalise.fates import Reason, Rejected
 from streams.normalise.formats.catalogue import choice_of
-from streams.normalise.raw import Waits
 from streams.normalise.sources import Sources
 
 MAPPING = MetricsMapping.model_validate({"metrics": [{"match": "up", "kind": "up"}]})
@@ -202,12 +201,12 @@ def test_a_record_whose_schema_is_away_is_come_back_to_and_the_other_partitions_
     assert flight.positions == {SOURCE: 7, ("other", 0): 4}  # what was not taken is not committed
     assert broker.topics == [DLQ.name]
     assert places.calls == [("pause", SOURCE[0], 7), ("seek", SOURCE[0], 7)]
-    normaliser._held.go_on(places)
+    normaliser._resume(normaliser._held.due())
     assert len(places.calls) == 2
     now[0], registry.here = 106.0, True
-    normaliser._held.go_on(places)
+    normaliser._resume(normaliser._held.due())
     assert places.calls[2:] == [("resume", SOURCE[0], 0)]
-    normaliser._held.go_on(places)
+    normaliser._resume(normaliser._held.due())
     assert len(places.calls) == 3
     assert normaliser._take([Schemaless(7), Schemaless(8)]).positions == {SOURCE: 9}
     assert broker.topics == [DLQ.name] * 3
@@ -228,9 +227,8 @@ def test_a_held_partition_that_goes_is_resumed_then_and_not_later(normaliser: An
     """The client keeps a pause over a move (test_pause_over_a_move.py)."""
     places = Places()
     normaliser._consumer = places
-    normaliser._held.hold(places, SOURCE, 7, Waits(0, "the schema registry is away"))
-    places.calls.clear()
+    normaliser._held.hold(SOURCE)
     normaliser._lose(places, [TopicPartition(*SOURCE), TopicPartition("other", 0)])
     assert places.calls == [("resume", SOURCE[0], 0)]
-    normaliser._held.go_on(places)
+    normaliser._resume(normaliser._held.due())
     assert len(places.calls) == 1

@@ -250,9 +250,9 @@ SAFEGUARDS = (
     ),
     Safeguard(
         "a partition that goes is not left paused by normalise",
-        "streams/normalise/held.py",
-        "            consumer.resume(held)",
-        "            pass",
+        NORMALISE,
+        "        self._resume(self._held.let_go((one.topic, one.partition) for one in partitions))",
+        "        self._held.let_go((one.topic, one.partition) for one in partitions)",
         unit("normalise_consumer", "a_held_partition_that_goes_is_resumed_then_and_not_later"),
     ),
     Safeguard(

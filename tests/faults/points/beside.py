@@ -13,13 +13,8 @@ _ROUND = "what is awaited has points of its own, and nothing is done before or a
 _HTTP = "it passes bytes of HTTP on: who got no answer asks again, with the same key"
 _SENDER = "who got no answer sends it again, and what stands twice counts once"
 _FILE = "the topology is read from its file and appended by every start, under an id that is its digest: nothing is committed"
-_PAUSE = "a pause is the client's own: the next one knows of none, and reads on from what is committed"
 
 POINTS: dict[str, str] = {
-    "streams.normalise.held:Held.hold:consumer.pause": _PAUSE,
-    "streams.normalise.held:Held.hold:consumer.seek": _PAUSE,
-    "streams.normalise.held:Held.go_on:consumer.resume": _PAUSE,
-    "streams.normalise.held:Held.let_go:consumer.resume": _PAUSE,
     "streams.harness.runner:serve:asyncio.to_thread": _START,
     "streams.harness.runner:serve:asyncio.to_thread#1": _START,
     "streams.harness.runner:serve:asyncio.to_thread#2": _START,

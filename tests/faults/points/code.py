@@ -60,7 +60,6 @@ BESIDE: dict[str, Kind] = {
     "streams.harness.runner": AWAITS,
     "streams.harness.lineage": AWAITS,
     "streams.harness.kafka": frozenset({"list_topics", "assign", "poll", "consume", "committed", "commit", "produce", "flush"}),
-    "streams.normalise.held": frozenset({"pause", "seek", "resume"}),
     "api.server": AWAITS,
     "api.write": AWAITS,
     "api.calls": AWAITS,
