@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from bench import cost, formats, latency, memory, processes, recovery, sizing, throughput, write
+from bench import cost, formats, latency, memory, processes, recovery, score, sizing, throughput, write
 from bench.bed import PEERS
 from bench.figures import LEDGER, ROOT, Figure, Goal, kept, newest
 
@@ -20,6 +20,7 @@ GOALS: dict[str, Sequence[Goal]] = {
     "memory": memory.GOALS,
     "recovery": recovery.GOALS,
     "cost": cost.GOALS,
+    "score": score.GOALS,
 }
 PLOTS = {"throughput": ("throughput",), "processes": ("processes",), "cost": ("cost-series", "cost-batch")}
 HEAD = """# Performance: what was measured
@@ -41,6 +42,7 @@ ABOUT = {
     f"{memory.READ_FOR_S:.0f} s after the last.",
     "recovery": "From SIGKILL of detect until the watermark of its slowest partition is where it stands otherwise.",
     "cost": "CPU time of the folds alone, in one process, without Kafka.",
+    "score": "The score of `airra detect`, of one series and of a thousand, in one process; and what it keeps of a series.",
 }
 SIZING = f"""## How much is needed
 

@@ -13,7 +13,8 @@ from bench.figures import Figure, Goal, keep, kept, newest
 from bench.memory import seasoned
 from bench.meter import Reading, Unmeasured, follow, rate
 from bench.peers.zscore import FIRST, decode, series_of, step
-from bench.report import GOALS, PAGE, number, text
+from bench.report import ABOUT, GOALS, PAGE, number, text
+from cli.bench import bench as command
 from models.surprise.past import PAST
 
 
@@ -77,6 +78,7 @@ def test_every_bench_that_has_goals_names_what_it_measures() -> None:
         "memory": True,
         "recovery": True,
         "cost": False,
+        "score": True,
     }
 
 
@@ -110,6 +112,11 @@ def test_a_user_is_told_how_many_processes_keep_up_at_half_their_rate() -> None:
     assert list(sizing.rows(measured))[2] == ("100,000", "10,000", "2", "1", "4", "200")
     assert list(sizing.rows(measured))[3][4] == "20", "of a million series a partition that gets twice its share takes its 100,000"
     assert list(sizing.rows(measured[1:])) == [], "nothing is made up"
+
+
+def test_every_bench_that_can_be_kept_has_a_place_on_the_page() -> None:
+    benches = {name.name or name.callback.__name__ for name in command.registered_commands}
+    assert benches - {"report"} == set(ABOUT) == set(GOALS)
 
 
 def test_the_page_in_docs_is_what_the_ledger_says() -> None:
