@@ -179,3 +179,10 @@ def test_a_complete_login_and_a_store_are_accepted(monkeypatch: pytest.MonkeyPat
     for name, value in (given | ({"KAFKA_SSL_CAFILE": file} if file else {})).items():
         monkeypatch.setenv(f"AIRRA_{name}", value)
     assert read_settings().store_url == "https://u@h:1/d"
+
+
+@pytest.mark.parametrize(
+    ("pairs", "writers"), [("", ()), ("prom-a:one", ("prom-a",)), (" prom-a : one , prom-b:two,", ("prom-a", "prom-b"))]
+)
+def test_who_may_write_is_told_without_the_tokens(pairs: str, writers: tuple[str, ...]) -> None:
+    assert Settings(write_tokens=pairs).writers == writers
