@@ -70,7 +70,7 @@ def turn(
 
 @compiled_bare
 def _lasts(past: Any, at: int, value: float, off: float, news: float, floor: float, rule: Any) -> int:
-    """Take a point of no alarm: a row of them beyond the band on one side is one, where not all is expected and its own rows are shorter.
+    """Take a point of no alarm: a row of them beyond the band on one side is one, where there is news in it and its own rows are shorter.
 
     How long they are decides, and not how many there are: single points are far off now and then in most series, and some have a job
     each night.
@@ -95,7 +95,7 @@ def _lasts(past: Any, at: int, value: float, off: float, news: float, floor: flo
 @compiled_bare
 def _open_row(past: Any, off: float, rule: Any) -> int:
     longest = LONGER * past.row[int(past.departed > 0.0)]
-    if past.beyond <= max(rule.lasting_points, longest) or past.loudest < rule.calm:
+    if past.beyond <= max(rule.lasting_points, longest) or past.loudest < rule.threshold:
         return NOTHING
     usual = past.lasted >= rule.lasting_most
     past.lasted, past.loudest = past.lasted + 1.0, 0.0

@@ -46,7 +46,7 @@ class ScoreRule(Strict):
     threshold: float = Field(2.42, gt=0)  # news for a score of 0.5
     alarm: float = Field(3.3, gt=0)  # news, or a burst's surprise, for an alarm, of points that are spaced_s apart;
     spaced_s: float = Field(300.0, gt=0)  # where they come k times as often, log10(k) more: the same number of false alarms a week
-    lasting_points: int = Field(5, ge=1)  # more in a row outside the band, and more than usual, not all of them calm, are one too
+    lasting_points: int = Field(5, ge=1)  # more in a row outside the band, and more than usual, one of score 0.5 among them, are one too
     lasting_most: float = Field(2.0, gt=0)  # but not where there were so many such rows within lasting_memory points: it does that
     lasting_memory: float = Field(10_000.0, ge=1)
     calm: float = Field(1.0, gt=0)  # surprise: below it, and inside the band, a point is calm;
