@@ -15,6 +15,7 @@ from models.compiled import compiled_bare
 
 NO_RELEASE = 2**62  # of harm: what lasts does not become ordinary by that
 _KNOWN = 0.5  # the weight of an anchor after its half-life
+_ROUNDED = 1e-6  # of a median: its digits are no departure, however narrow a band is configured
 _FALLS = 4  # times: so far above the scale of now the anchor's is at most: a few wild points at the beginning are not remembered for hours
 
 
@@ -64,7 +65,7 @@ def band_of(one: Any, value: float, rule: Any) -> tuple[float, float, float, flo
 
 @compiled_bare
 def _width(one: Any, middle: float, scale: float, sigma: float) -> float:
-    return float(max(sigma * scale, one.relative * abs(middle), one.absolute))
+    return float(max(sigma * scale, max(one.relative, _ROUNDED) * abs(middle), one.absolute))
 
 
 @compiled_bare

@@ -10,40 +10,43 @@ from __future__ import annotations
 import numpy as np
 
 from models.compiled import compiled_bare
-from models.detection.packed import Floats, Places
+from models.detection.packed import Places, Singles
 
 MAD_TO_SIGMA = 1.4826
 MEAN_AD_TO_SIGMA = 1.2533
+MOST = float(np.finfo(np.float32).max)  # in a ring: what is beyond it counts as it, for +inf is none yet
 
 
 @compiled_bare
-def push(ring: Floats, order: Places, place: int, value: float) -> None:
+def push(ring: Singles, order: Places, place: int, value: float) -> None:
     """Put a value at a place of the ring, for the one that is there; keep the order.
 
     Args: ring (n,), no NaN, +inf where there is no value yet; order (n,), the places of the ring by rising value.
     """
+    ring[place] = min(max(value, -MOST), MOST)
+    kept = ring[place] + 0.0  # as it was rounded, and no -0: equal values are the same, whichever stands first
+    ring[place] = kept
     last = len(ring) - 1
     at = 0
     while order[at] != place:
         at += 1
-    while at < last and ring[order[at + 1]] < value:
+    while at < last and ring[order[at + 1]] < kept:
         order[at] = order[at + 1]
         at += 1
-    while at > 0 and ring[order[at - 1]] > value:
+    while at > 0 and ring[order[at - 1]] > kept:
         order[at] = order[at - 1]
         at -= 1
     order[at] = place
-    ring[place] = value
 
 
 @compiled_bare
-def median_and_scale(ring: Floats, order: Places, filled: int) -> tuple[float, float]:
+def median_and_scale(ring: Singles, order: Places, filled: int) -> tuple[float, float]:
     """Return the median and the scale of the first values of a ring.
 
     Args: ring (n,) and its order (n,) as `push` leaves them; filled in 1 … n, how many values there are, at the first places.
     """
     half = filled // 2
-    center = ring[order[half]]
+    center = np.float64(ring[order[half]])
     if filled % 2 == 0:
         center = (ring[order[half - 1]] + center) / 2
     return center, max(
@@ -52,7 +55,7 @@ def median_and_scale(ring: Floats, order: Places, filled: int) -> tuple[float, f
 
 
 @compiled_bare
-def _median_distance(ring: Floats, order: Places, filled: int, center: float) -> float:
+def _median_distance(ring: Singles, order: Places, filled: int, center: float) -> float:
     """Return the median of the distances from the center: they rise from the middle of the order in both directions.
 
     Looked for is how many of those up to the median lie on the left, by halving: to walk there waits for each step's value.
@@ -78,7 +81,7 @@ def _median_distance(ring: Floats, order: Places, filled: int, center: float) ->
 
 
 @compiled_bare
-def _mean_distance(values: Floats, center: float) -> float:
+def _mean_distance(values: Singles, center: float) -> float:
     total = other = 0.0  # two, for each addition waits for the one before it
     for i in range(0, len(values) - 1, 2):
         total += abs(values[i] - center)

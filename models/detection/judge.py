@@ -19,7 +19,7 @@ import numpy as np
 
 from models.detection.band_kernel import NO_RELEASE, Rule
 from models.detection.judge_kernel import ORDINARY, SHIFTED, SILENT, judge
-from models.detection.packed import Bools, Floats, Ints, Numbers, Packed, Places, column, order_of, wide, widened
+from models.detection.packed import Bools, Floats, Ints, Numbers, Packed, Places, Singles, column, order_of, wide, widened
 from models.detection.series.tables import NEVER
 from schemas.config.detect import MAX_POINTS, DetectConfig, KindRule
 from schemas.kinds import Direction, Kind
@@ -56,7 +56,7 @@ class Slots(Packed):
     settled: Ints = column(np.int64, fill=NEVER)  # nothing is judged or learned before
     held: Ints = column(np.int64, fill=NEVER)  # nothing is learned before: its service is out of the ordinary as a whole
     # its past
-    ring: Floats = wide(np.float64, fill=np.inf)
+    ring: Singles = wide(np.float32, fill=np.inf)
     order: Places = order_of("ring")
     filled: Numbers = column(np.int16)
     place: Numbers = column(np.int16)

@@ -13,7 +13,7 @@ from models.compiled import compiled, compiled_bare
 from models.detection.band_kernel import band_of, learn_slowly
 from models.detection.baseline import median_and_scale, push
 from models.detection.ordered_kernel import place_of
-from models.detection.packed import Floats, Ints
+from models.detection.packed import Floats, Ints, Singles
 from models.detection.series.tables import NONE
 from schemas.config.detect import MAX_POINTS
 
@@ -35,7 +35,7 @@ def bits(number: int) -> int:
 
 
 @compiled
-def judge(slots: Any, ring: Floats, order: Any, going: Ints, rows: Ints, at: Ints, value: Floats, rule: Any) -> tuple[Ints, Ints]:
+def judge(slots: Any, ring: Singles, order: Any, going: Ints, rows: Ints, at: Ints, value: Floats, rule: Any) -> tuple[Ints, Ints]:
     """Judge one point for each of these rows, each at most once; return those whose anomaly opened, and closed. Changes `slots`.
 
     Args: slots, ring and order, of the table; going, the rows with an open anomaly; rows (n,),
@@ -51,7 +51,7 @@ def judge(slots: Any, ring: Floats, order: Any, going: Ints, rows: Ints, at: Int
 @compiled_bare
 def _judge(
     slots: Any,
-    ring: Floats,
+    ring: Singles,
     order: Any,
     harmed: Ints,
     rows: Ints,
@@ -86,7 +86,7 @@ def _judge(
 
 
 @compiled_bare
-def _settle(slots: Any, one: Any, ring: Floats, order: Any, harmed: Ints, at: int, value: float, rule: Any) -> int:
+def _settle(slots: Any, one: Any, ring: Singles, order: Any, harmed: Ints, at: int, value: float, rule: Any) -> int:
     """Say what a point that is noted brings, and learn from it."""
     found = _OPENS if _opens(slots, one) else _CLOSES if _closes(one) else _STAYS
     if found == _OPENS or one.state != ORDINARY:
@@ -163,7 +163,7 @@ def _track_peak(one: Any) -> None:
 
 
 @compiled_bare
-def _learn(one: Any, ring: Floats, order: Any, at: int, value: float, rule: Any) -> None:
+def _learn(one: Any, ring: Singles, order: Any, at: int, value: float, rule: Any) -> None:
     """Let a point into the baseline: all until it is full, then at a pace; none while an anomaly is open, until its release.
 
     The good direction is let in as it is; what is beyond the band in the bad one counts as its edge.

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Singles = NDArray[np.float32] | Floats
 Bools = NDArray[np.bool_]
 Numbers = NDArray[np.integer[Any]]  # as narrow as what is in it allows
 Places = NDArray[np.uint8] | NDArray[np.uint16]
@@ -118,7 +119,8 @@ class Packed:
         for name in self._names():
             if name in packed:
                 dtype, shape, data = packed[name]
-                getattr(self, name)[:] = np.frombuffer(data, dtype).reshape(shape)
+                column = getattr(self, name)
+                column[:] = _within(np.frombuffer(data, dtype), column.dtype).reshape(shape)
         for name, of in self._orders.items():
             self.__dict__[name][:] = np.argsort(self.__dict__[of], axis=1, kind="stable")
 
@@ -143,6 +145,14 @@ class Packed:
         for name, blank in self._blank.items():
             self.__dict__[name][self._ready : rows] = blank
         self._ready = rows
+
+
+def _within(values: Any, dtype: Any) -> Any:
+    """Return values that a narrower type can hold: a finite one stays finite, and what was infinite is."""
+    if dtype.kind != "f" or values.dtype.itemsize <= dtype.itemsize:
+        return values
+    most = np.finfo(dtype).max
+    return np.where(np.isfinite(values), np.clip(values, -most, most), values)
 
 
 @cache

@@ -29,7 +29,7 @@ from schemas.kinds import Direction, Kind
 from schemas.samples import SeriesDef
 
 _TABLES = ("raws", "units", "hists", "insts", "slots", "pasts")
-FORMAT = 5  # of a snapshot: in 4 no service had a past of its own, in 3 columns were wider, before that an image was not packed
+FORMAT = 6  # of a snapshot: in 5 a ring was wider, in 4 no service had a past of its own, in 3 columns were wider, before that an image was not packed
 _COLUMNS_FORMAT = 3
 _COLUMNS_READ = {2, _COLUMNS_FORMAT}  # the columns say themselves how wide they are
 _PACKED = b"\x28\xb5\x2f\xfd"  # how a Zstandard frame begins, and no image does

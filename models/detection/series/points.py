@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from models.compiled import compiled_bare
-from models.detection.packed import Bools, Floats, Ints
+from models.detection.packed import Bools, Floats, Ints, Singles
 
 LEAST_POOLED = 0.5  # of the wanted observations, once they were gathered for long enough
 MOST_POINTS = 6  # of one raw series in one window: the three quantiles and the rate of a histogram, its instance's ratio and restarts
@@ -48,7 +48,7 @@ class Tables(NamedTuple):
     tail: Any
     insts: Any
     slots: Any
-    ring: Floats
+    ring: Singles
     order: Any
     used_units: int
     scratch: Scratch
