@@ -85,7 +85,7 @@ class Site:
             learn(self._pasts, self._rows, x)
         harm = table[self._harm]
         z = harm["z"] * harm["sign"]
-        heard = (harm["seen"] > ready) & (harm["times"][:, -1] >= at)
+        heard = (harm["seen"] > ready) & (harm["newest"] >= at)
         return float(np.max(found, where=np.isfinite(found), initial=0)), float(np.max(z, where=heard, initial=0))
 
 

@@ -33,22 +33,24 @@ class Rule(NamedTuple):
 
 
 @compiled_bare
-def band_of(one: Any, value: float, rule: Any) -> tuple[float, float, float, float]:
+def band_of(one: Any, own: Any, value: float, rule: Any) -> tuple[float, float, float, float]:
     """Return the z of a value, the baseline that it departs from, and the lowest and the highest ordinary value.
 
     In the bad direction |z| reaches sigma where these are passed. Moves with the value in one direction; the limits do not.
+
+    Args: one, the row of a series; own, how it is judged (rules.OWN); rule, what is configured for all.
     """
     sigma, base = rule.sigma, one.base
-    width = _width(one, base, one.scale, sigma)
+    width = _width(own, base, one.scale, sigma)
     z, low, high = (value - base) / (width / sigma), base - width, base + width
-    if one.anchored < _KNOWN or one.relative == 0:
+    if one.anchored < _KNOWN or own.relative == 0:
         return z, base, low, high
-    anchor, width = one.anchor, _width(one, one.anchor, one.anchor_scale, sigma)
+    anchor, width = one.anchor, _width(own, one.anchor, one.anchor_scale, sigma)
     if one.away < rule.dip:
         slow = (value - anchor) / (width / sigma)
         z = 0.0 if z * slow <= 0 else slow if abs(slow) < abs(z) else z
         low, high = min(low, anchor - width), max(high, anchor + width)
-    if one.judged and one.release == NO_RELEASE:
+    if one.judged and own.release == NO_RELEASE:
         width, sign = rule.anchor_bands * max(width, one.anchor_swing), one.sign
         far = (value - anchor) / (width / sigma)
         if abs(far) > abs(z) if sign == 0 else far * sign > z * sign:
@@ -64,12 +66,12 @@ def band_of(one: Any, value: float, rule: Any) -> tuple[float, float, float, flo
 
 
 @compiled_bare
-def _width(one: Any, middle: float, scale: float, sigma: float) -> float:
-    return float(max(sigma * scale, max(one.relative, _ROUNDED) * abs(middle), one.absolute))
+def _width(own: Any, middle: float, scale: float, sigma: float) -> float:
+    return float(max(sigma * scale, max(own.relative, _ROUNDED) * abs(middle), own.absolute))
 
 
 @compiled_bare
-def learn_slowly(one: Any, since: int, rule: Any) -> None:
+def learn_slowly(one: Any, own: Any, since: int, rule: Any) -> None:
     """Let the median, its scale and its distance from the anchor into that: means with a half-life, of all there was while that is less.
 
     Args: since, ms since the point before.
@@ -78,7 +80,7 @@ def learn_slowly(one: Any, since: int, rule: Any) -> None:
     if since <= 0:
         return
     off, sign = one.base - one.anchor, one.sign
-    width = _width(one, one.anchor, one.anchor_scale, rule.sigma)
+    width = _width(own, one.anchor, one.anchor_scale, rule.sigma)
     better = abs(off) > width if sign == 0 else off * sign < -width
     one.away = one.away + since if better and one.anchored > 0 else 0
     rate, first = rule.anchor_rate * since, one.anchored == 0

@@ -24,8 +24,8 @@ def push(ring: Singles, order: Places, place: int, value: float) -> None:
     Args: ring (n,), no NaN, +inf where there is no value yet; order (n,), the places of the ring by rising value.
     """
     ring[place] = min(max(value, -MOST), MOST)
-    kept = ring[place] + 0.0  # as it was rounded, and no -0: equal values are the same, whichever stands first
-    ring[place] = kept
+    ring[place] += 0.0  # no -0: equal values are the same, whichever stands first
+    kept = ring[place]  # as it was rounded, for by that the order is
     last = len(ring) - 1
     at = 0
     while order[at] != place:

@@ -203,7 +203,7 @@ class Closer:
             registry.going.discard(slot)
             self._say(slot, Phase.CLOSED, reason, end, source)
         for slot in found.silent:
-            slots.state[slot], slots.opened[slot], slots.bad_at[slot] = SILENT, slots.times[slot, -1], end
+            slots.state[slot], slots.opened[slot], slots.bad_at[slot] = SILENT, slots.newest[slot], end
             slots.peak[slot] = 0.0
             registry.going.add(slot)
             self._say(slot, Phase.OPENED, AnomalyReason.SILENCE, end, source)

@@ -14,6 +14,7 @@ from models.detection.packed import Bools, Floats, Ints
 from schemas.config.detect import MAX_POINTS
 
 DIGITS = 9  # significant, of values; z needs fewer
+BAND_DIGITS = 7  # as many as a ring holds
 _POWERS = 10.0 ** np.arange(23)  # exact; beyond them nothing is shortened
 _USUAL = -9, 15  # powers of ten between which the leading digit is found without a logarithm, which costs more than all the rest
 _BOUNDS = 10.0 ** np.arange(_USUAL[0], _USUAL[1] + 1)
@@ -96,31 +97,36 @@ def _worse(slots: Any, row: int, other: int, lately: int) -> bool:
 
 
 @compiled
-def describe(slots: Any, rows: Ints, kept: Ints, rule: Any) -> tuple[Floats, Ints]:
+def describe(slots: Any, rules: Any, rows: Ints, kept: Ints, rule: Any) -> tuple[Floats, Ints]:
     """Return the values of these series in short, (n, COLUMNS), and the times of their points, (n, MAX_POINTS), the newest last.
 
-    Args: slots, the records of the table; rows (n,); kept (n,), how many of its newest points are told of each: the others are 0; rule.
+    Args: slots and rules, of the table; rows (n,); kept (n,), how many of its newest points are told of each: the others are 0; rule.
     """
     values, times = np.zeros((len(rows), COLUMNS)), np.zeros((len(rows), MAX_POINTS), np.int64)
     for i in range(len(rows)):
         one, found = slots[rows[i]], values[i]
         found[VALUE] = one.values[MAX_POINTS - 1]
-        _, found[BASE], found[LOW], found[HIGH] = band_of(one, found[VALUE], rule)
+        _, found[BASE], found[LOW], found[HIGH] = band_of(one, rules[one.rule], found[VALUE], rule)
         found[Z], found[PEAK] = one.z, one.peak if one.state != ORDINARY else 0.0
         for k in range(POINTS):
-            found[k] = round(found[k], 3) if k in (Z, PEAK) else short(found[k])
-        for k in range(MAX_POINTS - kept[i], MAX_POINTS):
-            found[POINTS + k], times[i, k] = short(one.values[k]), one.times[k]
+            found[k] = round(found[k], 3) if k in (Z, PEAK) else short(found[k], DIGITS if k == VALUE else BAND_DIGITS)
+        at = one.newest
+        for k in range(MAX_POINTS - 1, MAX_POINTS - 1 - kept[i], -1):
+            found[POINTS + k], times[i, k] = short(one.values[k]), at
+            at -= one.gaps[k - 1] if k else 0
     return values, times
 
 
 @compiled_bare
-def short(value: float) -> float:
-    """Round to DIGITS significant digits: an integer below 10^DIGITS over, or times, an exact power of ten gives the nearest number."""
+def short(value: float, most: int = DIGITS) -> float:
+    """Round to so many significant digits, DIGITS at most.
+
+    An integer below 10^DIGITS over, or times, an exact power of ten gives the nearest number.
+    """
     size = abs(value)
     if size == 0 or not np.isfinite(size):
         return value
-    shift = DIGITS - 1 - leading(size)
+    shift = most - 1 - leading(size)
     if abs(shift) >= len(_POWERS):
         return value
     digits = np.rint(size * _POWERS[shift] if shift >= 0 else size / _POWERS[-shift])

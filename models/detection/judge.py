@@ -13,13 +13,16 @@ tail also moves when a few requests wait for a busy machine.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from models.detection.band_kernel import NO_RELEASE, Rule
+from models.detection.band_kernel import Rule
 from models.detection.judge_kernel import ORDINARY, SHIFTED, SILENT, judge
+from models.detection.newest import set_times
 from models.detection.packed import Bools, Floats, Ints, Numbers, Packed, Places, Singles, column, order_of, wide, widened
+from models.detection.rules import Rules
 from models.detection.series.tables import NEVER
 from schemas.config.detect import MAX_POINTS, DetectConfig, KindRule
 from schemas.kinds import Direction, Kind
@@ -42,17 +45,8 @@ class Slots(Packed):
     kind: Numbers = column(np.int8, follows=True)  # place in KINDS
     named: Numbers = column(np.int32, follows=True)  # by which of all namings it is called what it is
     sign: Numbers = column(np.int8)  # 1: up is bad, -1: down, 0: both
-    relative: Floats = column(np.float64)
-    absolute: Floats = column(np.float64, fill=1.0)
-    enter_m: Numbers = column(np.int8, fill=1)
-    enter_mask: Numbers = column(np.int32)
-    alone_m: Numbers = column(np.int8, fill=1)  # hits without the witness's
-    alone_mask: Numbers = column(np.int32)
+    rule: Numbers = column(np.int32, follows=True)  # number in `rules`
     witness: Numbers = column(np.int32, fill=-1)  # slot of the median; -1: needs none
-    leave_m: Numbers = column(np.int8, fill=1)
-    leave_mask: Numbers = column(np.int32)
-    release: Ints = column(np.int64)
-    settle: Ints = column(np.int64)  # so long after a restart of its instance
     settled: Ints = column(np.int64, fill=NEVER)  # nothing is judged or learned before
     held: Ints = column(np.int64, fill=NEVER)  # nothing is learned before: its service is out of the ordinary as a whole
     # its past
@@ -69,9 +63,10 @@ class Slots(Packed):
     anchored: Floats = column(np.float32)  # how much of them is known, in [0, 1)
     away: Floats = column(np.float32)  # ms, how long the base has been beyond its band, on the good side
     # its newest points, the newest last
-    times: Ints = column(np.int64, MAX_POINTS)
+    newest: Ints = column(np.int64)  # time of the newest,
+    gaps: Numbers = column(np.int32, MAX_POINTS - 1)  # and between each two (newest.py)
     values: Floats = column(np.float64, MAX_POINTS)
-    seen: Ints = column(np.int64)
+    seen: Numbers = column(np.int32)
     # its state
     z: Floats = column(np.float64)
     peak: Floats = column(np.float64)
@@ -81,6 +76,15 @@ class Slots(Packed):
     opened: Ints = column(np.int64)
     said: Ints = column(np.int64)
     bad_at: Ints = column(np.int64, fill=NEVER)  # when it was last anomalous
+
+    rules: Rules = field(default_factory=Rules, compare=False)
+
+    def load(self, packed: dict[str, Any]) -> None:
+        """Take what `dump` gave; up to format 5 each point had its time."""
+        super().load(packed)
+        if "times" in packed:
+            dtype, shape, data = packed["times"]
+            set_times(self, np.frombuffer(data, dtype).reshape(shape))
 
 
 def slots_for(config: DetectConfig) -> Slots:
@@ -93,13 +97,7 @@ def configure(slots: Slots, row: int | Ints, rule: KindRule, unit: str, directio
     slots.judged[row] = judged
     slots.opens[row] = judged and rule.opens
     slots.sign[row] = _SIGNS[direction]
-    slots.relative[row] = rule.relative
-    slots.absolute[row] = rule.floor(unit)
-    slots.enter_m[row], slots.leave_m[row] = rule.enter[0], rule.leave[0]
-    slots.alone_m[row], slots.alone_mask[row] = rule.alone[0], (1 << rule.alone[1]) - 1
-    slots.enter_mask[row], slots.leave_mask[row] = (1 << rule.enter[1]) - 1, (1 << rule.leave[1]) - 1
-    slots.release[row] = NO_RELEASE if rule.release_s is None else round(rule.release_s * 1000)
-    slots.settle[row] = round(rule.settle_s * 1000)
+    slots.rule[row] = slots.rules.number(rule, unit)
 
 
 def rule_of(config: DetectConfig) -> Rule:
@@ -122,7 +120,7 @@ def step(slots: Slots, rows: Ints, at: Ints, value: Floats, config: DetectConfig
     Args: rows (n,), at (n,) in ms, value (n,) finite. Changes `slots`.
     """
     going = np.flatnonzero(slots.state[: slots.used] != ORDINARY)
-    opened, closed = judge(slots.rows, slots.ring, slots.order, going, rows, at, value, rule_of(config))
+    opened, closed = judge(slots.rows, slots.rules.rows, slots.ring, slots.order, going, rows, at, value, rule_of(config))
     return opened, closed
 
 

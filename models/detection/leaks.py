@@ -112,7 +112,7 @@ class Index:
         """Return the mean of each course over the series that were heard of since then (ms), and how many those are."""
         if not self.courses:
             return [], []
-        heard: NDArray[np.bool_] = registry.slots.times[self._members, -1] >= since
+        heard: NDArray[np.bool_] = registry.slots.newest[self._members] >= since
         counts = np.add.reduceat(heard.astype(np.int64), self._starts)
         sums = np.add.reduceat(np.where(heard, registry.slots.values[self._members, -1], 0.0), self._starts)
         return (sums / np.maximum(counts, 1)).tolist(), counts.tolist()

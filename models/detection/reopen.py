@@ -15,6 +15,7 @@ import numpy as np
 from models.detection import leaks
 from models.detection.combined import held_ms
 from models.detection.fates import FUTURE, LATE, REORDERED
+from models.detection.newest import set_times, times_of
 from models.detection.series.registry import Registry
 from models.detection.state import DetectState
 
@@ -54,8 +55,10 @@ def _brought_back(rows: Any, ahead: list[int], than: int, closed: int, window_ms
 
 def _earlier(registry: Registry, than: int) -> None:
     """Let no series' past lie beyond this time: it would take no row until then. When an anomaly opened stands: it is its name."""
-    raws, slots, hists, insts = registry.raws, registry.slots, registry.hists, registry.insts
-    for column in (raws.last_t, slots.pushed, slots.times, slots.said, slots.bad_at, hists.since, insts.since, insts.resets, insts.falls):
+    raws, slots, hists, insts, events = registry.raws, registry.slots, registry.hists, registry.insts, registry.events
+    for column in (raws.last_t, slots.pushed, slots.said, slots.bad_at, hists.since, insts.since, events.resets, events.falls):
         np.minimum(column, than, out=column)
-    np.minimum(slots.settled, than + slots.settle, out=slots.settled)
+    set_times(slots, np.minimum(times_of(slots), than))
+    settled = slots.settled[: slots.used]
+    np.minimum(settled, than + slots.rules.rows["settle"][slots.rule[: slots.used]], out=settled)
     np.minimum(slots.held, than + held_ms(registry.config), out=slots.held)

@@ -118,7 +118,7 @@ def health(registry: Registry, directory: Directory, at: int, source: Place, *, 
     if watched:
         points = np.repeat([config.points if service in watched else config.points_calm for service, _ in groups], counts[:, 0])
     kept = np.minimum(points, slots.seen[rows])
-    values, times = describe(slots.rows, rows, kept, registry.way.judging)
+    values, times = describe(slots.rows, slots.rules.rows, rows, kept, registry.way.judging)
     text, ends = directory.texts.written(registry.metas, slots.named, values, times, rows, kept)
     place, moment, found = PositionRecord(source.offset, source.partition, source.topic), unambiguous(str(at)), []
     begin = first = 0
@@ -150,7 +150,7 @@ def _evidence(registry: Registry, rows: Ints, points: Ints) -> list[EvidenceReco
     """Describe derived series as they are now, each with so many of its newest points."""
     slots, metas = registry.slots, registry.metas
     kept = np.minimum(points, slots.seen[rows])
-    values, times = describe(slots.rows, rows, kept, registry.way.judging)
+    values, times = describe(slots.rows, slots.rules.rows, rows, kept, registry.way.judging)
     found = []
     for slot, own, at, many in zip(rows.tolist(), values.tolist(), times.tolist(), kept.tolist(), strict=True):
         meta = metas[slot]

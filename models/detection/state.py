@@ -28,8 +28,10 @@ from schemas.config.detect import DetectConfig
 from schemas.kinds import Direction, Kind
 from schemas.samples import SeriesDef
 
-_TABLES = ("raws", "units", "hists", "insts", "slots", "pasts")
-FORMAT = 6  # of a snapshot: in 5 a ring was wider, in 4 no service had a past of its own, in 3 columns were wider, before that an image was not packed
+_TABLES = ("raws", "units", "hists", "insts", "slots", "pasts", "events")
+# Of a snapshot: in 5 rings and times were wider, and each instance had room for restarts; in 4 no service had a past of its own, in 3
+# columns were wider, before that an image was not packed.
+FORMAT = 6
 _COLUMNS_FORMAT = 3
 _COLUMNS_READ = {2, _COLUMNS_FORMAT}  # the columns say themselves how wide they are
 _PACKED = b"\x28\xb5\x2f\xfd"  # how a Zstandard frame begins, and no image does
@@ -147,6 +149,8 @@ def restore(data: bytes | None, config: DetectConfig) -> DetectState:
         return DetectState(registry, sources, given_up=image.given_up + len(Waiting.of(image.pending)), leaks=image.leaks)
     for name in image.tables.keys() & set(_TABLES):
         getattr(registry, name).load(image.tables[name])
+    if "resets" in image.tables["insts"]:
+        _move_events(registry, image.tables["insts"])
     registry.defs = defs
     registry.metas.fill(image.metas)
     registry.names.fill(image.names)
@@ -173,6 +177,16 @@ def restore(data: bytes | None, config: DetectConfig) -> DetectState:
 
 def _shape(config: DetectConfig) -> tuple[int, int, float]:
     return config.history_points, config.max_buckets, config.window_s
+
+
+def _move_events(registry: Registry, packed: dict[str, Any]) -> None:
+    """Give those that can tell of restarts a row for them: up to format 5 each instance had room for its own."""
+    events, insts = registry.events, registry.insts
+    rows = np.flatnonzero(insts.restarts[: insts.used] != NONE)
+    insts.events[rows] = [events.take() for _ in rows]
+    for name in ("resets", "falls"):
+        dtype, shape, data = packed[name]
+        getattr(events, name)[: len(rows)] = np.frombuffer(data, dtype).reshape(shape)[rows]
 
 
 def _let_go_of_orphans(registry: Registry) -> None:

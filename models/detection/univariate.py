@@ -41,7 +41,8 @@ class Univariate:
         if not np.isfinite(value):
             raise ValueError(f"{value} is not a finite value")
         slots, row = self._slots, int(self._row[0])
-        _, base, low, high = band_of(slots.rows[row], value, rule_of(self._config))
+        own = slots.rules.rows[slots.rule[row]]
+        _, base, low, high = band_of(slots.rows[row], own, value, rule_of(self._config))
         step(slots, self._row, np.array([at], np.int64), np.array([value]), self._config)
         z = float(slots.z[row])
         bad = max(0.0, z * self._sign if self._sign else abs(z))

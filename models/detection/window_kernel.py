@@ -182,7 +182,9 @@ def _judge_window(tables: Any, way: Any, course: Any, rows: Any, going: Ints, co
     count = points.filled[0]
     slots = points.slot[:count]
     silent = tables.slots["state"][slots] == SILENT if len(going) else np.zeros(0, np.bool_)
-    opened, closed = judge(tables.slots, tables.ring, tables.order, going, slots, points.at[:count], points.value[:count], way.judging)
+    opened, closed = judge(
+        tables.slots, tables.rules, tables.ring, tables.order, going, slots, points.at[:count], points.value[:count], way.judging
+    )
     was_silent = np.zeros(len(closed), np.bool_)
     place = 0  # what closed stands in the order of the points
     for i in range(len(closed)):

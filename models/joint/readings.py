@@ -30,7 +30,7 @@ def readings(slots: Any, members: Ints, starts: Ints, service: Ints, kind: Ints,
             continue
         for row in members[starts[group] : starts[group + 1]]:
             one = slots[row]
-            if one.judged and one.seen > ready and one.times[-1] >= max(since, one.settled):
+            if one.judged and one.seen > ready and one.newest >= max(since, one.settled):
                 z = min(max(badness(one), 0.0), MOST_Z)
                 total[service[group], kind[group]] += z * z
                 count[service[group], kind[group]] += 1

@@ -47,7 +47,9 @@ class Tables(NamedTuple):
     counts: Floats
     tail: Any
     insts: Any
+    events: Any
     slots: Any
+    rules: Any  # of rules.OWN
     ring: Singles
     order: Any
     used_units: int

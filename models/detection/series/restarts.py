@@ -32,23 +32,32 @@ def note_restarts(tables: Any, folded: Any, active: int, touched: Ints, scratch:
     for i in range(len(folded)):
         one = folded[i]
         unit = tables.units[one.unit]
-        if unit.restarts and one.known and one.increase > 0 and not one.reset:
-            _note(tables.insts[unit.inst].resets, one.at, one.increase)
+        if not (unit.up or unit.restarts):
+            continue
+        inst = tables.insts[unit.inst]
         if unit.up:
-            tables.insts[unit.inst].up = one.value
-            _note(tables.insts[unit.inst].falls, one.at, one.falls)
+            inst.up = one.value
+        if inst.restarts == NONE:
+            continue
+        events = tables.events[inst.events]
+        if unit.restarts and one.known and one.increase > 0 and not one.reset:
+            _note(events.resets, one.at, one.increase)
+        if unit.up:
+            _note(events.falls, one.at, one.falls)
 
 
 @compiled_bare
 def _begin_anew(tables: Any, inst: int, at: int, active: int) -> None:
     """Note that the process of an instance began anew: until it has settled nothing of it is judged or learned."""
-    _note(tables.insts[inst].resets, at, 1)
-    tables.insts[inst].begun = active
+    one = tables.insts[inst]
+    one.begun = active
+    if one.restarts != NONE:
+        _note(tables.events[one.events].resets, at, 1)
     for row in range(tables.used_units):
         unit = tables.units[row]
         if unit.inst == inst and unit.primary != NONE:
             slot = tables.slots[unit.primary]
-            slot.settled = at + slot.settle
+            slot.settled = at + tables.rules[slot.rule].settle
 
 
 @compiled_bare
@@ -67,11 +76,12 @@ def count_restarts(tables: Any, touched: Ints, end: int, points: Any, rule: Any)
         inst = tables.insts[row]
         if inst.restarts == NONE:
             continue
+        events = tables.events[inst.events]
         resets = falls = quick = 0
         for i in range(EVENTS):
-            resets += inst.resets[i] > end - rule.restarts_ms
-            falls += inst.falls[i] > end - rule.restarts_ms
-            quick += inst.falls[i] > end - rule.restarts_quick_ms
+            resets += events.resets[i] > end - rule.restarts_ms
+            falls += events.falls[i] > end - rule.restarts_ms
+            quick += events.falls[i] > end - rule.restarts_quick_ms
         count = max(resets, falls)
         if quick >= rule.restarts_quick_count:
             count = max(count, rule.restarts_count)

@@ -73,6 +73,14 @@ class Hists(Packed):
 
 
 @dataclass
+class Events(Packed):
+    """Of instances that have a series of restarts: event times, the newest last."""
+
+    resets: Ints = column(np.int64, EVENTS, fill=NEVER)
+    falls: Ints = column(np.int64, EVENTS, fill=NEVER)
+
+
+@dataclass
 class Insts(Packed):
     ratio: Numbers = column(np.int32, fill=NONE)  # slot
     restarts: Numbers = column(np.int32, fill=NONE)  # slot
@@ -84,7 +92,6 @@ class Insts(Packed):
     error_n: Floats = column(np.float64)
     since: Ints = column(np.int64, fill=NEVER)
     up: Floats = column(np.float64, fill=1.0)  # newest
-    resets: Ints = column(np.int64, EVENTS, fill=NEVER)  # event times, the newest last
-    falls: Ints = column(np.int64, EVENTS, fill=NEVER)
+    events: Numbers = column(np.int32, fill=NONE)  # row; of those with `restarts`
     begun: Ints = column(np.int64, fill=NEVER)  # active clock of the newest reset
     heard: Ints = column(np.int64, fill=NEVER)
