@@ -45,7 +45,7 @@ class Slots(Packed):
     kind: Numbers = column(np.int8, follows=True)  # place in KINDS
     named: Numbers = column(np.int32, follows=True)  # by which of all namings it is called what it is
     sign: Numbers = column(np.int8)  # 1: up is bad, -1: down, 0: both
-    rule: Numbers = column(np.int32, follows=True)  # number in `rules`
+    rule: Numbers = column(np.uint16, follows=True)  # number in `rules`: no file says so much that there are more
     witness: Numbers = column(np.int32, fill=-1)  # slot of the median; -1: needs none
     settled: Ints = column(np.int64, fill=NEVER)  # nothing is judged or learned before
     held: Ints = column(np.int64, fill=NEVER)  # nothing is learned before: its service is out of the ordinary as a whole
@@ -68,10 +68,10 @@ class Slots(Packed):
     values: Floats = column(np.float64, MAX_POINTS)
     seen: Numbers = column(np.int32)
     # its state
-    z: Floats = column(np.float64)
-    peak: Floats = column(np.float64)
-    hits: Numbers = column(np.int32)
-    calms: Numbers = column(np.int32)
+    z: Floats = column(np.float32)
+    peak: Floats = column(np.float32)
+    hits: Numbers = column(np.uint16)  # a bit for each of the newest points
+    calms: Numbers = column(np.uint16)
     state: Numbers = column(np.int8)
     opened: Ints = column(np.int64)
     said: Ints = column(np.int64)

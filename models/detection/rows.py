@@ -12,9 +12,11 @@ from models.detection.waiting_kernel import SHELF, Places, shelve_all
 
 # `raw` is the row of the raw series; `arrival` the place in fates.ARRIVALS: how it came, which is its fate where it is judged; `closing`,
 # of a row on its way, the number of the first window that stays open once it has come.
-_WIDE = [("at", np.int64), ("value", np.float64), ("offset", np.int64), ("window", np.int64), ("closing", np.int64)]
-ROW = np.dtype([*_WIDE, ("raw", np.int32), ("source", np.int16), ("arrival", np.int8)], align=True)
-COLUMNS = tuple(name for name in ROW.names or () if name != "closing")  # of a row that waits
+_WIDE = [("at", np.int64), ("value", np.float64), ("offset", np.int64), ("window", np.int64)]
+_NARROW = [("raw", np.int32), ("source", np.int16), ("arrival", np.int8)]
+ROW = np.dtype([*_WIDE, ("closing", np.int64), *_NARROW], align=True)
+WAITS = np.dtype([*_WIDE, *_NARROW], align=True)  # of a row that waits
+COLUMNS = WAITS.names or ()
 _KEPT = {name: np.dtype(np.float64 if name == "value" else np.int64) for name in COLUMNS}  # in a snapshot
 
 WINDOWS = 1024  # a power of two, that have a list of their own; what is further ahead waits in one
@@ -28,10 +30,10 @@ class Waiting:
     def __init__(self, rows: Any = None) -> None:
         self.heads: Ints = np.zeros(WINDOWS, np.int64)
         self.shelf: Any = np.zeros(1, SHELF)
-        self.room: Any = np.zeros(0, ROW)
+        self.room: Any = np.zeros(0, WAITS)
         self.links: Places = np.zeros(0, np.int32)  # a place each
         self.order: Places = np.zeros(0, np.int32)  # places of the rows that are due, in the order in which they are judged
-        self.rows = np.zeros(0, ROW) if rows is None else rows
+        self.rows = np.zeros(0, WAITS) if rows is None else rows
 
     def __len__(self) -> int:
         return int(self.shelf["count"][0])
@@ -57,7 +59,7 @@ class Waiting:
     @classmethod
     def of(cls, image: dict[str, bytes]) -> Waiting:
         """Return what an image holds; the release before did not say how each row came."""
-        rows = np.zeros(len(image["raw"]) // _KEPT["raw"].itemsize, ROW)
+        rows = np.zeros(len(image["raw"]) // _KEPT["raw"].itemsize, WAITS)
         rows["arrival"] = ON_TIME
         for name in COLUMNS:
             if name in image:
@@ -73,7 +75,7 @@ class Waiting:
     def ready(self, closed: int, more: int) -> None:
         """Make room for so many more rows; the windows below `closed` are closed."""
         if (need := len(self) + more) > len(self.room):  # what was given back is used first
-            room = np.zeros(max(_LEAST_ROOM, need + need // 4), ROW)
+            room = np.zeros(max(_LEAST_ROOM, need + need // 4), WAITS)
             room[: len(self.room)] = self.room
             links = np.zeros(len(room), np.int32)
             links[: len(self.links)] = self.links

@@ -55,7 +55,9 @@ def put(room: Any, links: Places, heads: Ints, shelf: Any, row: Any) -> int:
         shelf.used += 1
     else:
         shelf.free = links[place]
-    room[place] = row
+    one = room[place]
+    one.at, one.value, one.offset, one.window = row.at, row.value, row.offset, row.window
+    one.raw, one.source, one.arrival = row.raw, row.source, row.arrival
     _link(row.window, links, heads, shelf, place)
     shelf.count += 1
     return int(place)

@@ -9,7 +9,7 @@ import numpy as np
 from models.compiled import compiled, compiled_bare
 from models.detection.packed import Ints
 from models.detection.series.histograms import gather_histograms
-from models.detection.series.points import MOST_POINTS, Points, point, pooled
+from models.detection.series.points import MARKS, MOST_POINTS, Points, point, pooled
 from models.detection.series.restarts import count_restarts, note_restarts
 from models.detection.series.tables import COUNTER, GAUGE, NEVER, NONE
 
@@ -25,14 +25,16 @@ def derive(tables: Any, folded: Any, end: int, active: int, rule: Any) -> Any:
     points = Points(np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.float64), np.zeros(1, np.int64))
     found = np.empty(len(folded), np.int64)
     touched = _in_order(found[: _touch(tables, folded, active, scratch, found)])
+    for i in range(len(touched)):
+        scratch.touched[touched[i]] = 1 + i
     _values(tables, folded, points)
     _rates(tables, folded, points)
     gather_histograms(tables, folded, points, rule, scratch, found)
-    note_restarts(tables, folded, active, touched, scratch)
+    note_restarts(tables, folded, active, touched, np.zeros(len(touched), MARKS))
     _ratios(tables, touched, end, points, rule)
     count_restarts(tables, touched, end, points, rule)
     for inst in touched:
-        scratch.insts[inst].touched = False
+        scratch.touched[inst] = 0
     return points
 
 
@@ -51,8 +53,8 @@ def _touch(tables: Any, folded: Any, active: int, scratch: Any, found: Ints) -> 
     count = 0
     for i in range(len(folded)):
         inst = tables.units[folded[i].unit].inst
-        if not scratch.insts[inst].touched:
-            scratch.insts[inst].touched = True
+        if not scratch.touched[inst]:
+            scratch.touched[inst] = 1
             tables.insts[inst].heard = active
             found[count] = inst
             count += 1

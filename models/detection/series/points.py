@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.compiled import compiled_bare
 from models.detection.packed import Bools, Floats, Ints, Singles
@@ -13,10 +14,9 @@ LEAST_POOLED = 0.5  # of the wanted observations, once they were gathered for lo
 MOST_POINTS = 6  # of one raw series in one window: the three quantiles and the rate of a histogram, its instance's ratio and restarts
 
 
-# Of an instance, in one window.
+# Of an instance that has news, in one window.
 MARKS = np.dtype(
     [
-        ("touched", np.bool_),
         ("had", np.int32),  # counters that had counted something,
         ("restarted", np.int32),  # those of them that began anew,
         ("restarted_at", np.int64),  # and when the first did
@@ -29,12 +29,12 @@ class Scratch(NamedTuple):
     """Marks that one window leaves as it finds them."""
 
     began: Bools  # by unit: its histogram began anew
-    insts: Any  # of MARKS
+    touched: NDArray[np.int32]  # by instance: 1 + its place among those that have news, 0 where it has none
 
 
 def scratch_for(units: int, insts: int) -> Scratch:
     """Return marks for tables of so many rows."""
-    return Scratch(np.zeros(units, np.bool_), np.zeros(insts, MARKS))
+    return Scratch(np.zeros(units, np.bool_), np.zeros(insts, np.int32))
 
 
 class Tables(NamedTuple):

@@ -125,7 +125,7 @@ class Registry:
         """Return the tables as compiled code takes them, until a row is added to one."""
         hists, slots = self.hists, self.slots
         rows = len(self.units.rows), len(self.insts.rows)
-        if (len(self._scratch.began), len(self._scratch.insts)) != rows:
+        if (len(self._scratch.began), len(self._scratch.touched)) != rows:
             self._scratch = scratch_for(*rows)
         return Tables(
             self.raws.rows, self.units.rows, hists.rows, hists.bounds, hists.counts, hists.tail, self.insts.rows, self.events.rows,

@@ -13,22 +13,23 @@ MOST = 0.5  # of an instance's counters that begin anew together: the process di
 
 
 @compiled_bare
-def note_restarts(tables: Any, folded: Any, active: int, touched: Ints, scratch: Any) -> None:
-    """Note instances whose counters began anew together, whose `up` fell, or that something else counted a restart of."""
+def note_restarts(tables: Any, folded: Any, active: int, touched: Ints, marks: Any) -> None:
+    """Note instances whose counters began anew together, whose `up` fell, or that something else counted a restart of.
+
+    Args: touched (n,), the instances that have news; marks (n,) of points.MARKS, theirs, blank.
+    """
     for i in range(len(folded)):
         one = folded[i]
         if one.known and one.had and one.type in (COUNTER, BUCKET):
-            inst = tables.units[one.unit].inst
-            marks = scratch.insts[inst]
-            marks.had += 1
+            own = marks[tables.scratch.touched[tables.units[one.unit].inst] - 1]
+            own.had += 1
             if one.reset:
-                marks.restarted_at = one.at if marks.restarted == 0 else min(marks.restarted_at, one.at)
-                marks.restarted += 1
-    for inst in touched:
-        marks = scratch.insts[inst]
-        if marks.restarted > 0 and marks.restarted >= MOST * marks.had:
-            _begin_anew(tables, inst, marks.restarted_at, active)
-        marks.had = marks.restarted = 0
+                own.restarted_at = one.at if own.restarted == 0 else min(own.restarted_at, one.at)
+                own.restarted += 1
+    for i in range(len(touched)):
+        own = marks[i]
+        if own.restarted > 0 and own.restarted >= MOST * own.had:
+            _begin_anew(tables, touched[i], own.restarted_at, active)
     for i in range(len(folded)):
         one = folded[i]
         unit = tables.units[one.unit]
