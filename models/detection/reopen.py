@@ -55,8 +55,8 @@ def _brought_back(rows: Any, ahead: list[int], than: int, closed: int, window_ms
 
 def _earlier(registry: Registry, than: int) -> None:
     """Let no series' past lie beyond this time: it would take no row until then. When an anomaly opened stands: it is its name."""
-    raws, slots, hists, insts, events = registry.raws, registry.slots, registry.hists, registry.insts, registry.events
-    for column in (raws.last_t, slots.pushed, slots.said, slots.bad_at, hists.since, insts.since, events.resets, events.falls):
+    raws, slots, hists, tallies = registry.raws, registry.slots, registry.hists, registry.tallies
+    for column in (raws.last_t, slots.pushed, slots.said, slots.bad_at, hists.since, tallies.since, tallies.resets, tallies.falls):
         np.minimum(column, than, out=column)
     set_times(slots, np.minimum(times_of(slots), than))
     settled = slots.settled[: slots.used]

@@ -28,7 +28,7 @@ from schemas.config.detect import DetectConfig
 from schemas.kinds import Direction, Kind
 from schemas.samples import SeriesDef
 
-_TABLES = ("raws", "units", "hists", "insts", "slots", "pasts", "events")
+_TABLES = ("raws", "units", "hists", "insts", "slots", "pasts", "tallies")
 # Of a snapshot: in 5 rings and times were wider, and each instance had room for restarts; in 4 no service had a past of its own, in 3
 # columns were wider, before that an image was not packed.
 FORMAT = 6
@@ -150,7 +150,7 @@ def restore(data: bytes | None, config: DetectConfig) -> DetectState:
     for name in image.tables.keys() & set(_TABLES):
         getattr(registry, name).load(image.tables[name])
     if "resets" in image.tables["insts"]:
-        _move_events(registry, image.tables["insts"])
+        _move_tallies(registry, image.tables["insts"])
     registry.defs = defs
     registry.metas.fill(image.metas)
     registry.names.fill(image.names)
@@ -179,14 +179,14 @@ def _shape(config: DetectConfig) -> tuple[int, int, float]:
     return config.history_points, config.max_buckets, config.window_s
 
 
-def _move_events(registry: Registry, packed: dict[str, Any]) -> None:
-    """Give those that can tell of restarts a row for them: up to format 5 each instance had room for its own."""
-    events, insts = registry.events, registry.insts
-    rows = np.flatnonzero(insts.restarts[: insts.used] != NONE)
-    insts.events[rows] = [events.take() for _ in rows]
-    for name in ("resets", "falls"):
+def _move_tallies(registry: Registry, packed: dict[str, Any]) -> None:
+    """Give those of which anything is counted a row for it: up to format 5 each instance had room for its own."""
+    tallies, insts = registry.tallies, registry.insts
+    rows = np.flatnonzero(np.maximum(insts.restarts, insts.ratio)[: insts.used] != NONE)
+    insts.tally[rows] = [tallies.take() for _ in rows]
+    for name in ("request_n", "error_n", "since", "resets", "falls"):
         dtype, shape, data = packed[name]
-        getattr(events, name)[: len(rows)] = np.frombuffer(data, dtype).reshape(shape)[rows]
+        getattr(tallies, name)[: len(rows)] = np.frombuffer(data, dtype).reshape(shape)[rows]
 
 
 def _let_go_of_orphans(registry: Registry) -> None:

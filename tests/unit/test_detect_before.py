@@ -1,4 +1,4 @@
-"""Snapshots of the format before, of which rings and times were wider and every instance had room for restarts, go on as they were."""
+"""Snapshots of the format before, of which rings and times were wider and every instance had room for what is counted of it, go on as they were."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ def before(state: DetectState) -> bytes:
     image = msgspec.msgpack.decode(unpack(snapshot(state)), strict=False)
     slots, insts, own = registry.slots, registry.insts, registry.insts.restarts[: registry.insts.used] != NONE
     tables = image["tables"]
-    del tables["events"], tables["slots"]["newest"], tables["slots"]["gaps"], tables["insts"]["events"]
+    del tables["tallies"], tables["slots"]["newest"], tables["slots"]["gaps"], tables["insts"]["tally"]
     tables["slots"] |= {"ring": column(slots.ring[: slots.used].astype(np.float64)), "times": column(times_of(slots))}
     for name in ("z", "peak", "seen", "hits", "calms"):
         values = getattr(slots, name)[: slots.used]
         tables["slots"][name] = column(values.astype({"z": np.float64, "peak": np.float64, "seen": np.int64}.get(name, np.int32)))
-    for name in ("resets", "falls"):
-        events = getattr(registry.events, name)
-        values = np.full((insts.used, events.shape[1]), NEVER, np.int64)
-        values[own] = events[insts.events[: insts.used][own]]
+    for name, blank in (("request_n", 0.0), ("error_n", 0.0), ("since", NEVER), ("resets", NEVER), ("falls", NEVER)):
+        tallies = getattr(registry.tallies, name)
+        values = np.full((insts.used, *tallies.shape[1:]), blank, tallies.dtype)
+        values[own] = tallies[insts.tally[: insts.used][own]]
         tables["insts"][name] = column(values)
     return pack(image)
 
@@ -64,4 +64,4 @@ def test_a_snapshot_of_the_format_before_goes_on_as_it_would_have(cut: int) -> N
     rest = told(state, records[cut:])
     assert told(old, records[cut:]) == rest
     assert any(one.anomalous for one in read(rest) if hasattr(one, "anomalous"))
-    assert (old.registry.insts.used, old.registry.events.used) == (2, 1)
+    assert (old.registry.insts.used, old.registry.tallies.used) == (2, 1)

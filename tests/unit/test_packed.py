@@ -29,7 +29,7 @@ def log() -> Log:
 
 def write_beyond(state: DetectState) -> None:
     registry = state.registry
-    for table in (registry.raws, registry.units, registry.hists, registry.insts, registry.slots, registry.pasts, registry.events):
+    for table in (registry.raws, registry.units, registry.hists, registry.insts, registry.slots, registry.pasts, registry.tallies):
         assert len(table.rows) > table.used or not table.used
         rest = table.rows[table.used :]
         rest.view(np.uint8)[:] = 1  # judged, opens; of a time some thousand years

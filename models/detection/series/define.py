@@ -66,8 +66,8 @@ def drop(registry: Registry, unit: int) -> None:
     if insts.units[inst] == 0:
         give_slot(registry, int(insts.ratio[inst]))
         give_slot(registry, int(insts.restarts[inst]))
-        if insts.restarts[inst] != NONE:
-            registry.events.give(int(insts.events[inst]))
+        if insts.tally[inst] != NONE:
+            registry.tallies.give(int(insts.tally[inst]))
         registry.services.leave(int(insts.service[inst]))
         insts.give(inst)
         del registry.places[key_of_name(*registry.names.pop(inst))]
@@ -124,7 +124,7 @@ def _unit(registry: Registry, found: SeriesDef, inst: int, *, histogram: bool) -
         _count_requests(registry, found, inst, counter=not histogram)
     if (histogram or _type(found) == COUNTER or found.kind is Kind.UP) and insts.restarts[inst] == NONE:
         insts.restarts[inst] = _instance_slot(registry, found, "restarts", Kind.RESTARTS, "restarts", Direction.UP)
-        insts.events[inst] = registry.events.take()
+        insts.tally[inst] = registry.tallies.take()
     return unit
 
 

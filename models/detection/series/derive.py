@@ -80,12 +80,15 @@ def _rates(tables: Any, folded: Any, points: Any) -> None:
             if not unit.restarts:
                 point(points, unit.primary, one.at, one.increase / (max(one.span, 1) / 1000))
             inst = tables.insts[unit.inst]
+            if inst.ratio == NONE:
+                continue
+            tally = tables.tallies[inst.tally]
             if unit.requests:
-                inst.request_n += one.increase
+                tally.request_n += one.increase
             if unit.errors:
-                inst.error_n += one.increase
+                tally.error_n += one.increase
                 if inst.disjoint:
-                    inst.request_n += one.increase
+                    tally.request_n += one.increase
 
 
 @compiled_bare
@@ -93,14 +96,14 @@ def _ratios(tables: Any, touched: Ints, end: int, points: Any, rule: Any) -> Non
     for row in touched:
         inst = tables.insts[row]
         if inst.ratio == NONE:
-            inst.error_n = inst.request_n = 0.0
             continue
-        if inst.since == NEVER:
-            inst.since = end
-        waited = end - inst.since >= rule.longest
-        enough = pooled(inst.request_n, rule.ratio_count, waited)
+        tally = tables.tallies[inst.tally]
+        if tally.since == NEVER:
+            tally.since = end
+        waited = end - tally.since >= rule.longest
+        enough = pooled(tally.request_n, rule.ratio_count, waited)
         if enough:
-            point(points, inst.ratio, end, min(1.0, inst.error_n / inst.request_n))
+            point(points, inst.ratio, end, min(1.0, tally.error_n / tally.request_n))
         if enough or waited:
-            inst.error_n = inst.request_n = 0.0
-            inst.since = NEVER
+            tally.error_n = tally.request_n = 0.0
+            tally.since = NEVER

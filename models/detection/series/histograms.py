@@ -73,8 +73,8 @@ def _gather(tables: Any, folded: Any, scratch: Any, tops: Ints) -> int:
             if hist.since == NEVER:
                 hist.since = one.at
             inst = tables.insts[unit.inst]
-            if one.known and unit.requests and not inst.counted:
-                inst.request_n += gain
+            if one.known and unit.requests and not inst.counted and inst.ratio != NONE:
+                tables.tallies[inst.tally].request_n += gain
     return count
 
 

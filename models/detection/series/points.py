@@ -47,7 +47,7 @@ class Tables(NamedTuple):
     counts: Floats
     tail: Any
     insts: Any
-    events: Any
+    tallies: Any
     slots: Any
     rules: Any  # of rules.OWN
     ring: Singles

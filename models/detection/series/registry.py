@@ -17,7 +17,7 @@ from models.detection.series.census import Census
 from models.detection.series.points import Tables, scratch_for
 from models.detection.series.row_index import RowIndex
 from models.detection.series.services import Services
-from models.detection.series.tables import NONE, Events, Hists, Insts, Pasts, Raws, Units
+from models.detection.series.tables import NONE, Hists, Insts, Pasts, Raws, Tallies, Units
 from models.detection.way import way_of
 from models.pages import Pages
 from schemas.config.detect import DetectConfig
@@ -75,7 +75,7 @@ class Registry:
     insts: Insts
     slots: Slots
     pasts: Pasts = field(default_factory=Pasts)
-    events: Events = field(default_factory=Events)
+    tallies: Tallies = field(default_factory=Tallies)
     defs: Pages[SeriesDef] = field(default_factory=definitions)  # by raw row
     metas: Pages[Meta] = field(default_factory=_metas)  # by slot
     names: Pages[Name] = field(default_factory=_names)  # by instance row
@@ -128,7 +128,7 @@ class Registry:
         if (len(self._scratch.began), len(self._scratch.touched)) != rows:
             self._scratch = scratch_for(*rows)
         return Tables(
-            self.raws.rows, self.units.rows, hists.rows, hists.bounds, hists.counts, hists.tail, self.insts.rows, self.events.rows,
+            self.raws.rows, self.units.rows, hists.rows, hists.bounds, hists.counts, hists.tail, self.insts.rows, self.tallies.rows,
             slots.rows[: slots.used], slots.rules.rows, slots.ring, slots.order, self.units.used, self._scratch,
         )  # fmt: skip
 

@@ -40,11 +40,11 @@ def note_restarts(tables: Any, folded: Any, active: int, touched: Ints, marks: A
             inst.up = one.value
         if inst.restarts == NONE:
             continue
-        events = tables.events[inst.events]
+        tally = tables.tallies[inst.tally]
         if unit.restarts and one.known and one.increase > 0 and not one.reset:
-            _note(events.resets, one.at, one.increase)
+            _note(tally.resets, one.at, one.increase)
         if unit.up:
-            _note(events.falls, one.at, one.falls)
+            _note(tally.falls, one.at, one.falls)
 
 
 @compiled_bare
@@ -53,7 +53,7 @@ def _begin_anew(tables: Any, inst: int, at: int, active: int) -> None:
     one = tables.insts[inst]
     one.begun = active
     if one.restarts != NONE:
-        _note(tables.events[one.events].resets, at, 1)
+        _note(tables.tallies[one.tally].resets, at, 1)
     for row in range(tables.used_units):
         unit = tables.units[row]
         if unit.inst == inst and unit.primary != NONE:
@@ -77,12 +77,12 @@ def count_restarts(tables: Any, touched: Ints, end: int, points: Any, rule: Any)
         inst = tables.insts[row]
         if inst.restarts == NONE:
             continue
-        events = tables.events[inst.events]
+        tally = tables.tallies[inst.tally]
         resets = falls = quick = 0
         for i in range(EVENTS):
-            resets += events.resets[i] > end - rule.restarts_ms
-            falls += events.falls[i] > end - rule.restarts_ms
-            quick += events.falls[i] > end - rule.restarts_quick_ms
+            resets += tally.resets[i] > end - rule.restarts_ms
+            falls += tally.falls[i] > end - rule.restarts_ms
+            quick += tally.falls[i] > end - rule.restarts_quick_ms
         count = max(resets, falls)
         if quick >= rule.restarts_quick_count:
             count = max(count, rule.restarts_count)

@@ -73,10 +73,13 @@ class Hists(Packed):
 
 
 @dataclass
-class Events(Packed):
-    """Of instances that have a series of restarts: event times, the newest last."""
+class Tallies(Packed):
+    """What is counted of an instance. Only where there is anything to count: such an instance has a series of restarts."""
 
-    resets: Ints = column(np.int64, EVENTS, fill=NEVER)
+    request_n: Floats = column(np.float64)  # since the last ratio
+    error_n: Floats = column(np.float64)
+    since: Ints = column(np.int64, fill=NEVER)
+    resets: Ints = column(np.int64, EVENTS, fill=NEVER)  # event times, the newest last
     falls: Ints = column(np.int64, EVENTS, fill=NEVER)
 
 
@@ -88,10 +91,7 @@ class Insts(Packed):
     units: Numbers = column(np.int32)  # how many it has
     counted: Bools = column(np.bool_)  # has a counter of requests: otherwise histograms count them
     disjoint: Bools = column(np.bool_)  # one metric tells errors from requests by a label: together they are all requests
-    request_n: Floats = column(np.float64)  # since the last ratio
-    error_n: Floats = column(np.float64)
-    since: Ints = column(np.int64, fill=NEVER)
     up: Floats = column(np.float64, fill=1.0)  # newest
-    events: Numbers = column(np.int32, fill=NONE)  # row; of those with `restarts`
+    tally: Numbers = column(np.int32, fill=NONE)  # row; of those with `restarts`
     begun: Ints = column(np.int64, fill=NEVER)  # active clock of the newest reset
     heard: Ints = column(np.int64, fill=NEVER)
