@@ -86,8 +86,11 @@ class ByBatch:
             from streams.normalise.columnar import RemoteWriteColumns, Slots  # noqa: PLC0415 - compiles code: only who needs it
             from streams.normalise.otlp_columns import OtlpColumns  # noqa: PLC0415
 
-            kind = RemoteWriteColumns if format_.name == REMOTE_WRITE else OtlpColumns
-            self._columns[known] = kind(Slots(self._cache, format_.describe))
+            self._columns[known] = (
+                RemoteWriteColumns(self._cache, format_.describe)
+                if format_.name == REMOTE_WRITE
+                else OtlpColumns(Slots(self._cache, format_.describe))
+            )
         return self._columns[known]
 
 

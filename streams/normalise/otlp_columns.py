@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from functools import cache, partial
 
 import numpy as np
 
-from streams.normalise.columnar import CAPACITY, Batch, Bytes, Ints, Slots
+from streams.normalise.columnar import CAPACITY, Batch, Slots
 from streams.normalise.fates import Rejected, Rejection
 from streams.normalise.formats import otlp_kernel as kernel
 from streams.normalise.formats import otlp_layout as layout
 from streams.normalise.formats.harvest import MAX_ITEMS, Harvest
-from streams.normalise.formats.key_table import UNKNOWN, KeyTable
+from streams.normalise.formats.key_table import SEED_BITS, UNKNOWN, Bytes, Ints, KeyTable
 from streams.normalise.formats.otlp import read_metric
 from streams.normalise.formats.otlp_keys import Kind, Metric, put_point
 from streams.normalise.formats.port import Sample
@@ -31,9 +32,8 @@ class OtlpColumns:
         self._forget()
 
     def _forget(self) -> None:
-        self._heads = KeyTable(secrets.randbits(64))
-        self._keys: list[bytes | None] = []  # of the heads: how their points' keys begin; None: a name that is no text
-        self._sound = np.zeros(0, np.bool_)
+        self._heads = KeyTable(secrets.randbits(SEED_BITS))
+        self._sound = np.zeros(0, np.bool_)  # of the heads: their names are texts
 
     def read(self, prefix: bytes, records: Sequence[int], bodies: Sequence[bytes]) -> Batch:
         if len(self._heads) >= self._capacity:
@@ -55,7 +55,7 @@ class OtlpColumns:
         good = ~(foreign[of] | left[found.points[layout.P_RECORD]])
         of, points, value = of[good], found.points[:, good], found.value[good]
         numbers = np.array(records, np.int64)
-        slots = self._slots(prefix, found.data, heads[of], points)
+        slots = self._slots(prefix, found, heads[of], points)
         part = parts[of] + np.flatnonzero(good) - found.heads[layout.FIRST][of]
         rows = Rows(numbers[points[layout.P_RECORD]], part, slots, points[layout.P_AT].copy(), value)
         kept = [(int(numbers[record_of[head]]), int(parts[head]), items) for head, items in beside if not left[record_of[head]]]
@@ -68,20 +68,22 @@ class OtlpColumns:
         begins, ends = (found.heads[places][:, own] for places in (_BEGINS, _ENDS))
         data, starts, stops = _packed(found.data, begins, ends, np.broadcast_to(found.heads[layout.KIND, own], begins.shape))
         numbers = self._heads.find(data, starts, stops)
-        for row in np.flatnonzero(numbers == UNKNOWN).tolist():
-            numbers[row] = self._heads.add(data[starts[row] : stops[row]].tobytes())
-            if numbers[row] == len(self._keys):
-                self._keys.append(_key(found, int(own[row])))
-                self._sound = np.append(self._sound, self._keys[-1] is not None)
+        new = np.flatnonzero(numbers == UNKNOWN)
+        if len(new):
+            numbers[new] = self._heads.add_all(data, starts[new], stops[new])
+            _, firsts = np.unique(numbers[new], return_index=True)
+            sound = [_key(found, head) is not None for head in own[new[firsts]].tolist()]
+            self._sound = np.concatenate([self._sound, np.array(sound, np.bool_)])
         heads[own] = np.where(self._sound[numbers], numbers, UNKNOWN)
         return heads
 
-    def _slots(self, prefix: bytes, data: Bytes, heads: Ints, points: Ints) -> Ints:
-        begins, ends = points[layout.P_ATTRIBUTES], points[layout.P_ATTRIBUTES_END]
+    def _slots(self, prefix: bytes, found: kernel.Walked, heads: Ints, points: Ints) -> Ints:
+        data, begins, ends = found.data, points[layout.P_ATTRIBUTES], points[layout.P_ATTRIBUTES_END]
         names, starts, stops = _packed(data, begins[np.newaxis], ends[np.newaxis], heads[np.newaxis])
+        key_of = cache(partial(_key, found))  # of a head, for as long as its record is here
 
         def key(row: int) -> bytes:
-            return (self._keys[heads[row]] or b"") + put_point(data[begins[row] : ends[row]].tobytes())
+            return (key_of(int(points[layout.P_HEAD, row])) or b"") + put_point(data[begins[row] : ends[row]].tobytes())
 
         return self.slots.find(prefix, names, starts, stops, key)
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
-from streams.normalise.cache import NAMELESS, SeriesCache, labels_of
+from streams.normalise.cache import NAMELESS, NEEDS_NAME, SeriesCache, labels_of
 from streams.normalise.fates import Reason, Rejected, Rejection
 from streams.normalise.formats.port import Described, Sample
 from streams.normalise.jsons import DECODE_ERRORS, decode, why
@@ -79,11 +80,11 @@ class Decoder:
 
     def one_by_one(self, values: Sequence[bytes | None], chosen: Iterable[int], refusals: Refusals) -> Adapted:
         """Decode the chosen messages each by itself: what is said of them here is what holds."""
-        cache = self.cache
-        decode, slot_of, find, time_of = self._decode, cache.young.get, cache.find, self._time
+        decode, time_of = self._decode, self._time
         foreign: list[tuple[int, Rejection]] = []
         kept: list[int] = []
-        slots: list[int] = []
+        raws: list[bytes] = []  # of the labels
+        names: list[str] = []
         times: list[int] = []
         numbers: list[float] = []
         texts: list[str] = []  # of the numbers
@@ -107,26 +108,25 @@ class Decoder:
                 self._untimed += 1
                 refusals.add(index, Rejection(Reason.WRONG_TYPE, f"timestamp {sample.timestamp[:64]!r} is not RFC 3339"))
                 continue
-            raw = bytes(sample.labels)
-            slot = slot_of(raw)
-            if slot is None or slot < 0:
-                slot = find(raw, sample.name)
-                if slot < 0:
-                    refusals.add(index, NAMELESS)
-                    continue
-            slots.append(slot)
+            kept.append(index)
+            raws.append(bytes(sample.labels))
+            names.append(sample.name)
             times.append(at)
             numbers.append(number)
             texts.append(sample.value)
-            kept.append(index)
         rows = Rows(
             record=np.array(kept, np.int64),
             part=np.zeros(len(kept), np.int64),
-            slot=np.array(slots, np.int64),
+            slot=self.cache.find_all(raws, names),
             time=np.array(times, np.int64),
             value=np.array(numbers, np.float64),
         )
-        return Adapted(rows if all_numerals(texts) else _numerals(rows, texts, refusals), foreign)
+        named = rows.slot != NEEDS_NAME
+        for row in np.flatnonzero(~named).tolist():
+            refusals.add(kept[row], NAMELESS)
+        if not all_numerals(texts):
+            named &= _numerals(rows, named, texts, refusals)
+        return Adapted(rows if named.all() else rows.pick(named), foreign)
 
 
 class AdapterJson:
@@ -146,19 +146,19 @@ class AdapterJson:
         return [Sample(sample.name.encode() + b"\x00" + bytes(sample.labels), at, float(sample.value))]
 
     def describe(self, key: bytes) -> Described:
-        name, _, raw = key.partition(b"\x00")
+        name, _, raw = key.rpartition(b"\x00")  # JSON has none, a name may
         labels = labels_of(raw, name.decode())
         if labels is None:
             raise Rejected(NAMELESS.reason, NAMELESS.detail)
         return Described(labels)
 
 
-def _numerals(rows: Rows, texts: Sequence[str], refusals: Refusals) -> Rows:
-    """Leave out what Python reads as a number and no producer means as one: 1_000, " 1"."""
+def _numerals(rows: Rows, chosen: NDArray[np.bool_], texts: Sequence[str], refusals: Refusals) -> NDArray[np.bool_]:
+    """Tell which are not what Python reads as a number and no producer means as one: 1_000, " 1"; refuse those of the chosen."""
     good = np.fromiter(map(is_numeral, texts), np.bool_, len(texts))
-    for row in np.flatnonzero(~good).tolist():
+    for row in np.flatnonzero(chosen & ~good).tolist():
         refusals.add(int(rows.record[row]), _not_a_number(texts[row]))
-    return rows.pick(good)
+    return good
 
 
 def _time(text: str) -> int:

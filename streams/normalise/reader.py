@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from operator import itemgetter
 
 import numpy as np
@@ -12,13 +11,13 @@ from streams.harness.errors import Retryable
 from streams.harness.redelivery import skipped
 from streams.harness.stage import Headers
 from streams.normalise.by_batch import ByBatch, with_a_value
-from streams.normalise.cache import SeriesCache
+from streams.normalise.cache import KEYS_AT_ONCE, SeriesCache
 from streams.normalise.fates import Reason, Rejected, Rejection
 from streams.normalise.formats.catalogue import ADAPTER
 from streams.normalise.formats.choice import FORMAT_HEADER, Choice, Look
 from streams.normalise.formats.choice import Read as OfFormat
 from streams.normalise.formats.confluent import HEADER as SCHEMA_ID
-from streams.normalise.formats.port import Described, Format
+from streams.normalise.formats.port import Format
 from streams.normalise.formats.staleness import is_stale
 from streams.normalise.prometheus_kafka_adapter import Decoder
 from streams.normalise.raw import UNKNOWN, Found, Raw, Waits, untimely
@@ -54,7 +53,7 @@ class Reader:
                 others = sorted(beside)
                 for index, rejection in adapted.foreign:
                     found.refusals.add(index, rejection)
-        columns = _Columns()
+        columns = _Columns(self._cache)
         batched = self._by_batch.read(raw, others, found)
         for index, first, read in batched.beside:
             self._samples(raw, read, index, first, columns, found)
@@ -89,9 +88,7 @@ class Reader:
     def _samples(self, raw: Raw, read: OfFormat, index: int, part: int, columns: _Columns, found: Found) -> int:
         """Take the samples of one read; return the number of the part that follows."""
         stamp, source = raw.stamps[index], raw.source(index)
-        self._cache.source = source
-        format_, prefix = read.format, self._prefix(read.format, source)
-        young, slot_of = self._cache.young.get, self._cache.slot_of
+        columns.begin(read.format, source, self._prefix(read.format, source))
         before = found.before.get(index, frozenset())
         for one in read.found:
             this, part = part, part + 1
@@ -109,50 +106,63 @@ class Reader:
             if not 0 <= at < LATEST_MS or (one.at is None and stamp <= 0):
                 found.refusals.add(index, untimely(one.at), this)
                 continue
-            name = prefix + key
-            slot = young(name)
-            if slot is None:
-                slot = slot_of(name, _describer(format_, key))
-            columns.add(index, this, slot, at, value)
+            columns.add(index, this, key, at, value)
         return part
 
     def _prefix(self, format_: Format, source: str) -> bytes:
-        """Return what keeps the keys of this format and source apart: no label text of the adapter begins with a NUL."""
+        """Return what keeps the keys of this format and source apart."""
         known = id(format_), source
         prefix = self._prefixes.get(known)
         if prefix is None:
-            prefix = self._prefixes[known] = b"\x00%d\x00" % len(self._prefixes)
+            prefix = self._prefixes[known] = b"%d" % len(self._prefixes)
         return prefix
 
 
-@dataclass(slots=True)
 class _Columns:
-    record: list[int] = field(default_factory=list)
-    part: list[int] = field(default_factory=list)
-    slot: list[int] = field(default_factory=list)
-    time: list[int] = field(default_factory=list)
-    value: list[float] = field(default_factory=list)
+    """Samples that were read one by one; their keys are looked up many at a time."""
 
-    def add(self, record: int, part: int, slot: int, time: int, value: float) -> None:
+    def __init__(self, cache: SeriesCache) -> None:
+        self._cache = cache
+        self._of: tuple[Format, str, bytes] | None = None  # of the keys: format, source and prefix
+        self._keys: list[bytes] = []
+        self.record: list[int] = []
+        self._part: list[int] = []
+        self._slot: list[int] = []  # of those whose keys were looked up
+        self._time: list[int] = []
+        self._value: list[float] = []
+
+    def begin(self, format_: Format, source: str, prefix: bytes) -> None:
+        """Take samples of this format and source from now on."""
+        of = format_, source, prefix
+        if self._of != of:
+            self._look_up()
+            self._of = of
+
+    def add(self, record: int, part: int, key: bytes, time: int, value: float) -> None:
         self.record.append(record)
-        self.part.append(part)
-        self.slot.append(slot)
-        self.time.append(time)
-        self.value.append(value)
+        self._part.append(part)
+        self._keys.append(key)
+        self._time.append(time)
+        self._value.append(value)
+        if len(self._keys) >= KEYS_AT_ONCE:
+            self._look_up()
 
     def rows(self) -> Rows:
-        record, part, slot, time = (np.array(column, np.int64) for column in (self.record, self.part, self.slot, self.time))
-        return Rows(record, part, slot, time, np.array(self.value, np.float64))
+        self._look_up()
+        record, part, slot, time = (np.array(column, np.int64) for column in (self.record, self._part, self._slot, self._time))
+        return Rows(record, part, slot, time, np.array(self._value, np.float64))
+
+    def _look_up(self) -> None:
+        if self._of is not None and self._keys:
+            (format_, self._cache.source, prefix), keys = self._of, self._keys
+            self._slot += self._cache.slots_of(prefix, keys, lambda place: format_.describe(keys[place])).tolist()
+            keys.clear()
 
 
 def _value(value: bytes | None) -> bytes:
     if value is None:
         raise Rejected(Reason.NOT_JSON, "the record has no value")
     return value
-
-
-def _describer(format_: Format, key: bytes) -> Callable[[], Described]:
-    return lambda: format_.describe(key)
 
 
 def _tells(headers: Headers) -> bool:

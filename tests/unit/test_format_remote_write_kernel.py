@@ -101,18 +101,38 @@ def test_keys_of_every_length_are_told_apart() -> None:
     assert [table.add(key) for key in keys] == list(range(len(keys)))
 
 
-def test_a_long_key_finds_room_in_the_arena() -> None:
+def test_long_keys_are_told_apart_and_take_no_more_room() -> None:
     table = KeyTable(seed=1)
+    room = table.arrays.hashes.nbytes + table.arrays.table.nbytes
 
     assert [table.add(b"a" * 60_000), table.add(b"b" * 60_000), table.add(b"a" * 60_000)] == [0, 1, 0]
+    assert table.arrays.hashes.nbytes + table.arrays.table.nbytes == room
 
 
-def test_keys_whose_hashes_agree_are_told_apart_by_their_bytes() -> None:
+@pytest.mark.parametrize(("length", "expected"), [(0, "e77ebcb22788a5befd62db6add303001"), (15, "c17e5505b2bd526c2921cdec1e7e0109")])
+def test_a_key_is_known_by_128_bits_of_siphash_1_3(length: int, expected: str) -> None:
+    """Of a reference in Python that gives the published vectors of SipHash-2-4."""
+    table = KeyTable(int.from_bytes(bytes(range(16)), "little"))
+    table.add(bytes(range(length)))
+
+    assert table.arrays.hashes[0].tobytes().hex() == expected
+
+
+def test_keys_of_which_half_the_hash_agrees_are_told_apart() -> None:
+    for half in (0, 1):
+        table = KeyTable(seed=1)
+        columns = read_columns([request(series({"__name__": "y"}, (1, 1.0)))])
+        slot = table.add(columns.key(0))
+        table.arrays.hashes[slot, half] ^= 1  # as another key of this half would be stored
+
+        assert table.find(columns.data, columns.key_start, columns.key_end).tolist() == [UNKNOWN]
+
+
+def test_one_key_behind_two_prefixes_is_two_and_no_prefix_is_part_of_the_key() -> None:
     table = KeyTable(seed=1)
-    table.add(b"one")
-    table.arrays.hashes[0] = 0
-    columns = read_columns([request(series({"__name__": "y"}, (1, 1.0)))])
-    slot = table.add(columns.key(0))
-    table.arrays.arena[table.arrays.ends[slot]] ^= 1  # as another key of this hash and length would be stored
+    data, starts = np.frombuffer(b"abc", np.uint8), np.array([0, 1, 2])
+    ends = np.full(3, 3)
+    found = [table.add_all(data, starts, ends, prefix).tolist() for prefix in (b"", b"a", b"ab", b"a")]
 
-    assert table.find(columns.data, columns.key_start, columns.key_end).tolist() == [UNKNOWN]
+    assert found == [[0, 1, 2], [3, 4, 5], [6, 7, 8], [3, 4, 5]]
+    assert table.find(data, starts, ends, b"ab").tolist() == [6, 7, 8]

@@ -15,10 +15,10 @@ from schemas.samples import SOURCE_HEADER, decode_batch, decode_series
 from schemas.topics import WRITE
 from streams.harness.stage import Headers, Record
 from streams.normalise import by_batch
-from streams.normalise.columnar import RemoteWriteColumns, Slots
+from streams.normalise.columnar import Slots
 from streams.normalise.core import Core, Taken
 from streams.normalise.fates import SampleFate
-from streams.normalise.formats.remote_write import RemoteWrite
+from streams.normalise.formats.port import Described
 from streams.normalise.formats.staleness import STALE
 from streams.normalise.raw import by_index
 from streams.normalise.times import Reach
@@ -96,13 +96,12 @@ def test_a_series_that_goes_on_is_found_again_after_each_turn_of_the_cache() -> 
 
 def test_a_table_that_is_full_begins_anew() -> None:
     core = Core(MAPPING, 1, 1)
-    columns = RemoteWriteColumns(Slots(core.cache, RemoteWrite().describe, capacity=3))
+    slots = Slots(core.cache, lambda key: Described({"__name__": "temperature", "service": key.decode()}), capacity=3)
     for step in range(10):
-        body = request(series({"__name__": "temperature", "service": f"s{step}"}, (NOW, 1.0)))
-        found = columns.read(b"\x00x\x00", [0], [body])
-        assert (len(found.rows), found.left) == (1, [])
-        assert core.cache.meaning(int(found.rows.slot[0])).service == f"s{step}"
-    assert len(columns.slots.table) <= 3
+        name = np.frombuffer(b"%d" % step, np.uint8)
+        found = slots.find(b"x", name, np.zeros(1, np.int64), np.ones(1, np.int64), lambda _, step=step: b"s%d" % step)  # type: ignore[misc]
+        assert core.cache.meaning(int(found[0])).service == f"s{step}"
+    assert len(slots.table) <= 3
 
 
 def test_a_series_carries_who_wrote_it_and_only_the_doors_topic_is_believed() -> None:

@@ -100,6 +100,24 @@ def test_the_readers_of_one_record_say_the_same_of_it(labels: str, twice: str) -
     assert caught.value.rejection.detail == f"two labels {twice!r}"
 
 
+def test_no_name_makes_one_key_of_two() -> None:
+    """Keys of a format and source stand apart from the adapter's, whatever is put into a name."""
+    core = Core(MAPPING, 4, 4)
+    labels, name = adapter('{"service":"a"}'), b'"name":"up"'
+    for number in range(3):
+        assert take(labels.replace(name, b'"name":"\\u0000%d\\u0000up"' % number), core=core).unmapped == 1
+    taken = take(labels, headers=[HERE], core=core)
+
+    assert [found.metric for found in definitions(taken)] == ["up"]
+
+
+def test_a_name_may_hold_what_stands_between_it_and_the_labels() -> None:
+    value = adapter('{"service":"a","__name__":"up"}').replace(b'"name":"up"', b'"name":"u\\u0000p"')
+    told = AdapterJson().describe(AdapterJson().read(value)[0][0])  # type: ignore[arg-type, index]
+
+    assert told.labels == {"__name__": "up", "service": "a"}
+
+
 def test_telegrafs_reader_names_the_label_too() -> None:
     with pytest.raises(Rejected, match="two labels 'host'"):
         TelegrafJson().describe(b'["cpu","idle",{"host":"a","cpu":"0","host":"b"}]')

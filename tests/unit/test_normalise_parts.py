@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import tracemalloc
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,10 +18,13 @@ from streams.harness.errors import Fatal
 from streams.harness.stage import Output
 from streams.normalise import reading
 from streams.normalise.acks import Flight, send, wait
-from streams.normalise.cache import SeriesCache
+from streams.normalise.cache import NEEDS_NAME, SeriesCache
+from streams.normalise.formats.port import Described
 from streams.normalise.numerals import is_numeral
 from streams.normalise.partitioner import murmur2, partition_of
+from streams.normalise.prometheus_kafka_adapter import Decoder
 from streams.normalise.reading import read
+from streams.normalise.rows import Refusals
 from streams.normalise.series import Resolver
 from streams.normalise.sources import Sources
 
@@ -86,6 +92,60 @@ def test_a_slot_given_up_is_taken_by_another_series_that_is_announced_anew() -> 
         assert (found.service, found.id) == (f"s{number}", int(cache.ids[slots[-1]]))
 
     assert len(set(slots)) < 6
+
+
+def test_a_key_whose_description_failed_is_described_when_it_comes_again() -> None:
+    cache = SeriesCache(Resolver(MAPPING), 4)
+    keys = [b"a", b"b", b"c"]
+
+    def describe(place: int, *, bad: bool) -> Described:
+        if bad and keys[place] == b"b":
+            raise MemoryError
+        return Described({"__name__": "up", "service": keys[place].decode()})
+
+    with pytest.raises(MemoryError):
+        cache.slots_of(b"1", keys, partial(describe, bad=True))
+    slots = cache.slots_of(b"1", keys, partial(describe, bad=False)).tolist()
+
+    assert [cache.meaning(slot).service for slot in slots] == ["a", "b", "c"]  # type: ignore[union-attr]
+    assert len(cache) == 3
+
+
+def test_what_is_kept_of_a_series_is_little_however_it_came() -> None:
+    """A text itself is some 100 bytes, and stood in two tables."""
+    stamp = b'"name":"up","timestamp":"2026-11-24T03:00:00Z","value":"1"}'
+    values = [
+        b'{"labels":{"__name__":"up","instance":"i%d","job":"load","path":"/a/b/%d","service":"s%d"},' % (i, i, i % 50)
+        for i in range(8_000)
+    ]
+    for by_the_batch in (True, False):
+        decoder = Decoder(SeriesCache(Resolver(MAPPING), 4))
+        decoder.decode([values[0] + stamp], (), Refusals())
+        gc.collect()
+        tracemalloc.start()
+        for begin in range(0, len(values), 500):
+            some = [value + stamp for value in values[begin : begin + 500]]
+            if by_the_batch:
+                decoder.decode(some, (), Refusals())
+            else:
+                decoder.one_by_one(some, range(len(some)), Refusals())
+        del some
+        gc.collect()
+        taken, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+
+        assert len(decoder.cache) == len(values)
+        assert taken / len(values) < 200
+
+
+def test_the_texts_of_a_format_stand_apart_from_those_of_another() -> None:
+    cache = SeriesCache(Resolver(MAPPING), 4)
+    told = {prefix: Described({"__name__": "up", "service": prefix.decode() or "none"}) for prefix in (b"", b"1", b"12")}
+    slots = {prefix: int(cache.slots_of(prefix, [b"2k"], lambda _, one=one: one)[0]) for prefix, one in told.items()}  # type: ignore[misc]
+
+    assert len(set(slots.values())) == 3
+    assert slots == {prefix: int(cache.slots_of(prefix, [b"2k"], lambda _: None)[0]) for prefix in told}
+    assert int(cache.slots_of(b"1", [b"22k"], lambda _: None)[0]) == NEEDS_NAME
 
 
 @dataclass

@@ -56,7 +56,7 @@ class Columns:
 
 
 def read_columns(values: Sequence[bytes], known: KeyTable, longest: int) -> Columns:
-    """Read messages of at most so many bytes. `known` holds texts of labels that were read here before: they need no second look."""
+    """Read messages of at most so many bytes. `known` holds texts of labels that some reader has had before: they need no second look."""
     data, offsets = joined([*values, _PADDING])
     places = np.empty((7, len(values)), np.int64)
     value = np.empty(len(values), np.float64)
@@ -148,7 +148,7 @@ def _message(
 def _known(data: NDArray[np.uint8], at: Int, end: Int, known: Arrays) -> tuple[np.int64, Int]:
     """Return the slot of the labels that begin before this place and their end, UNKNOWN where those up to the first } are not known.
 
-    What is known is a whole object: so the } ends this one too, and stands in no text.
+    What is known is a whole JSON text: so the } ends this one too, and stands in no text within it.
     """
     start = at - 1
     while at < end:
@@ -158,7 +158,7 @@ def _known(data: NDArray[np.uint8], at: Int, end: Int, known: Arrays) -> tuple[n
             at += _first(closing)
             if at >= end:
                 break
-            return slot_of(data, start, at + 1, hash_of(data, start, at + 1, known.seed), known), at
+            return slot_of(hash_of(data, start, at + 1, known.seed), known), at
         at += 8
     return np.int64(UNKNOWN), -1
 

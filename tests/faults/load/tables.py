@@ -94,8 +94,6 @@ WAITED_FOR: dict[str, str] = {
     "api/said.py: KEPT": "tests/unit/test_api_said.py::test_the_oldest_words_are_forgotten_but_none_on_its_way",
     "streams/normalise/cache.py: SERVICES": "tests/unit/test_normalise_parts.py::test_the_partitions_of_so_many_services_are_remembered",
     "streams/normalise/columnar.py: CAPACITY": "tests/unit/test_normalise_columnar.py::test_a_table_that_is_full_begins_anew",
-    "streams/normalise/columnar.py: CAPACITY_BYTES": "tests/property/test_adapter_columns.py::test_a_table_of_long_texts_begins_anew",
-    "streams/normalise/adapter_columns.py: CAPACITY": "tests/property/test_adapter_columns.py::test_a_table_that_is_full_begins_anew",
     "streams/normalise/formats/registry.py: MOST_SCHEMAS": (
         "tests/unit/test_format_registry.py::test_only_so_many_schemas_are_kept_the_longest_unused_goes"
     ),
@@ -171,6 +169,7 @@ OF_ONE_THING: dict[str, str] = {
     "streams/harness/topics.py: KAFKA_MAX_MESSAGE_BYTES": "one record",
     "streams/normalise/alertmanager.py: MAX_WEBHOOK_BYTES": "one record",
     "streams/normalise/cache.py: CAPACITY_BYTES": "the same cache as CAPACITY, whose turns it brings earlier",
+    "streams/normalise/cache.py: KEYS_AT_ONCE": "what is looked up at once; none of it is held",
     "streams/normalise/changes.py: MAX_CHANGE_BYTES": "one record",
     "streams/normalise/consumer.py: BATCH_RECORDS": "what is asked for at once; nothing is held from one batch to the next",
     "streams/normalise/consumer.py: ERRORS": "words for an explanation; the newest say enough",
