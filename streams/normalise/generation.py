@@ -26,7 +26,8 @@ class Generation:
         return self._held
 
     def slots_held(self) -> list[int]:
-        return [int(slot) for slot in self._slots[self._slots != NO_SLOT]]
+        held: list[int] = self._slots[self._slots != NO_SLOT].tolist()
+        return held
 
     def slots_of(self, rows: Ints) -> Ints:
         """Return the slots of rows of the table, NO_SLOT for one that is UNKNOWN there."""
