@@ -62,6 +62,8 @@ def band_of(one: Any, own: Any, value: float, rule: Any) -> tuple[float, float, 
             low = max(low, anchor - width)
         if low >= high:  # the median itself is beyond them
             low, high = anchor - width, anchor + width
+            if sign == 0 and abs(far) >= sigma:  # between the two: what it is beyond of is the anchor's band
+                z, base = far, anchor
     return z, base, low, high
 
 

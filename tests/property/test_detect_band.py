@@ -47,6 +47,16 @@ def bare(one: Any) -> Any:
     return found
 
 
+def test_between_a_median_and_an_anchor_whose_band_it_is_beyond_a_value_departs_from_the_anchor() -> None:
+    one, own = blank(), Rules().rows[0]
+    one["base"], one["anchor"], one["sign"], one["judged"], own["release"] = 4, -8, 0, True, NO_RELEASE
+    one["scale"] = one["anchor_scale"] = one["anchor_swing"] = one["anchored"] = own["absolute"] = 1
+    one["away"], own["relative"] = RULE.dip, 0.25
+    z, base, _, high = band_of(one, own, 0.0, RULE)
+    assert high < 0
+    assert (z > 0, base) == (True, -8)
+
+
 @given(rows(), LEVELS)
 def test_beyond_the_band_in_the_bad_direction_is_z_beyond_sigma(row: tuple[Any, Any], value: float) -> None:
     one, own = row
