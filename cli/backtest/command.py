@@ -138,8 +138,19 @@ def shapes(
     talk = json_to != STDOUT
     found = list(_told(shape_bench.faults(runs, seed, config), talk=talk))
     calm = list(_told(shape_bench.quiet(weeks, seed, config), talk=talk))
-    faults = [_shape(one) for one in found]
-    among = [{"in": one.base, **_shape(one)} for one in _told(shape_bench.anywhere(max(1, runs // 2), seed, config), talk=talk)]
+    faults = [
+        {
+            "shape": one.name,
+            "series": one.runs,
+            "missed": one.runs - len(one.delays),
+            "within": one.within,
+            "median": round(float(np.median(one.delays)), 1) if one.delays else None,
+            "worst": max(one.delays, default=None),
+            "held": None if one.held is None else round(one.held, 3),
+            "after": one.after,
+        }
+        for one in found
+    ]
     every = shape_bench.Quiet("all", *(sum(getattr(one, name) for one in calm) for name in ("alarms", "leaks", "weeks")))
     ordinary = [
         {
@@ -153,24 +164,10 @@ def shapes(
         for one in (*calm, every)
     ]
     if json_to is not None:
-        write_json(json_to, {"faults": faults, "faults in every series": among, "ordinary": ordinary})
+        write_json(json_to, {"faults": faults, "ordinary": ordinary})
     if talk:
-        rows(None, "faults; minutes", list(faults[0]), faults)
-        rows(None, "faults in every ordinary series; minutes", list(among[0]), among)
+        rows(None, "faults; minutes", ["shape", "series", "missed", "within", "median", "worst", "held", "after"], faults)
         rows(None, "ordinary series; alarms", list(ordinary[0]), ordinary)
-
-
-def _shape(one: shape_bench.Found) -> dict[str, Any]:
-    return {
-        "shape": one.name,
-        "series": one.runs,
-        "missed": one.runs - len(one.delays),
-        "within": one.within,
-        "median": round(float(np.median(one.delays)), 1) if one.delays else None,
-        "worst": max(one.delays, default=None),
-        "held": None if one.held is None else round(one.held, 3),
-        "after": one.after,
-    }
 
 
 @backtest.command()

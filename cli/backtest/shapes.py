@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,6 @@ _MONDAY = 4 * DAY  # the epoch was a Thursday
 
 Values = NDArray[np.float64]
 Draw = np.random.Generator
-Make = Callable[[NDArray[np.int64], Draw], Values]
 
 
 def _hour(minute: NDArray[np.int64]) -> Values:
@@ -86,7 +85,7 @@ def _deploys(minute: NDArray[np.int64], draw: Draw) -> Values:
     return found
 
 
-ORDINARY: dict[str, Make] = {
+ORDINARY: dict[str, Callable[[NDArray[np.int64], Draw], Values]] = {
     "steady": _steady,
     "correlated": _correlated,
     "by the day": _daily,
@@ -157,28 +156,6 @@ FAULTS = {
 }
 
 
-def _own(size: float, minutes: int) -> Callable[[Values, int], None]:
-    def change(value: Values, row: int) -> None:
-        value[row : row + minutes] += size * max(value[:row].std(), 1.0)  # of a flat line, 1
-
-    return change
-
-
-def _times(factor: float, minutes: int) -> Callable[[Values, int], None]:
-    def change(value: Values, row: int) -> None:
-        value[row : row + minutes] *= factor
-
-    return change
-
-
-ANYWHERE = {
-    "step of 6 of its deviations, 2 hours": Shape(_own(6, 120), 15, 120, over=True),
-    "spike of 10 of its deviations": Shape(_own(10, 2), 2, 5),
-    "three times as much, 2 hours": Shape(_times(3, 120), 15, 120, over=True),
-    "outage to zero, 1 hour": Shape(_set(0.0, 60), 15, 60, over=True),
-}
-
-
 @dataclass(frozen=True)
 class Found:
     """How a shape was found: `delays` in minutes, of the runs where it was found in time."""
@@ -189,7 +166,6 @@ class Found:
     within: int
     held: float | None  # share of the fault, once found, in which the alarm was open; None of one that does not end, or has no points
     after: float | None  # minutes that the alarm outlasts the fault, usually
-    base: str = ""  # the ordinary series that it was put into; of several: none
 
 
 @dataclass(frozen=True)
@@ -213,35 +189,24 @@ class Quiet:
 def faults(runs: int, seed: int, config: ScoreRule) -> Iterator[Found]:
     """Put each shape into so many series, with four to five weeks of history each; return how each was found."""
     for number, (name, shape) in enumerate(FAULTS.items()):
-        yield _found(name, shape, [(_BASES[run % len(_BASES)], [seed, number, run]) for run in range(runs)], config)
-
-
-def anywhere(runs: int, seed: int, config: ScoreRule) -> Iterator[Found]:
-    """Put faults into so many of each ordinary series, as large as the series' own deviations; return how each was found."""
-    for series, (base, make) in enumerate(ORDINARY.items()):
-        for number, (name, shape) in enumerate(ANYWHERE.items()):
-            yield replace(_found(name, shape, [(make, [seed, 200 + number, series, run]) for run in range(runs)], config), base=base)
-
-
-def _found(name: str, shape: Shape, series: list[tuple[Make, list[int]]], config: ScoreRule) -> Found:
-    delays, held, after = [], [], []
-    for make, seed in series:
-        draw = np.random.default_rng(seed)
-        onset = WARM_WEEKS * WEEK + int(draw.integers(0, WEEK))
-        minute = np.arange(onset + shape.lasts + AFTER)
-        value = make(minute, draw)
-        shape.change(value, onset)
-        there = np.isfinite(value)
-        readings = judge(minute[there] * MINUTE_MS, value[there], config)
-        delay = _delay(minute, there, readings, onset + shape.second, shape)
-        if delay is not None:
-            delays.append(delay)
-            if shape.over:
-                alarmed, end = readings["alarmed"], onset + shape.lasts
-                held.append(float(np.mean(alarmed[onset + shape.second + int(delay) : end])))
-                after.append(float(np.argmin(np.append(alarmed[end:], False))))
-    lasted = (float(np.mean(held)), float(np.median(after))) if held else (None, None)
-    return Found(name, len(series), tuple(delays), shape.within, *lasted)
+        delays, held, after = [], [], []
+        for run in range(runs):
+            draw = np.random.default_rng([seed, number, run])
+            onset = WARM_WEEKS * WEEK + int(draw.integers(0, WEEK))
+            minute = np.arange(onset + shape.lasts + AFTER)
+            value = _BASES[run % len(_BASES)](minute, draw)
+            shape.change(value, onset)
+            there = np.isfinite(value)
+            readings = judge(minute[there] * MINUTE_MS, value[there], config)
+            delay = _delay(minute, there, readings, onset + shape.second, shape)
+            if delay is not None:
+                delays.append(delay)
+                if shape.over:
+                    alarmed, end = readings["alarmed"], onset + shape.lasts
+                    held.append(float(np.mean(alarmed[onset + shape.second + int(delay) : end])))
+                    after.append(float(np.argmin(np.append(alarmed[end:], False))))
+        lasted = (float(np.mean(held)), float(np.median(after))) if held else (None, None)
+        yield Found(name, runs, tuple(delays), shape.within, *lasted)
 
 
 def _delay(minute: NDArray[np.int64], there: NDArray[np.bool_], readings: Any, onset: int, shape: Shape) -> float | None:

@@ -10,7 +10,6 @@ from models.surprise.past import (
     AGAIN,
     ALARMED,
     BURSTING,
-    FADING,
     LASTS,
     NEW_NORMAL,
     NEWS,
@@ -24,9 +23,10 @@ from models.surprise.past import (
     VARIATION,
 )
 from models.surprise.season_kernel import foretell
+from models.surprise.tail_kernel import place_in, two_sided
 
+MOST_REACH, REACH_STEP = 200.0, 1.25  # scales
 DEPARTED_RATE = 0.1
-LONGER = 1.5  # than the longest of late
 VARIATION_FLOOR = 0.02  # of the logarithm of a step
 STILL, NEARER = 24, 0.85  # points in a row within what was usual, so near to each other, are no chance where noise grew
 
@@ -39,19 +39,9 @@ def stricter(past: Any, rule: Any) -> float:
 
 @compiled_bare
 def turn(
-    past: Any,
-    at: int,
-    value: float,
-    off: float,
-    step: float,
-    surprise: float,
-    news: float,
-    burst: float,
-    stuck: bool,
-    floor: float,
-    rule: Any,
+    past: Any, at: int, value: float, step: float, surprise: float, news: float, burst: float, stuck: bool, floor: float, rule: Any
 ) -> int:
-    """Take a point into account, `off` what was expected and `step` from the one before; return what it brings about.
+    """Take a point into account, `step` from the one before; return what it brings about.
 
     What is usual is that of before the alarm: the score learns on, but a fault does not end its own alarm, and once it is over the
     levels are those of before it.
@@ -65,41 +55,17 @@ def turn(
             _remember(past, at, floor, rule)
         cause = STUCK if stuck else NEWS if news >= burst else BURSTING
         return _open(past, _off(past, at, value), cause)
-    return _lasts(past, at, value, off, news, floor, rule)
-
-
-@compiled_bare
-def _lasts(past: Any, at: int, value: float, off: float, news: float, floor: float, rule: Any) -> int:
-    """Take a point of no alarm: a row of them beyond the band on one side is one, where there is news in it and its own rows are shorter.
-
-    How long they are decides, and not how many there are: single points are far off now and then in most series, and some have a job
-    each night.
-    """
-    past.row[0] *= FADING
-    past.row[1] *= FADING
     if past.beyond > 0:
-        off = _off(past, at, value)
-        if abs(off) > past.band and off * past.departed > 0.0:
-            past.beyond, past.loudest = past.beyond + 1, max(past.loudest, news)
-            return _open_row(past, off, rule)
-        side = int(past.departed > 0.0)
-        past.row[side], past.beyond, past.departed = max(past.row[side], float(past.beyond)), 0, 0.0
-    elif past.heard[RESIDUAL] > rule.warm_up:
-        off -= past.center[RESIDUAL]
-        if abs(off) > rule.band * max(past.scale[RESIDUAL], floor):
-            _remember(past, at, floor, rule)
-            past.beyond, past.departed, past.loudest = 1, off, news
+        past.beyond = past.beyond + 1 if abs(_off(past, at, value)) > past.width else 0
+        if past.beyond > rule.lasting_points:
+            usual = past.lasted >= rule.lasting_most
+            past.lasted += 1.0
+            past.beyond = 0
+            return NOTHING if usual else _open(past, _off(past, at, value), LASTS)
+    elif news >= rule.threshold:
+        _remember(past, at, floor, rule)
+        past.beyond = 1
     return NOTHING
-
-
-@compiled_bare
-def _open_row(past: Any, off: float, rule: Any) -> int:
-    longest = LONGER * past.row[int(past.departed > 0.0)]
-    if past.beyond <= max(rule.lasting_points, longest) or past.loudest < rule.threshold:
-        return NOTHING
-    usual = past.lasted >= rule.lasting_most
-    past.lasted, past.loudest = past.lasted + 1.0, 0.0
-    return NOTHING if usual else _open(past, off, LASTS)
 
 
 @compiled_bare
@@ -112,7 +78,7 @@ def _within(past: Any, at: int, value: float, step: float, surprise: float, anew
     """
     off = _off(past, at, value)
     back = abs(value - foretell(past, at, past.slow) - past.middle) <= past.band
-    outside = abs(off) > past.band and not back
+    outside = abs(off) > past.width and not back
     other = outside and past.departed != 0.0 and abs(off - past.departed) > past.band
     past.beyond = past.beyond + 1 if other else 0
     again = other and (anew or past.beyond >= rule.lasting_points)
@@ -127,7 +93,7 @@ def _within(past: Any, at: int, value: float, step: float, surprise: float, anew
     if past.calm >= rule.calm_points and still:
         past.state, past.beyond = ORDINARY, 0
         for season in range(SEASONS):
-            past.level[season] = past.slow[season] if abs(off) > past.band else past.before[season]
+            past.level[season] = past.slow[season] if abs(off) > past.width else past.before[season]
         return RECOVERED
     if at - past.opened >= rule.release:
         past.state, past.beyond = ORDINARY, 0
@@ -145,13 +111,26 @@ def _off(past: Any, at: int, value: float) -> float:
 def _remember(past: Any, at: int, floor: float, rule: Any) -> None:
     past.suspected, past.middle = at, past.center[RESIDUAL]
     scale = max(past.scale[RESIDUAL], floor)
-    past.band = rule.band * scale
+    past.band, past.width = rule.band * scale, _reach(past, rule) * scale
     past.restless = max(math.exp(past.center[VARIATION] + rule.band * max(past.scale[VARIATION], VARIATION_FLOOR)), floor)
+
+
+@compiled_bare
+def _reach(past: Any, rule: Any) -> float:
+    """Return how many scales a residual must be from the center to be rarer than `rare` on both sides, and at least the band's."""
+    reach, histogram, weight, unit = rule.band, past.histogram[RESIDUAL], past.weight[RESIDUAL], past.unit[RESIDUAL]
+    while reach < MOST_REACH:
+        high = two_sided(histogram, weight, unit, reach, place_in(reach), rule.prior, rule.freedom)
+        low = two_sided(histogram, weight, unit, -reach, place_in(-reach), rule.prior, rule.freedom)
+        if max(high, low) < rule.rare:
+            break
+        reach *= REACH_STEP
+    return float(reach)
 
 
 @compiled_bare
 def _open(past: Any, off: float, cause: int) -> int:
     past.cause = cause
-    past.departed = off if abs(off) > past.band else 0.0
+    past.departed = off if abs(off) > past.width else 0.0
     past.state, past.opened, past.calm, past.beyond, past.stepped = ALARMED, past.suspected, 0, 0, 0.0
     return OPENED

@@ -14,7 +14,6 @@ SEASONS = 4
 HOUR_SLOTS, DAY_SLOTS, WEEK_SLOTS = 12, 24, 168
 ORDINARY, ALARMED = 0, 1
 NOTHING, OPENED, AGAIN, RECOVERED, NEW_NORMAL, MISSING, DRIFTS, DRIFTED = range(8)  # what a point brings about
-FADING = 0.9999  # of what is the longest or largest of late, a point
 NEWS, BURSTING, STUCK, LASTS = range(4)  # why an alarm opened
 
 PAST = np.dtype(
@@ -60,17 +59,13 @@ PAST = np.dtype(
         ("stepped", np.float64),  # and what is between them, added up
         ("restless", np.float64),  # `moved` beyond it was more than usual before the alarm
         ("suspected", np.int64),  # ms, since when points are far from what was usual; while `beyond` is above 0
-        ("beyond", np.int64),  # such points in a row, on one side,
-        ("loudest", np.float64),  # the most news among them,
-        ("row", np.float64, 2),  # and the longest such rows of late, below and above
+        ("beyond", np.int64),  # such points
         ("before", np.float64, SEASONS),  # the levels before the alarm, or the suspicion,
         ("slow", np.float64, SEASONS),  # and their means over days: where the series was before what came slowly
         ("middle", np.float64),  # the center and scale of residuals then
-        ("band", np.float64),  # half of what is usual around it then
-        (
-            "departed",
-            np.float64,
-        ),  # how far values are from what was usual before it; 0 while none was beyond the band
+        ("width", np.float64),
+        ("band", np.float64),  # half of what is usual around it then; `width` is wider where more is
+        ("departed", np.float64),  # how far values are from what was usual before the alarm; 0 while none was beyond the width
         ("lasted", np.float64),  # departures that lasted, of late
     ],
     align=True,

@@ -40,6 +40,7 @@ class Rule(NamedTuple):
     calm: float
     calm_points: int
     band: float
+    rare: float
     release: float
     stuck_points: int
     silence_intervals: float

@@ -6,12 +6,11 @@ import math
 from typing import Any
 
 from models.compiled import compiled, compiled_bare
-from models.surprise.alarm_kernel import LONGER, VARIATION_FLOOR, turn
+from models.surprise.alarm_kernel import VARIATION_FLOOR, turn
 from models.surprise.past import (
     ALARMED,
     BURST,
     DAY,
-    FADING,
     INNOVATION,
     LEVEL,
     MISSING,
@@ -27,6 +26,7 @@ from models.surprise.season_kernel import DAY_MS, foretell, learn, slot_ms, weig
 from models.surprise.tail_kernel import count, place_in, two_sided
 
 FLOOR_SHARE = 1e-4  # of the largest magnitude of late: what a flat series' scale is, at least
+FADING = 0.9999
 LEAST_FLOOR = 1e-12
 LEAP = 5.0  # usual steps: a fault that ends with a longer one is over all the same
 BURST_FLOOR = 0.02
@@ -39,6 +39,7 @@ PAIR_RATE = 0.01  # of what one residual says of the next
 INTERVAL_RATE = 0.02
 LONG_GAP = 5  # intervals: a longer one counts as that
 STUCK_LONGER = 3.0  # than the longest row of equal values of late
+LONGER = 1.5  # than the longest gap of late: missing
 DAYS = 1.5  # of a day's profile, before the level above it says something
 
 
@@ -62,7 +63,7 @@ def take(past: Any, at: int, value: float, rule: Any, reading: Any) -> None:
     reading.width = rule.band * max(past.scale[RESIDUAL], floor)
     reading.season = past.season
     off = value - reading.expected
-    surprise = _surprise(past, off, _as_usual(past, at, value, off), floor, rule, reading.said) if past.seen else 0.0
+    surprise = _surprise(past, off, floor, rule, reading.said) if past.seen else 0.0
     far = rule.clip * rule.clip * max(past.scale[INNOVATION], floor) if past.seen > SETTLED else math.inf
     near = min(max(off, -far), far)
     past.together += PAIR_RATE * (near * past.residual - past.together)
@@ -77,7 +78,7 @@ def take(past: Any, at: int, value: float, rule: Any, reading: Any) -> None:
     past.at, past.value = at, value
     news = surprise if surprise > past.habit + rule.habit_margin else max(0.0, surprise - past.habit)
     past.habit = max(past.habit, min(surprise, rule.habit_most)) * rule.habit_kept
-    brought = turn(past, at, value, off, step, surprise, news, _burst(past, surprise, rule), stuck, floor, rule)
+    brought = turn(past, at, value, step, surprise, news, _burst(past, surprise, rule), stuck, floor, rule)
     if brought != NOTHING and (reading.event == NOTHING or brought == OPENED):
         reading.event, reading.cause = brought, past.cause
     reading.surprise, reading.news, reading.score = surprise, news, news / (news + rule.threshold)
@@ -111,19 +112,17 @@ def _stuck(past: Any, value: float, rule: Any) -> bool:
 
 
 @compiled_bare
-def _surprise(past: Any, off: float, usual: float, floor: float, rule: Any, said: Any) -> float:
+def _surprise(past: Any, off: float, floor: float, rule: Any, said: Any) -> float:
     """Return -log10 of the harmonic mean of the channels' probabilities (Wilson 2019): valid under any dependence, but for a factor."""
     carried = min(max(past.together / max(past.alone, 1e-300), 0.0), 1.0) * rule.carried
     smooth = rule.prior / rule.level_rate
-    change = off - carried * past.residual
-    said[INNOVATION] = _channel(past, INNOVATION, change, change, floor, rule.prior, rule)
-    said[RESIDUAL] = _channel(past, RESIDUAL, off, usual, floor, rule.prior, rule)
-    said[LEVEL] = _channel(past, LEVEL, past.level[NO_SEASON], past.level[NO_SEASON], floor, smooth, rule)
+    said[INNOVATION] = _channel(past, INNOVATION, off - carried * past.residual, floor, rule.prior, rule)
+    said[RESIDUAL] = _channel(past, RESIDUAL, off, floor, rule.prior, rule)
+    said[LEVEL] = _channel(past, LEVEL, past.level[NO_SEASON], floor, smooth, rule)
     days = past.judged[DAY] * past.interval / DAY_MS
     daily = past.judged[DAY] >= rule.visits and days >= DAYS and past.interval <= slot_ms(DAY)
-    said[SHIFT] = _channel(past, SHIFT, past.level[DAY], past.level[DAY], floor, smooth, rule) if daily else 1.0
-    moved = math.log(past.step + floor)
-    said[VARIATION] = _channel(past, VARIATION, moved, moved, VARIATION_FLOOR, rule.prior * rule.variation_span, rule)
+    said[SHIFT] = _channel(past, SHIFT, past.level[DAY], floor, smooth, rule) if daily else 1.0
+    said[VARIATION] = _channel(past, VARIATION, math.log(past.step + floor), VARIATION_FLOOR, rule.prior * rule.variation_span, rule)
     total = weights = 0.0
     for number in range(BURST):
         if number != SHIFT or daily:
@@ -133,32 +132,19 @@ def _surprise(past: Any, off: float, usual: float, floor: float, rule: Any, said
 
 
 @compiled_bare
-def _as_usual(past: Any, at: int, value: float, off: float) -> float:
-    """Return as what the distance of a point from what was expected is counted.
-
-    What comes back from a fault is far from the level that followed it, on the other side: where it is usual again it counts as that, and
-    not as what was seen on that side, or a fault of that side would be nothing new for days.
-    """
-    if past.state != ALARMED or off * past.departed >= 0.0:
-        return off
-    was = float(value - foretell(past, at, past.before))
-    return was if abs(was - past.middle) <= past.band and abs(was) < abs(off) else off
-
-
-@compiled_bare
 def _burst(past: Any, surprise: float, rule: Any) -> float:
     """Return how improbable so many surprises so close together are."""
     if past.heard[RESIDUAL] <= rule.warm_up:
         return 0.0
     past.recent += (min(surprise, rule.burst_most) - past.recent) / rule.burst_span
     more = past.recent > past.center[BURST]
-    probability = _channel(past, BURST, past.recent, past.recent, BURST_FLOOR, rule.prior * rule.burst_span, rule)
+    probability = _channel(past, BURST, past.recent, BURST_FLOOR, rule.prior * rule.burst_span, rule)
     return -math.log10(probability) if more else 0.0
 
 
 @compiled_bare
-def _channel(past: Any, number: int, found: float, counted: float, floor: float, prior: float, rule: Any) -> float:
-    """Return the probability of a channel's value, and learn it; it is counted as another one.
+def _channel(past: Any, number: int, found: float, floor: float, prior: float, rule: Any) -> float:
+    """Return the probability of a channel's value, and learn it.
 
     A channel that is a mean over k points learns a k-th as much from each: its prior is k times as strong.
     """
@@ -173,8 +159,6 @@ def _channel(past: Any, number: int, found: float, counted: float, floor: float,
         probability = two_sided(histogram, past.weight[number], past.unit[number], residual, place, prior, rule.freedom)
     past.heard[number] += 1
     if past.heard[number] > UNCOUNTED:
-        if counted != found:
-            place = place_in((counted - past.center[number]) / scale)
         past.weight[number], past.unit[number] = count(histogram, past.weight[number], past.unit[number], place, rule.memory, rule.kept)
     if past.heard[number] > SETTLED:
         off = min(max(off, -rule.clip * scale), rule.clip * scale)

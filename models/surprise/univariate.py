@@ -51,7 +51,7 @@ def before(
         begin = row + 1
         if past["state"][0] == ALARMED:
             middle[row] = past["middle"][0] + foretell(past[0], at[row], past["before"][0])
-            width[row] = past["band"][0]
+            width[row] = past["width"][0]
     return middle, width
 
 

@@ -46,12 +46,13 @@ class ScoreRule(Strict):
     threshold: float = Field(2.42, gt=0)  # news for a score of 0.5
     alarm: float = Field(3.3, gt=0)  # news, or a burst's surprise, for an alarm, of points that are spaced_s apart;
     spaced_s: float = Field(300.0, gt=0)  # where they come k times as often, log10(k) more: the same number of false alarms a week
-    lasting_points: int = Field(5, ge=1)  # more in a row outside the band, and more than usual, one of score 0.5 among them, are one too
-    lasting_most: float = Field(2.0, gt=0)  # but not where there were so many such rows within lasting_memory points: it does that
+    lasting_points: int = Field(5, ge=1)  # after a point of score 0.5, so many outside the band in a row are an alarm as well
+    lasting_most: float = Field(2.0, gt=0)  # but not where there were so many within lasting_memory points: it does that
     lasting_memory: float = Field(10_000.0, ge=1)
     calm: float = Field(1.0, gt=0)  # surprise: below it, and inside the band, a point is calm;
     calm_points: int = Field(5, ge=1)  # so many in a row end the alarm
-    band: float = Field(4.0, gt=0)  # scales around what was expected before the alarm
+    band: float = Field(4.0, gt=0)  # scales around what was expected before the alarm, and wider where more is usual:
+    rare: float = Field(0.002, gt=0, lt=1)  # further out is rarer than this
     release_s: float = Field(86_400.0, gt=0)  # an alarm that lasts so long ends: what it was about is the new normal
     drift_delta: float = Field(0.5, ge=0)  # scales: so much of an hour's distance from the day before is no drift
     drift_threshold: float = Field(20.0, gt=0)  # scales, added up over hours
