@@ -27,9 +27,10 @@ class AdapterColumns:
         rows = Rows(found.record.copy(), np.zeros(len(slots), np.int64), slots, found.at.copy(), found.value)
         odd = np.flatnonzero(slots < 0)
         if len(odd):
-            new, nameless = odd[slots[odd] == NO_SLOT], slots == NEEDS_NAME
+            new = odd[slots[odd] == NO_SLOT]
             starts, ends = found.start[new], found.end[new]
             slots[new] = self._cache.slots_at(b"", found.data, starts, ends, lambda row: described(found.labels(new[row]), ""))
+            nameless = slots == NEEDS_NAME
             found.left[rows.record[nameless]] = True
             rows = rows.pick(~nameless)
         return rows, np.flatnonzero(found.left).tolist()
