@@ -72,17 +72,19 @@ def turn(
 def _within(past: Any, at: int, value: float, step: float, surprise: float, anew: bool, stuck: bool, rule: Any) -> int:
     """Take a point of an alarm.
 
-    Something new is far both from what was usual and from what the alarm is about: a point that is news, or some in a row. Noise that grew
-    is within what was usual most of the time: it is not over before points are as near to each other as they were. A level that
-    followed a ramp is not what was usual: where the series was for days before is usual, too.
+    Something new is far from what was usual, and from what the alarm is about, further than that moves: a point that is news, or some in
+    a row. Noise that grew is within what was usual most of the time: it is not over before points are as near to each other as they were.
+    A level that followed a ramp is not what was usual: where the series was for days before is usual, too.
     """
     off = _off(past, at, value)
     back = abs(value - foretell(past, at, past.slow) - past.middle) <= past.band
     outside = abs(off) > past.width and not back
-    other = outside and past.departed != 0.0 and abs(off - past.departed) > past.band
+    astray = abs(off - past.departed) if outside and past.departed != 0.0 else 0.0
+    other = astray > max(past.band, rule.band * past.astray)
     past.beyond = past.beyond + 1 if other else 0
     again = other and (anew or past.beyond >= rule.lasting_points)
     if outside and (again or not other):
+        past.astray += DEPARTED_RATE * (astray - past.astray)
         past.departed += (1.0 if past.departed == 0.0 or again else DEPARTED_RATE) * (off - past.departed)
     if outside or stuck or (past.departed == 0.0 and surprise >= rule.calm):
         past.calm, past.stepped = 0, 0.0
@@ -132,5 +134,5 @@ def _reach(past: Any, rule: Any) -> float:
 def _open(past: Any, off: float, cause: int) -> int:
     past.cause = cause
     past.departed = off if abs(off) > past.width else 0.0
-    past.state, past.opened, past.calm, past.beyond, past.stepped = ALARMED, past.suspected, 0, 0, 0.0
+    past.state, past.opened, past.calm, past.beyond, past.stepped, past.astray = ALARMED, past.suspected, 0, 0, 0.0, 0.0
     return OPENED

@@ -66,6 +66,7 @@ PAST = np.dtype(
         ("width", np.float64),
         ("band", np.float64),  # half of what is usual around it then; `width` is wider where more is
         ("departed", np.float64),  # how far values are from what was usual before the alarm; 0 while none was beyond the width
+        ("astray", np.float64),  # and how far from that, lately
         ("lasted", np.float64),  # departures that lasted, of late
     ],
     align=True,

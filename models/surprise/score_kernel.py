@@ -97,6 +97,9 @@ def _note_gap(past: Any, gap: float) -> None:
     past.gap = max(past.gap * FADING, gap)
     longest = LONG_GAP * past.interval if past.seen > SETTLED else gap
     past.interval += max(INTERVAL_RATE, 1.0 / past.seen) * (min(gap, longest) - past.interval)
+    unseen = int(max(gap - longest, 0.0))  # of which nobody knows whether what is suspected, or in alarm, lasted
+    past.suspected += unseen
+    past.opened += unseen
 
 
 @compiled_bare

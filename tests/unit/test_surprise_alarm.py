@@ -92,6 +92,29 @@ def test_a_second_fault_within_the_first_is_found() -> None:
     assert any(FAULT + 100 <= row <= FAULT + 102 for row in events(found, AGAIN))
 
 
+@pytest.mark.parametrize("size", [5.0, 50.0])
+def test_noise_on_a_line_that_was_constant_is_new_some_times_and_not_with_each_point(size: float) -> None:
+    """What an alarm is about moves, and its series never did: a band of what was usual is nothing then."""
+    noise = size * np.random.default_rng(1).standard_normal(1400)
+    found = judged(np.concatenate([np.full(FAULT, 100.0), 100 + noise]))
+    assert len(events(found, OPENED)) == 1
+    assert len(events(found, AGAIN)) <= 10
+    assert found["alarmed"][FAULT + 1 :].all()
+
+
+@pytest.mark.parametrize("heard", [2, 100])
+def test_hours_without_a_point_are_not_hours_that_a_fault_lasted(heard: int) -> None:
+    """A day and an hour without a point, in the alarm or while it is only suspected: it is no new normal with the next point."""
+    value = steady(FAULT + 3000)
+    value[FAULT : FAULT + 600] += 50 if heard > 2 else 28
+    at = np.arange(len(value)) * MINUTE
+    at[FAULT + heard :] += 25 * 60 * MINUTE
+    found = judge(at, value, CONFIG)
+    assert [row for row in events(found, NEW_NORMAL) if row < FAULT + 600] == []
+    assert found["alarmed"][FAULT + heard + 10 : FAULT + 600].all()
+    assert not found["alarmed"][FAULT + 630 : FAULT + 900].any()
+
+
 @pytest.mark.parametrize("hours", [4, 6, 12])
 def test_the_end_of_what_came_slowly_is_no_alarm_for_a_day(hours: int) -> None:
     """The level followed the ramp: to come back from it at once is far from the level, and where the series was for weeks before."""
