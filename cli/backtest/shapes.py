@@ -143,6 +143,12 @@ def _twice(value: Values, row: int) -> None:
     value[row + 60 : row + 180] += 8 * NOISE
 
 
+def _long_after(value: Values, row: int) -> None:
+    outage = row - 3 * DAY
+    value[outage : outage + 60] = 0.0
+    value[row : row + 120] += 6 * NOISE
+
+
 FAULTS = {
     "step of 6 sigma, 2 hours": Shape(_add(6, 120), 15, 120, over=True),
     "spike of 10 sigma, 2 points": Shape(_add(10, 2), 2, 5),
@@ -153,6 +159,7 @@ FAULTS = {
     "flat line, 12 hours": Shape(_stuck, 360, 720, over=True),
     "missing, 30 minutes": Shape(_set(np.nan, 30), 5, 60),
     "second fault in the first": Shape(_twice, 15, 180, second=60, over=True),
+    "step of 6 sigma, 3 days after an outage": Shape(_long_after, 15, 120, over=True),
 }
 
 

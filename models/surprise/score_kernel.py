@@ -63,7 +63,7 @@ def take(past: Any, at: int, value: float, rule: Any, reading: Any) -> None:
     reading.width = rule.band * max(past.scale[RESIDUAL], floor)
     reading.season = past.season
     off = value - reading.expected
-    surprise = _surprise(past, off, floor, rule, reading.said) if past.seen else 0.0
+    surprise = _surprise(past, off, _as_usual(past, at, value, off), floor, rule, reading.said) if past.seen else 0.0
     far = rule.clip * rule.clip * max(past.scale[INNOVATION], floor) if past.seen > SETTLED else math.inf
     near = min(max(off, -far), far)
     past.together += PAIR_RATE * (near * past.residual - past.together)
@@ -115,17 +115,19 @@ def _stuck(past: Any, value: float, rule: Any) -> bool:
 
 
 @compiled_bare
-def _surprise(past: Any, off: float, floor: float, rule: Any, said: Any) -> float:
+def _surprise(past: Any, off: float, usual: float, floor: float, rule: Any, said: Any) -> float:
     """Return -log10 of the harmonic mean of the channels' probabilities (Wilson 2019): valid under any dependence, but for a factor."""
     carried = min(max(past.together / max(past.alone, 1e-300), 0.0), 1.0) * rule.carried
     smooth = rule.prior / rule.level_rate
-    said[INNOVATION] = _channel(past, INNOVATION, off - carried * past.residual, floor, rule.prior, rule)
-    said[RESIDUAL] = _channel(past, RESIDUAL, off, floor, rule.prior, rule)
-    said[LEVEL] = _channel(past, LEVEL, past.level[NO_SEASON], floor, smooth, rule)
+    change = off - carried * past.residual
+    said[INNOVATION] = _channel(past, INNOVATION, change, change, floor, rule.prior, rule)
+    said[RESIDUAL] = _channel(past, RESIDUAL, off, usual, floor, rule.prior, rule)
+    said[LEVEL] = _channel(past, LEVEL, past.level[NO_SEASON], past.level[NO_SEASON], floor, smooth, rule)
     days = past.judged[DAY] * past.interval / DAY_MS
     daily = past.judged[DAY] >= rule.visits and days >= DAYS and past.interval <= slot_ms(DAY)
-    said[SHIFT] = _channel(past, SHIFT, past.level[DAY], floor, smooth, rule) if daily else 1.0
-    said[VARIATION] = _channel(past, VARIATION, math.log(past.step + floor), VARIATION_FLOOR, rule.prior * rule.variation_span, rule)
+    said[SHIFT] = _channel(past, SHIFT, past.level[DAY], past.level[DAY], floor, smooth, rule) if daily else 1.0
+    moved = math.log(past.step + floor)
+    said[VARIATION] = _channel(past, VARIATION, moved, moved, VARIATION_FLOOR, rule.prior * rule.variation_span, rule)
     total = weights = 0.0
     for number in range(BURST):
         if number != SHIFT or daily:
@@ -135,19 +137,32 @@ def _surprise(past: Any, off: float, floor: float, rule: Any, said: Any) -> floa
 
 
 @compiled_bare
+def _as_usual(past: Any, at: int, value: float, off: float) -> float:
+    """Return as what the distance of a point from what was expected is counted.
+
+    What comes back from a fault is far from the level that followed it, on the other side: where it is usual again it counts as that, and
+    not as what was seen on that side, or a fault of that side would be nothing new for days.
+    """
+    if past.state != ALARMED or off * past.departed >= 0.0:
+        return off
+    was = float(value - foretell(past, at, past.before))
+    return was if abs(was - past.middle) <= past.band and abs(was) < abs(off) else off
+
+
+@compiled_bare
 def _burst(past: Any, surprise: float, rule: Any) -> float:
     """Return how improbable so many surprises so close together are."""
     if past.heard[RESIDUAL] <= rule.warm_up:
         return 0.0
     past.recent += (min(surprise, rule.burst_most) - past.recent) / rule.burst_span
     more = past.recent > past.center[BURST]
-    probability = _channel(past, BURST, past.recent, BURST_FLOOR, rule.prior * rule.burst_span, rule)
+    probability = _channel(past, BURST, past.recent, past.recent, BURST_FLOOR, rule.prior * rule.burst_span, rule)
     return -math.log10(probability) if more else 0.0
 
 
 @compiled_bare
-def _channel(past: Any, number: int, found: float, floor: float, prior: float, rule: Any) -> float:
-    """Return the probability of a channel's value, and learn it.
+def _channel(past: Any, number: int, found: float, counted: float, floor: float, prior: float, rule: Any) -> float:
+    """Return the probability of a channel's value, and learn it; it is counted as another one.
 
     A channel that is a mean over k points learns a k-th as much from each: its prior is k times as strong.
     """
@@ -162,6 +177,8 @@ def _channel(past: Any, number: int, found: float, floor: float, prior: float, r
         probability = two_sided(histogram, past.weight[number], past.unit[number], residual, place, prior, rule.freedom)
     past.heard[number] += 1
     if past.heard[number] > UNCOUNTED:
+        if counted != found:
+            place = place_in((counted - past.center[number]) / scale)
         past.weight[number], past.unit[number] = count(histogram, past.weight[number], past.unit[number], place, rule.memory, rule.kept)
     if past.heard[number] > SETTLED:
         off = min(max(off, -rule.clip * scale), rule.clip * scale)

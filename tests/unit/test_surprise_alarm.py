@@ -115,6 +115,18 @@ def test_hours_without_a_point_are_not_hours_that_a_fault_lasted(heard: int) -> 
     assert not found["alarmed"][FAULT + 630 : FAULT + 900].any()
 
 
+@pytest.mark.parametrize(("outage", "days"), [(60, 1), (60, 3), (360, 3)])
+def test_most_faults_of_the_other_side_are_found_days_after_an_outage(outage: int, days: int) -> None:
+    """What came back from the outage was as far above the level that had followed it as the outage was below: that was no fault of that side."""
+    begun, found = FAULT + outage + days * 1440, 0
+    for seed in range(8):
+        value = steady(begun + 400, seed)
+        value[FAULT : FAULT + outage] = 0.0
+        value[begun : begun + 120] += 30
+        found += any(begun <= row < begun + 15 for row in events(judged(value), OPENED))
+    assert found >= 5
+
+
 @pytest.mark.parametrize("hours", [4, 6, 12])
 def test_the_end_of_what_came_slowly_is_no_alarm_for_a_day(hours: int) -> None:
     """The level followed the ramp: to come back from it at once is far from the level, and where the series was for weeks before."""
