@@ -31,7 +31,7 @@ MINUTE_MS = 60_000
 KINDS = frozenset({Kind.LATENCY, Kind.ERRORS, Kind.MEMORY, Kind.POOL, Kind.CACHE, Kind.SATURATION})  # harm that grows slowly
 
 
-class Course(msgspec.Struct):
+class Course(msgspec.Struct, gc=False):
     """One metric of a service: what was read in this hour, and what is kept of the hours before."""
 
     service: str

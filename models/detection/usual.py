@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import cramjam
 import msgspec
 import numpy as np
 
@@ -21,15 +22,15 @@ from schemas.samples import LARGEST
 from schemas.signals import Season, Usual
 
 PERIODS = 2  # of a season, before it is told of: one may have been an exception
-LAYOUT = hashlib.blake2b(repr(PAST.descr).encode(), digest_size=8).digest()  # before what is kept: of another one nothing is read
-_NOTHING = empty(1).tobytes()
+LAYOUT = hashlib.blake2b(f"lz4 {PAST.descr}".encode(), digest_size=8).digest()  # before what is kept: of another one nothing is read
+_NOTHING: bytes = empty(1).tobytes()
 _SEASONS = {HOUR: Season.HOUR, DAY: Season.DAY, WEEK: Season.WEEK}
 
 
-class Seen(msgspec.Struct):
+class Seen(msgspec.Struct, gc=False):
     """What a metric was so far."""
 
-    past: bytes = b""  # LAYOUT and a record of PAST; empty: nothing
+    past: bytes = b""  # LAYOUT and a record of PAST, compressed: most bins and hours hold nothing; empty: nothing
     begun: int = 0  # ms, of the first reading
 
 
@@ -84,14 +85,21 @@ def set_back(seen: Seen, than: int) -> None:
 
 
 def _table(seen: Sequence[Seen]) -> Any:
-    """Return the pasts, each a row; of another layout than this release's nothing is known."""
-    whole = len(LAYOUT) + PAST.itemsize
-    return np.frombuffer(
-        b"".join(one.past[len(LAYOUT) :] if len(one.past) == whole and one.past.startswith(LAYOUT) else _NOTHING for one in seen), PAST
-    ).copy()
+    """Return the pasts, each a row; of another layout than this release's, or one that is broken, nothing is known."""
+    return np.frombuffer(b"".join(_opened(one.past) for one in seen), PAST).copy()
+
+
+def _opened(past: bytes) -> bytes:
+    if not past.startswith(LAYOUT):
+        return _NOTHING
+    try:
+        found = bytes(cramjam.lz4.decompress_block(past[len(LAYOUT) :]))
+    except cramjam.DecompressionError:
+        return _NOTHING
+    return found if len(found) == PAST.itemsize else _NOTHING
 
 
 def _packed(table: Any) -> list[bytes]:
     """Return each row as it is kept: of a table at once, for to take a record apart row by row copies it a field at a time."""
     size, data = PAST.itemsize, table.tobytes()
-    return [LAYOUT + data[place : place + size] for place in range(0, len(data), size)]
+    return [LAYOUT + bytes(cramjam.lz4.compress_block(data[place : place + size])) for place in range(0, len(data), size)]

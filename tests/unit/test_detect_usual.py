@@ -15,6 +15,7 @@ from models.detection.leaks import pull_back
 from models.detection.state import restore, snapshot
 from models.detection.usual import LAYOUT, Reading, Seen, learn, usual
 from models.surprise.drift import plain
+from models.surprise.past import PAST
 from models.surprise.rule import rule_of
 from schemas.config.detect import DetectConfig
 from schemas.kinds import Kind
@@ -181,7 +182,7 @@ def test_a_restart_changes_nothing_and_a_past_of_another_layout_is_none() -> Non
     assert any(one.evidence.usual for each in found for one in each if isinstance(one, Anomaly))
     assert msgspec.msgpack.encode(state.leaks, enc_hook=plain) == msgspec.msgpack.encode(straight.leaks, enc_hook=plain)
     (course,) = state.leaks.courses.values()
-    assert len(course.seen.past) > len(LAYOUT)
+    assert len(LAYOUT) < len(course.seen.past) < PAST.itemsize, "compressed"
     for wrong in (b"", course.seen.past[:-1], bytes(len(LAYOUT)) + course.seen.past[len(LAYOUT) :]):
         seen = Seen(wrong, course.seen.begun)
         learn([Reading(seen, 0.1, RULE)], BEGIN + 6 * DAY * MINUTE_MS)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from array import array
+
+import msgspec
 import numpy as np
 from river.drift import PageHinkley
 
-from models.surprise.drift import HOUR_MS, Sums, drifts
+from models.surprise.drift import HOUR_MS, Leak, Sums, drifts, kept, plain
 from schemas.config.score import ScoreRule
 
 MINUTE_MS = 60_000
@@ -47,16 +50,23 @@ def test_hours_with_few_points_have_no_mean() -> None:
     assert not drifts(np.zeros(0, np.int64), np.zeros(0), CONFIG)
 
 
+def test_the_means_of_a_snapshot_of_any_width_are_kept_in_four_bytes_each() -> None:
+    means = [100.25, np.nan, -0.5]
+    found = msgspec.msgpack.decode(msgspec.msgpack.encode(Leak(means=array("d", means)), enc_hook=plain), type=Leak, dec_hook=kept).means
+    assert found.itemsize == 4
+    np.testing.assert_array_equal(found, means)
+
+
 def test_what_is_kept_of_the_test_goes_on_as_rivers_own_would() -> None:
     """Given the same values, when the test is made anew for each of what was kept, then it says what one that goes on says."""
     river = PageHinkley(min_instances=24, delta=CONFIG.drift_delta, threshold=CONFIG.drift_threshold, mode="both")
-    kept, rng = Sums(), np.random.default_rng(5)
+    sums, rng = Sums(), np.random.default_rng(5)
     for hour in range(24 * 60):
         value = float(rng.standard_normal() + (1.5 if hour > 24 * 40 else 0.0))
         river.update(value)
-        assert kept.take(value, CONFIG) is river.drift_detected
+        assert sums.take(value, CONFIG) is river.drift_detected
         if river.drift_detected:
-            assert kept.rises
+            assert sums.rises
             break
     else:
         raise AssertionError("nothing drifted")
