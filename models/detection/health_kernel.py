@@ -105,14 +105,15 @@ def describe(slots: Any, rules: Any, rows: Ints, kept: Ints, rule: Any) -> tuple
     values, times = np.zeros((len(rows), COLUMNS)), np.zeros((len(rows), MAX_POINTS), np.int64)
     for i in range(len(rows)):
         one, found = slots[rows[i]], values[i]
-        found[VALUE] = one.values[MAX_POINTS - 1]
+        found[VALUE] = one.value
         _, found[BASE], found[LOW], found[HIGH] = band_of(one, rules[one.rule], found[VALUE], rule)
         found[Z], found[PEAK] = one.z, one.peak if one.state != ORDINARY else 0.0
         for k in range(POINTS):
             found[k] = round(found[k], 3) if k in (Z, PEAK) else short(found[k], DIGITS if k == VALUE else BAND_DIGITS)
         at = one.newest
         for k in range(MAX_POINTS - 1, MAX_POINTS - 1 - kept[i], -1):
-            found[POINTS + k], times[i, k] = short(one.values[k]), at
+            older = k < MAX_POINTS - 1
+            found[POINTS + k], times[i, k] = short(np.float64(one.older[k]), BAND_DIGITS) if older else found[VALUE], at
             at -= one.gaps[k - 1] if k else 0
     return values, times
 

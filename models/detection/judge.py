@@ -20,7 +20,7 @@ import numpy as np
 
 from models.detection.band_kernel import Rule
 from models.detection.judge_kernel import ORDINARY, SHIFTED, SILENT, judge
-from models.detection.newest import set_times
+from models.detection.newest import set_times, set_values
 from models.detection.packed import Bools, Floats, Ints, Numbers, Packed, Places, Singles, column, order_of, wide, widened
 from models.detection.rules import Rules
 from models.detection.series.tables import NEVER
@@ -65,7 +65,8 @@ class Slots(Packed):
     # its newest points, the newest last
     newest: Ints = column(np.int64)  # time of the newest,
     gaps: Numbers = column(np.int32, MAX_POINTS - 1)  # and between each two (newest.py)
-    values: Floats = column(np.float64, MAX_POINTS)
+    value: Floats = column(np.float64)  # of the newest,
+    older: Singles = column(np.float32, MAX_POINTS - 1)  # and of those before it, which are told in seven digits
     seen: Numbers = column(np.int32)
     # its state
     z: Floats = column(np.float32)
@@ -80,8 +81,11 @@ class Slots(Packed):
     rules: Rules = field(default_factory=Rules, compare=False)
 
     def load(self, packed: dict[str, Any]) -> None:
-        """Take what `dump` gave; up to format 5 each point had its time."""
+        """Take what `dump` gave; up to format 6 all values were of one width, up to format 5 each point had its time."""
         super().load(packed)
+        if "values" in packed:
+            dtype, shape, data = packed["values"]
+            set_values(self, np.frombuffer(data, dtype).reshape(shape))
         if "times" in packed:
             dtype, shape, data = packed["times"]
             set_times(self, np.frombuffer(data, dtype).reshape(shape))

@@ -114,7 +114,7 @@ class Index:
             return [], []
         heard: NDArray[np.bool_] = registry.slots.newest[self._members] >= since
         counts = np.add.reduceat(heard.astype(np.int64), self._starts)
-        sums = np.add.reduceat(np.where(heard, registry.slots.values[self._members, -1], 0.0), self._starts)
+        sums = np.add.reduceat(np.where(heard, registry.slots.value[self._members], 0.0), self._starts)
         return (sums / np.maximum(counts, 1)).tolist(), counts.tolist()
 
 

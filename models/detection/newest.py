@@ -1,4 +1,4 @@
-"""The times of a series' newest points: that of the newest one, and the gaps between them, which are short where times are long."""
+"""A series' newest points: time and value of the newest, the gaps before it, which are short where times are long, and the older values."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from models.compiled import compiled_bare
-from models.detection.packed import Ints
+from models.detection.baseline import MOST
+from models.detection.packed import Floats, Ints
 from schemas.config.detect import MAX_POINTS
 
 FURTHEST = 2**31 - 1  # ms, 24 days: two points that are further apart count as so far
@@ -17,11 +18,10 @@ FURTHEST = 2**31 - 1  # ms, 24 days: two points that are further apart count as 
 def note_point(one: Any, at: int, value: float) -> None:
     """Put a point behind the others of a series, and forget the oldest."""
     for i in range(MAX_POINTS - 2):
-        one.gaps[i] = one.gaps[i + 1]
-    for i in range(MAX_POINTS - 1):
-        one.values[i] = one.values[i + 1]
+        one.gaps[i], one.older[i] = one.gaps[i + 1], one.older[i + 1]
     one.gaps[MAX_POINTS - 2] = min(max(at - one.newest, -FURTHEST), FURTHEST)
-    one.newest, one.values[MAX_POINTS - 1] = at, value
+    one.older[MAX_POINTS - 2] = min(max(one.value, -MOST), MOST)
+    one.newest, one.value = at, value
 
 
 @compiled_bare
@@ -44,3 +44,14 @@ def set_times(slots: Any, times: Ints) -> None:
     """Set them, (n, MAX_POINTS)."""
     slots.newest[: slots.used] = times[:, -1]
     slots.gaps[: slots.used] = np.clip(np.diff(times, axis=1), -FURTHEST, FURTHEST)
+
+
+def values_of(slots: Any) -> Floats:
+    """Return the values of the points of all series, (n, MAX_POINTS), the newest last."""
+    return np.column_stack([slots.older[: slots.used], slots.value[: slots.used]])
+
+
+def set_values(slots: Any, values: Floats) -> None:
+    """Set them, (n, MAX_POINTS)."""
+    slots.value[: slots.used] = values[:, -1]
+    slots.older[: slots.used] = np.clip(values[:, :-1], -MOST, MOST)

@@ -29,9 +29,9 @@ from schemas.kinds import Direction, Kind
 from schemas.samples import SeriesDef
 
 _TABLES = ("raws", "units", "hists", "insts", "slots", "pasts", "tallies")
-# Of a snapshot: in 5 rings and times were wider, and each instance had room for restarts; in 4 no service had a past of its own, in 3
-# columns were wider, before that an image was not packed.
-FORMAT = 6
+# Of a snapshot: in 6 the newest values were wider; in 5 rings and times were, and each instance had room for restarts; in 4 no service had
+# a past of its own, in 3 columns were wider, before that an image was not packed.
+FORMAT = 7
 _COLUMNS_FORMAT = 3
 _COLUMNS_READ = {2, _COLUMNS_FORMAT}  # the columns say themselves how wide they are
 _PACKED = b"\x28\xb5\x2f\xfd"  # how a Zstandard frame begins, and no image does

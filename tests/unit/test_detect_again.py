@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from models.detection.newest import values_of
 from models.detection.state import DetectState
 from schemas.kinds import Kind
 from schemas.signals import Anomaly, Health
@@ -25,7 +26,7 @@ def folded(log: Log, cut: int | None) -> tuple[DetectState, list[Anomaly | Healt
 
 def rates(state: DetectState) -> list[float]:
     (slot,) = [slot for slot, meta in state.registry.metas.items() if meta.metric.endswith(":rate")]
-    found: list[float] = state.registry.slots.values[slot].tolist()
+    found: list[float] = values_of(state.registry.slots)[slot].tolist()
     return found[-5:]
 
 

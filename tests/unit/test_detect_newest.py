@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.detection.judge import Slots
-from models.detection.newest import FURTHEST, note_point, set_times, time_of, times_of
+from models.detection.newest import FURTHEST, note_point, set_times, set_values, time_of, times_of, values_of
 from models.detection.packed import Ints
 from schemas.config.detect import MAX_POINTS
 from tests.unit.detect_feed import T0
@@ -30,7 +30,7 @@ def test_times_of_points_are_what_they_were(gaps: list[int]) -> None:
     newest = times[-MAX_POINTS:].tolist()
     assert times_of(table)[0].tolist() == newest
     assert [time_of(table.rows[0], place) for place in range(MAX_POINTS)] == newest
-    assert table.values[0].tolist() == [float(at % 1000) for at in newest]
+    assert values_of(table)[0].tolist() == [float(at % 1000) for at in newest]
     set_times(table, np.minimum(times_of(table), T0))
     assert times_of(table)[0].tolist() == np.minimum(newest, T0).tolist()
 
@@ -45,3 +45,15 @@ def test_a_snapshot_of_a_release_that_kept_each_time_is_read() -> None:
     table = Slots()
     table.load({"used": 2, "free": [], "times": (times.dtype.str, list(times.shape), times.tobytes())})
     assert np.array_equal(times_of(table), times)
+
+
+def test_a_snapshot_of_a_release_that_kept_all_values_wide_is_read_and_an_older_one_stays_a_finite_number() -> None:
+    values = np.arange(2.0 * MAX_POINTS).reshape(2, MAX_POINTS) + 1 / 3
+    values[0, 0] = -1e300
+    table = Slots()
+    table.load({"used": 2, "free": [], "values": (values.dtype.str, list(values.shape), values.tobytes())})
+    assert values_of(table)[:, -1].tolist() == values[:, -1].tolist()
+    assert values_of(table)[0, 0] == np.finfo(np.float32).min
+    np.testing.assert_allclose(values_of(table)[:, 1:], values[:, 1:], rtol=1e-7)
+    set_values(table, values_of(table))
+    assert table.older.itemsize == 4

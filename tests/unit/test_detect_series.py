@@ -80,7 +80,7 @@ def test_rows_of_one_batch_that_come_after_their_series_was_forgotten_in_it_are_
     states = [fold(log, config) for log in logs]
     assert snapshot(states[0]) == snapshot(states[1])
     slot = int(states[0].registry.units.primary[states[0].registry.raws.unit[states[0].registry.index[A.id]]])
-    assert states[0].registry.slots.values[slot, -1] == 0.5
+    assert states[0].registry.slots.value[slot] == 0.5
 
 
 def test_rows_that_wait_when_their_series_is_redefined_go_to_no_other() -> None:
@@ -90,7 +90,7 @@ def test_rows_that_wait_when_their_series_is_redefined_go_to_no_other() -> None:
     log.rows([(new, T0 + 40_000, 5.0)]).rows([(new, T0 + 42_000, 5.0)])
     state = fold(log)
     (slot,) = (slot for slot, meta in state.registry.metas.items() if meta.service == "c")
-    assert (int(state.registry.slots.seen[slot]), state.registry.slots.values[slot, -1]) == (1, 5.0)
+    assert (int(state.registry.slots.seen[slot]), state.registry.slots.value[slot]) == (1, 5.0)
 
 
 def full(config: DetectConfig, silent: int) -> Log:

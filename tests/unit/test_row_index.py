@@ -35,3 +35,11 @@ def test_it_is_a_dict(changes: list[tuple[int, int]], least_new: int) -> None:
     assert keys.tolist() == sorted(plain)
     assert dict(zip(keys.tolist(), rows.tolist(), strict=True)) == plain
     assert RowIndex.of(np.array(list(plain), np.uint64), np.array(list(plain.values()), np.int64)) == plain
+
+
+def test_rows_take_four_bytes_each_and_few_wait_to_be_sorted() -> None:
+    index = RowIndex()
+    for row in range(100_000):
+        index.add((row * 0x9E3779B97F4A7C15) % 2**64, row)
+    assert len(index._new) <= 100_000 // 32 + 1024
+    assert index.settled()[1].itemsize == 4

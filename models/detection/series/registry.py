@@ -15,7 +15,7 @@ from models.detection.ordered_kernel import begins_of
 from models.detection.packed import Ints, widened
 from models.detection.series.census import Census
 from models.detection.series.points import Tables, scratch_for
-from models.detection.series.row_index import RowIndex
+from models.detection.series.row_index import RowIndex, Rows
 from models.detection.series.services import Services
 from models.detection.series.tables import NONE, Hists, Insts, Pasts, Raws, Tallies, Units
 from models.detection.way import way_of
@@ -60,7 +60,7 @@ class Known(NamedTuple):
     """The raw series that are known."""
 
     ids: NDArray[np.uint64]  # in rising order
-    rows: Ints  # of each
+    rows: Rows  # of each
     begins: NDArray[np.int32]  # ordered_kernel.begins_of them
 
 
@@ -115,7 +115,7 @@ class Registry:
         if not len(known):
             return np.full(len(ids), NONE, np.int64)
         at = np.minimum(np.searchsorted(known, ids), len(known) - 1)
-        return np.where(known[at] == ids, rows[at], NONE)
+        return np.where(known[at] == ids, rows[at], NONE).astype(np.int64)
 
     def members(self, unit: int) -> list[int]:
         """Return the raw rows of a unit."""

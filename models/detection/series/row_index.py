@@ -10,15 +10,16 @@ from numpy.typing import NDArray
 from models.detection.packed import Ints
 from models.detection.series.tables import NONE
 
-_LEAST_NEW, _SHARE = 1024, 8  # so many, and one part in so many of what is sorted, may wait for it
+Rows = NDArray[np.int32]  # a partition has far fewer
+_LEAST_NEW, _SHARE = 1024, 32  # so many, and one part in so many of what is sorted, may wait for it
 
 
 class RowIndex(MutableMapping[int, int]):
-    """Takes two words a key, and no objects as a dict does. Rows are not negative."""
+    """Takes twelve bytes a key, and no objects as a dict does. Rows are not negative, and fewer than 2^31."""
 
     def __init__(self) -> None:
         self._keys: NDArray[np.uint64] = np.zeros(0, np.uint64)  # in rising order
-        self._rows: Ints = np.zeros(0, np.int64)  # of each; NONE: it is gone
+        self._rows: Rows = np.zeros(0, np.int32)  # of each; NONE: it is gone
         self._new: dict[int, int] = {}  # none of these keys has a row among those that are sorted
         self._gone = 0
 
@@ -26,7 +27,7 @@ class RowIndex(MutableMapping[int, int]):
     def of(cls, keys: NDArray[np.uint64], rows: Ints) -> RowIndex:
         """Return one of these keys, each of which is there once."""
         found, order = cls(), np.argsort(keys, kind="stable")
-        found._keys, found._rows = keys[order], rows[order]
+        found._keys, found._rows = keys[order], rows[order].astype(np.int32)
         return found
 
     def __getitem__(self, key: int) -> int:
@@ -72,12 +73,12 @@ class RowIndex(MutableMapping[int, int]):
     def __len__(self) -> int:
         return len(self._keys) - self._gone + len(self._new)
 
-    def settled(self) -> tuple[NDArray[np.uint64], Ints]:
+    def settled(self) -> tuple[NDArray[np.uint64], Rows]:
         """Return all keys in rising order, and the row of each; they stand until the next change."""
         if self._new or self._gone:
             held, count = self._rows != NONE, len(self._new)
             keys = np.concatenate([self._keys[held], np.fromiter(self._new, np.uint64, count)])
-            rows = np.concatenate([self._rows[held], np.fromiter(self._new.values(), np.int64, count)])
+            rows = np.concatenate([self._rows[held], np.fromiter(self._new.values(), np.int32, count)])
             order = np.argsort(keys, kind="stable")
             self._keys, self._rows, self._new, self._gone = keys[order], rows[order], {}, 0
         return self._keys, self._rows
