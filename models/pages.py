@@ -5,7 +5,7 @@ By LZ4, for a page is opened for each row that is looked up out of order; pages 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from itertools import groupby
 from typing import Generic, TypeVar
 
@@ -17,8 +17,8 @@ OPEN = 16  # pages at once
 
 T = TypeVar("T")
 _Page = list[bytes | None]
-_raw: Callable[[bytes | None], msgspec.Raw] = msgspec.Raw  # type: ignore[assignment]  # of a page that is full
 _packer, _unpacker = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(_Page)
+_rows_of = msgspec.msgpack.Decoder(dict[int, msgspec.Raw]).decode
 
 
 class Pages(MutableMapping[int, T], Generic[T]):
@@ -59,12 +59,13 @@ class Pages(MutableMapping[int, T], Generic[T]):
     def __len__(self) -> int:
         return self._count
 
-    def fill(self, packed: Mapping[int, bytes | msgspec.Raw]) -> None:
-        """Take values as `pack` gives them, copied, for a Raw keeps all that it was decoded from; it holds none yet."""
+    def fill(self, image: bytes | msgspec.Raw) -> None:
+        """Take what `image` gave, whatever the order of its rows; it holds nothing yet."""
+        packed = _rows_of(image)
         for page, rows in groupby(sorted(packed), lambda row: row // ROWS):
             texts: _Page = [None] * ROWS
             for row in rows:
-                texts[row % ROWS] = bytes(packed[row])
+                texts[row % ROWS] = bytes(packed[row])  # copied: a Raw keeps all that it was decoded from
             self._reach(page)
             self._shut[page] = _shut(texts)
         self._count = len(packed)
@@ -81,13 +82,16 @@ class Pages(MutableMapping[int, T], Generic[T]):
                 if text is not None:
                     yield first + place, text
 
-    def image(self) -> dict[int, msgspec.Raw]:
-        """Return what a snapshot holds, where `pack` gives MessagePack: to encode that is to copy it. A partition waits meanwhile."""
-        found: dict[int, msgspec.Raw] = {}
+    def image(self) -> msgspec.Raw:
+        """Return the map from rows to values that a snapshot holds, as MessagePack, where `pack` gives that. A partition waits meanwhile.
+
+        It is made a page at a time: an object for each row, be it for a moment, would leave holes where they were.
+        """
+        parts = [_map_of(self._count)]
         for first, texts in self._all():
-            rows = ((first + place, msgspec.Raw(text)) for place, text in enumerate(texts) if text is not None)
-            found.update(rows if None in texts else zip(range(first, first + ROWS), map(_raw, texts), strict=True))
-        return found
+            keys = map(_packer.encode, range(first, first + ROWS))
+            parts.append(b"".join([part for key, text in zip(keys, texts, strict=True) if text is not None for part in (key, text)]))
+        return msgspec.Raw(b"".join(parts))
 
     def _all(self) -> Iterator[tuple[int, _Page]]:
         """Return the first row of each page, and its texts."""
@@ -127,3 +131,10 @@ def _shut(texts: _Page) -> bytes:
 
 def _opened(page: bytes) -> _Page:
     return _unpacker.decode(bytes(cramjam.lz4.decompress_block(page))) if page else [None] * ROWS
+
+
+def _map_of(count: int) -> bytes:
+    """Return what begins a map of so many in MessagePack, as short as it may be."""
+    if count < 2**4:
+        return bytes([0x80 + count])
+    return b"\xde" + count.to_bytes(2, "big") if count < 2**16 else b"\xdf" + count.to_bytes(4, "big")

@@ -58,9 +58,9 @@ class _Image(msgspec.Struct):
 
     shape: tuple[int, int, float]
     tables: dict[str, dict[str, Any]]
-    defs: dict[int, msgspec.Raw]  # of SeriesDef
-    metas: dict[int, msgspec.Raw]  # of Meta
-    names: dict[int, msgspec.Raw]  # of an instance's service and name
+    defs: msgspec.Raw  # what Pages.image gives, of SeriesDef,
+    metas: msgspec.Raw  # of Meta,
+    names: msgspec.Raw  # and of an instance's service and name
     members: dict[int, list[int]]
     numbers: list[tuple[str, int]]
     sources: list[Source]

@@ -26,7 +26,7 @@ CHANGES = st.lists(st.tuples(ROW, st.none() | st.text(max_size=5)), max_size=80)
 
 
 def texts() -> Pages[str]:
-    return Pages(str.encode, bytes.decode)
+    return Pages(msgspec.msgpack.encode, msgspec.msgpack.Decoder(str).decode)
 
 
 @given(CHANGES, st.integers(1, 3))
@@ -44,9 +44,10 @@ def test_it_is_a_dict_in_the_order_of_its_rows(changes: list[tuple[int, str | No
                     del kept[row]
             assert (len(kept), row in kept) == (len(plain), row in plain)
         assert list(kept.pairs()) == sorted(plain.items()) == list(kept.items())
-        assert {row: bytes(one) for row, one in kept.image().items()} == dict(kept.packed())
+        image = kept.image()
+        assert {row: bytes(one) for row, one in msgspec.msgpack.decode(image, type=dict[int, msgspec.Raw]).items()} == dict(kept.packed())
         filled = texts()
-        filled.fill(dict(kept.packed()))
+        filled.fill(image)
         assert filled == plain
         assert len(filled) == len(plain)
         filled[2 * ROWS] = "more"
@@ -63,7 +64,7 @@ def test_there_is_no_other_row(row: object) -> None:
 
 
 class Image(msgspec.Struct):
-    defs: dict[int, msgspec.Raw]
+    defs: msgspec.Raw
     rest: msgspec.Raw
 
 
@@ -87,10 +88,33 @@ def test_definitions_come_out_as_they_were() -> None:
     assert (kept[3], kept[0], list(kept), len(kept)) == (ODD, PLAIN, [0, 3], 2)
     assert msgspec.msgpack.encode(kept.image()) == msgspec.msgpack.encode({0: PLAIN, 3: ODD})
     again = definitions()
-    again.fill(msgspec.msgpack.decode(msgspec.msgpack.encode(kept.image()), type=dict[int, msgspec.Raw]))
+    again.fill(msgspec.msgpack.encode(kept.image()))
     assert again == kept == {0: PLAIN, 3: ODD}
     assert kept.pop(3) == ODD
     assert dict(kept) == {0: PLAIN}
+
+
+@pytest.mark.parametrize("count", [0, 15, 16, 2**16 - 1, 2**16])
+def test_a_snapshot_holds_a_map_as_short_as_it_may_be(count: int) -> None:
+    kept, plain = texts(), {row: str(row) for row in range(count)}
+    kept.update(plain)
+    assert bytes(kept.image()) == msgspec.msgpack.encode(plain)
+    filled = texts()
+    filled.fill(kept.image())
+    assert filled == plain
+
+
+def test_a_snapshot_of_ten_thousand_definitions_makes_no_object_of_each() -> None:
+    kept = definitions()
+    for row in range(10_000):
+        kept[row] = msgspec.structs.replace(ODD, id=row)
+    tracemalloc.start()
+    try:
+        image = kept.image()
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 2.5 * len(bytes(image)), "the pages, and what they are brought together to"
 
 
 def test_ten_thousand_definitions_take_little() -> None:
