@@ -126,7 +126,8 @@ class Closer:
         courses, counts, version = self._course(), np.zeros((len(state.sources.table), COUNTS), np.int64), registry.version
         waiting = state.waiting
         waiting.ready(state.closed or 0, len(rows))
-        known = Rows(rows, waiting.room, waiting.links, waiting.heads, waiting.shelf, waiting.order, state.sources.table)
+        due = np.empty(len(waiting.room), np.int32)
+        known = Rows(rows, waiting.room, waiting.links, waiting.heads, waiting.shelf, due, state.sources.table)
         if target is not None:
             begin_closing(courses[0], known, target)
             courses["fed"] = fed

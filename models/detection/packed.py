@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from models.arrays import mapped
+
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32] | Floats
@@ -135,7 +137,7 @@ class Packed:
     def _grow(self, rows: int) -> None:
         for name in self._blank:
             old = self.__dict__[name]
-            grown = np.empty((rows, *old.shape[1:]), old.dtype)
+            grown = mapped((rows, *old.shape[1:]), old.dtype)
             grown[: self._ready] = old[: self._ready]
             self.__dict__[name] = grown
         for name in self.rows.dtype.names or ():

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from models.arrays import mapped
 from models.detection.fates import ON_TIME
 from models.detection.packed import Ints
 from models.detection.waiting_kernel import SHELF, Places, shelve_all
@@ -21,6 +22,7 @@ _KEPT = {name: np.dtype(np.float64 if name == "value" else np.int64) for name in
 
 WINDOWS = 1024  # a power of two, that have a list of their own; what is further ahead waits in one
 _LEAST_ROOM = 1024
+_MOSTLY_EMPTY = 4  # times as much room as rows
 OFFSET_BITS = 47  # of a place in a source: a log of a million records a second has so many offsets for four years
 
 
@@ -32,7 +34,6 @@ class Waiting:
         self.shelf: Any = np.zeros(1, SHELF)
         self.room: Any = np.zeros(0, WAITS)
         self.links: Places = np.zeros(0, np.int32)  # a place each
-        self.order: Places = np.zeros(0, np.int32)  # places of the rows that are due, in the order in which they are judged
         self.rows = np.zeros(0, WAITS) if rows is None else rows
 
     def __len__(self) -> int:
@@ -47,7 +48,7 @@ class Waiting:
 
     @rows.setter
     def rows(self, rows: Any) -> None:
-        self.room, self.links, self.order = rows.copy(), np.zeros(len(rows), np.int32), np.zeros(len(rows), np.int32)
+        self.room, self.links = rows.copy(), np.zeros(len(rows), np.int32)
         self.shelf["used"] = self.shelf["count"] = len(rows)
         self._shelved = False
 
@@ -75,14 +76,18 @@ class Waiting:
     def ready(self, closed: int, more: int) -> None:
         """Make room for so many more rows; the windows below `closed` are closed."""
         if (need := len(self) + more) > len(self.room):  # what was given back is used first
-            room = np.zeros(max(_LEAST_ROOM, need + need // 4), WAITS)
-            room[: len(self.room)] = self.room
-            links = np.zeros(len(room), np.int32)
-            links[: len(self.links)] = self.links
-            self.room, self.links, self.order = room, links, np.zeros(len(room), np.int32)
+            size = (max(_LEAST_ROOM, need + need // 4),)
+            room, links = mapped(size, WAITS), mapped(size, np.int32)
+            room[: len(self.room)], links[: len(self.links)] = self.room, self.links
+            self.room, self.links = room, links
         if not self._shelved or self.shelf["base"][0] != closed:
             shelve_all(self.room, self.links, self.heads, self.shelf, closed)
             self._shelved = True
+
+    def trim(self) -> None:
+        """Give back what a backlog needed, where most of it holds no row now."""
+        if len(self.room) > _MOSTLY_EMPTY * max(_LEAST_ROOM, len(self)):
+            self.rows = self.rows
 
     def _taken(self) -> Any:
         used = int(self.shelf["used"][0])

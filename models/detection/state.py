@@ -88,6 +88,7 @@ def capture(state: DetectState) -> Callable[[], bytes]:
     """Return what gives the state in bytes, as it is now: to compress it takes twice as long as to copy it."""
     units = state.registry.units
     registry, sources, clock, waiting = state.registry, state.sources, state.clock, state.waiting
+    waiting.trim()
     image = _ENCODER.encode(
         _Image(
             shape=_shape(registry.config),

@@ -72,7 +72,7 @@ class Rows(NamedTuple):
     links: Any  # of waiting_kernel.Places
     heads: Ints
     shelves: Any
-    order: Places
+    order: Places  # of the rows that are due, as they are judged: room for as many as may wait
     sources: Any  # of sources.SOURCE
 
 

@@ -272,6 +272,19 @@ def test_a_snapshot_with_columns_of_another_width_is_read(wider: bool) -> None:
     assert snapshot(restore(msgspec.msgpack.encode(image), CONFIG)) == saved
 
 
+def test_a_snapshot_gives_back_the_room_that_a_backlog_needed() -> None:
+    many, patient = [series(f"s{number}", Kind.POOL) for number in range(100)], CONFIG.model_copy(update={"out_of_order_s": 200.0})
+    _, detector = fates(Log().define(A, *many).rows([(one, T0 + 1000 * i, 0.1) for i in range(100) for one in many]), patient)
+    state = detector.state
+    snapshot(state)
+    assert len(state.waiting) == 100 * 100 <= len(state.waiting.room), "all of it holds rows"
+    list(tolds(Log().batch([(A, T0 + 500_000, 0.1, 10_001)]).records, patient, state))
+    assert len(state.waiting) == 1 < len(state.waiting.room)
+    saved = snapshot(state)
+    assert len(state.waiting.room) == 1
+    assert snapshot(restore(saved, patient)) == snapshot(state) == saved
+
+
 def test_a_snapshot_that_is_cut_short_is_told() -> None:
     _, detector = fates(each_second(50, lambda _: [(A, 0.1)], A))
     with pytest.raises(ValueError, match="cannot be unpacked"):
