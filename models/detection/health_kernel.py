@@ -10,7 +10,7 @@ import numpy as np
 from models.compiled import compiled, compiled_bare
 from models.detection.band_kernel import band_of
 from models.detection.judge_kernel import ORDINARY, badness
-from models.detection.packed import Bools, Floats, Ints
+from models.detection.packed import Bools, Floats, Ints, Numbers
 from schemas.config.detect import MAX_POINTS
 
 DIGITS = 9  # significant, of values; z needs fewer
@@ -52,7 +52,7 @@ def _is_troubled(one: Any, lately: int) -> bool:
 
 
 @compiled
-def choose(slots: Any, members: Ints, starts: Ints, told: Bools, lately: int, most: int) -> tuple[Ints, Ints]:
+def choose(slots: Any, members: Numbers, starts: Ints, told: Bools, lately: int, most: int) -> tuple[Ints, Ints]:
     """Return the worst series of each group that is told, the worst first, and (groups, 3): how many those are, all, and anomalous.
 
     Args: slots, the records of the table; members, the slots of group g at starts[g] … starts[g + 1]; told (groups,); lately in ms, what

@@ -70,7 +70,8 @@ class Index:
         self.courses: list[Course] = []  # that are read
         self.rules: list[Rule] = []  # by which each is scored
         self._rules: dict[str, Rule] = {}  # by metric; those that say the same are one object
-        self._members = self._starts = np.zeros(0, np.int64)
+        self._members: NDArray[np.int32] = np.zeros(0, np.int32)
+        self._starts: NDArray[np.int64] = np.zeros(0, np.int64)
 
     def renew(self, leaks: Leaks, registry: Registry, hour: int) -> int:
         """Take in what there is, once an hour and when the registry has changed; return how many metrics found no place, or lost theirs.
@@ -104,7 +105,7 @@ class Index:
                 rule = rule_of(registry.config.score.of(course.metric))
                 self._rules[course.metric] = next((known for known in self._rules.values() if known == rule), rule)
         self.rules = [self._rules[course.metric] for course in self.courses]
-        self._members = np.array([slot for name in read for slot in wanted[name]], np.int64)
+        self._members = np.array([slot for name in read for slot in wanted[name]], np.int32)
         self._starts = np.cumsum([0, *(len(wanted[name]) for name in read)])[:-1]
         return lost
 

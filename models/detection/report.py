@@ -10,7 +10,7 @@ from models.detection.evidence_kernel import NOT_PLAIN
 from models.detection.health_kernel import BASE, HIGH, LOW, PEAK, POINTS, VALUE, Z, choose, describe, troubled
 from models.detection.judge import KINDS as ORDERED
 from models.detection.judge import SILENT
-from models.detection.packed import Ints
+from models.detection.packed import Ints, Numbers
 from models.detection.series.registry import Registry
 from models.detection.series.tables import NONE
 from models.joint.past import CONTEXT, KINDS
@@ -53,7 +53,8 @@ class Directory:
         self._version = -1
         self.groups: list[tuple[str, Kind]] = []
         self.names: list[bytes] = []  # of each group: what its ids begin with
-        self.starts = self.members = np.zeros(0, np.int64)  # the slots of group g at starts[g] … starts[g + 1], in order
+        self.starts: Ints = np.zeros(0, np.int64)
+        self.members: Numbers = np.zeros(0, np.int32)  # the slots of group g at starts[g] … starts[g + 1], in order
         self.services: list[str] = []  # in order
         # Of services with more than one kind, of harm one at least: those that have no past of all kinds together, and who has one and is
         # none of these any longer.
@@ -73,7 +74,7 @@ class Directory:
             ranks = np.zeros(len(names), np.int64)
             ranks[numbers] = np.arange(len(numbers))
             group = ranks[slots.service[held]] * len(ORDERED) + slots.kind[held]
-            self.members = held[np.argsort(group, kind="stable")]
+            self.members = held[np.argsort(group, kind="stable")].astype(np.int32)
             found, counts = np.unique(group, return_counts=True)
             self.service = found // len(ORDERED)
             kinds = [ORDERED[place] for place in (found % len(ORDERED)).tolist()]
@@ -87,7 +88,7 @@ class Directory:
             self._version = registry.version
         return self
 
-    def slots_of(self, service: str) -> Ints:
+    def slots_of(self, service: str) -> Numbers:
         """Return the slots of a service's kinds of harm; of all its kinds together there is another."""
         place = self.services.index(service)
         groups = np.flatnonzero((self.service == place) & (self.column >= len(CONTEXT)))

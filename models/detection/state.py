@@ -89,6 +89,7 @@ def capture(state: DetectState) -> Callable[[], bytes]:
     units = state.registry.units
     registry, sources, clock, waiting = state.registry, state.sources, state.clock, state.waiting
     waiting.trim()
+    registry.settle()
     image = _ENCODER.encode(
         _Image(
             shape=_shape(registry.config),

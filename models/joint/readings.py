@@ -8,7 +8,7 @@ import numpy as np
 
 from models.compiled import compiled
 from models.detection.judge_kernel import badness
-from models.detection.packed import Floats, Ints
+from models.detection.packed import Floats, Ints, Numbers
 from models.joint.kernel import MOST_Z
 from models.joint.past import KINDS
 
@@ -16,7 +16,7 @@ _ALL = len(KINDS)
 
 
 @compiled
-def readings(slots: Any, members: Ints, starts: Ints, service: Ints, kind: Ints, services: int, ready: int, since: int) -> Floats:
+def readings(slots: Any, members: Numbers, starts: Ints, service: Ints, kind: Ints, services: int, ready: int, since: int) -> Floats:
     """Return (services, KINDS): the root mean square of the z of each kind's series in the bad direction, NaN where there is none.
 
     Only of series that are judged: what is not goes with something else that is no harm, as the hits of a cache with the load.

@@ -285,6 +285,18 @@ def test_a_snapshot_gives_back_the_room_that_a_backlog_needed() -> None:
     assert snapshot(restore(saved, patient)) == snapshot(state) == saved
 
 
+def test_after_a_snapshot_nothing_waits_to_be_sorted() -> None:
+    many = [series(f"s{number}", Kind.POOL) for number in range(100)]
+    _, detector = fates(Log().define(*many))
+    registry = detector.state.registry
+    indexes = [registry.index, registry.places, *registry.census.values.values()]
+    assert all(index._new for index in indexes[1:])
+    before = [dict(index) for index in indexes]
+    snapshot(detector.state)
+    assert not any(index._new for index in indexes)
+    assert [dict(index) for index in indexes] == before
+
+
 def test_a_snapshot_that_is_cut_short_is_told() -> None:
     _, detector = fates(each_second(50, lambda _: [(A, 0.1)], A))
     with pytest.raises(ValueError, match="cannot be unpacked"):
