@@ -29,7 +29,7 @@ from schemas import topics
 from schemas.outcomes import Notice
 from schemas.settings import Settings
 from streams.harness.kafka import KafkaSettings
-from streams.harness.memory import give_back_what_is_large
+from streams.harness.memory import give_back_what_is_large, share_one_heap
 from streams.harness.readiness import Readiness
 
 log = structlog.get_logger()
@@ -60,6 +60,8 @@ def api(json_to: JsonTo = None) -> None:
 
 async def serve_role(role: str, settings: Settings, json_to: str | None = None) -> None:
     """Build the role's parts and run them in this process."""
+    share_one_heap()  # before there is a second thread
+    give_back_what_is_large()
     from streams.harness.runner import serve
 
     preflight.role(role, settings)
@@ -74,7 +76,6 @@ async def serve_role(role: str, settings: Settings, json_to: str | None = None) 
     if json_to is not None:
         write_json(json_to, {"role": role, "pid": os.getpid(), **addresses}, indent=None)
     spare_the_collector()
-    give_back_what_is_large()
     try:
         await serve(
             parts.stages,

@@ -130,3 +130,30 @@ print(faults() - before)
 """
     asked = int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout)
     assert asked < 5_000, "pages: three million bytes are 733, a hundred times over"
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another libc has its own way")
+def test_a_role_takes_memory_from_one_heap_however_many_threads_it_has() -> None:
+    code = """
+import asyncio, ctypes, threading
+from cli import run
+from cli.settings import read_settings
+
+class Begun(Exception): pass
+
+def begun(*_):
+    import numpy
+    threads = [threading.Thread(target=lambda: bytes(1_000_000)) for _ in range(4)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+    raise Begun
+
+run.preflight.role = lambda *_: None
+run.BUILDERS = {"normalise": begun}
+try:
+    asyncio.run(run.serve_role("normalise", read_settings()))
+except Begun:
+    ctypes.CDLL(None).malloc_stats()
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stderr
+    assert [line for line in told.splitlines() if line.startswith("Arena")] == ["Arena 0:"], told
