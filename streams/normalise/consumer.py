@@ -24,7 +24,7 @@ from streams.harness.stage import Output
 from streams.normalise import metrics
 from streams.normalise.acks import Flight, producer, send, wait
 from streams.normalise.backfill import Stretch, stretches
-from streams.normalise.core import STAGE, Core, Taken
+from streams.normalise.core import STAGE, Core, Taken, load
 from streams.normalise.formats.choice import Choice
 from streams.normalise.held import HOLD_S, Held
 from streams.normalise.lag import lags
@@ -68,6 +68,7 @@ class Normaliser:
         self._instance = instance
         self._check_within_s = check_within_s
         self._wall = wall
+        self._metrics = bool(metrics_topics)
         self._sources = Sources(metrics_topics, alerts_topics, changes_topics)
         self._errors: deque[KafkaError] = deque(maxlen=ERRORS)  # what librdkafka reported since the broker last answered
         self._assigned: set[tuple[str, int]] = set()
@@ -101,12 +102,16 @@ class Normaliser:
 
     def _loop(self, stop: threading.Event, readiness: Readiness) -> None:
         self._look(readiness)
+        if self._metrics:
+            load(self._mapping)  # while the group forms; nothing is fetched before the first call of consume
         looked = committed = time.monotonic()
         while not stop.is_set():
             messages = self._consumer.consume(BATCH_RECORDS, BATCH_WAIT_S)
+            idle = not messages
             before, self._flight = self._flight, self._take(messages)
+            del messages  # or the next batch would need memory of its own beside them
             self._arrived(before)  # one batch is on its way while the next is decoded
-            if not messages:
+            if idle:
                 self._settle()
                 self._freed.give_back()
             self._resume(self._held.due())

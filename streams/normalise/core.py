@@ -10,6 +10,7 @@ import numpy as np
 
 from schemas.config.formats import FormatsMapping
 from schemas.config.metrics import MetricsMapping
+from schemas.topics import RAW_METRICS
 from streams.harness.dlq import dead_letter
 from streams.harness.errors import Poison
 from streams.harness.redelivery import FORWARDED
@@ -29,6 +30,10 @@ from streams.normalise.series import Resolver
 from streams.normalise.times import Reach
 
 STAGE = "normalise"
+
+# A sample as prometheus-kafka-adapter writes it, and its time.
+_SAMPLE = b'{"labels":{"__name__":"up","service":"airra"},"name":"up","timestamp":"2026-11-24T03:00:00Z","value":"1"}'
+_AT = 1_795_489_200_000
 
 
 @dataclass(slots=True)
@@ -164,3 +169,13 @@ class Core:
             except Rejected as refused:
                 taken.refuse(record, refused.rejection)
         return taken
+
+
+def load(mapping: MetricsMapping) -> None:
+    """Load what the first sample would: numba, and what is compiled.
+
+    It stays for good. While messages are fetched at the same time it would stand between them, and pages that hold both are not given back.
+    """
+    source = RAW_METRICS.name, 0
+    record = Record(*source, 0, _AT, None, _SAMPLE)
+    _ = Core(mapping, 1, 1).take_samples(source, [_SAMPLE], [0], [_AT], lambda _: record, Reach(_AT)).outputs

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import threading
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from confluent_kafka import TIMESTAMP_CREATE_TIME, TopicPartition
+from confluent_kafka.admin import ClusterMetadata
 
 from schemas.config.formats import FormatsMapping
 from schemas.config.metrics import MetricsMapping
 from schemas.topics import DLQ
 from streams.harness.errors import Fatal, Retryable
 from streams.harness.kafka import KafkaSettings
+from streams.harness.readiness import Readiness
+from streams.normalise import consumer
 from streams.normalise.consumer import Normaliser
 from streams.normalise.core import Core
 from streams.normalise.fates import Reason, Rejected
@@ -232,3 +237,36 @@ def test_a_held_partition_that_goes_is_resumed_then_and_not_later(normaliser: An
     assert places.calls == [("resume", SOURCE[0], 0)]
     normaliser._resume(normaliser._held.due())
     assert len(places.calls) == 1
+
+
+@dataclass
+class Consuming:
+    """A consumer that has some batches, and notes at each call which messages of those before are still there."""
+
+    batches: list[list[Poisoned]]
+    stop: threading.Event
+    given: list[weakref.ref[Poisoned]] = field(default_factory=list)
+    held: list[int] = field(default_factory=list)
+
+    def list_topics(self, timeout: float) -> ClusterMetadata:
+        return ClusterMetadata()
+
+    def consume(self, count: int, timeout: float) -> list[Poisoned]:
+        self.held.append(sum(one() is not None for one in self.given))
+        if not self.batches:
+            self.stop.set()
+            return []
+        messages = self.batches.pop(0)
+        self.given += map(weakref.ref, messages)
+        return messages
+
+
+def test_a_batch_of_messages_is_let_go_before_the_next_is_made(normaliser: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two at once take twice the memory, and Python keeps for good what it once took."""
+    loaded: list[MetricsMapping] = []
+    monkeypatch.setattr(consumer, "load", loaded.append)
+    stop = threading.Event()
+    normaliser._consumer = consuming = Consuming([[Poisoned(7), Poisoned(8)], [Poisoned(9)]], stop)
+    normaliser._loop(stop, Readiness())
+    assert consuming.held == [0, 0, 0]
+    assert loaded == [MAPPING], "before anything is fetched"

@@ -157,3 +157,22 @@ except Begun:
 """
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stderr
     assert [line for line in told.splitlines() if line.startswith("Arena")] == ["Arena 0:"], told
+
+
+def test_normalise_has_loaded_what_its_first_batch_needs() -> None:
+    """What is loaded for good while messages are fetched would stand between them, and hold their memory."""
+    code = """
+import sys
+from streams.normalise import core
+from streams.normalise.times import Reach
+from schemas.config.metrics import MetricsMapping
+mapping = MetricsMapping.model_validate({"metrics": [{"match": "*", "kind": "up"}]})
+core.load(mapping)
+before = set(sys.modules)
+sample = core._SAMPLE.replace(b"airra", b"checkout")
+taken = core.Core(mapping, 4, 4).take_samples(("metrics", 0), [sample], [0], [core._AT], None, Reach(core._AT))
+taken.outputs
+print(taken.accepted, set(sys.modules) - before)
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120).stdout
+    assert told == "1 set()\n"
