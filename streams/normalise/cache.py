@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from models.arrays import longer
+from models.arrays import longer, room_for
 from models.pages import Pages
 from schemas.samples import SeriesDef, encode_series, pack_series, unpack_series
 from streams.normalise.fates import Reason, Rejected, Rejection
@@ -148,7 +148,7 @@ class SeriesCache:
             slot = self._slots
             self._slots += 1
             if slot >= len(self.ids):
-                self._grow(max(1024, 2 * slot))
+                self._grow(room_for(1024, slot))
         self.announced[slot] = False
         if isinstance(meaning, SeriesDef):
             self._series[slot] = meaning

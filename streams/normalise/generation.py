@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from models.arrays import longer
+from models.arrays import longer, room_for
 from streams.normalise.formats.key_table import ROOM, Bytes, Ints, KeyTable
 from streams.normalise.formats.wire_kernel import joined
 
@@ -73,5 +73,5 @@ class Generation:
     def _make_room(self) -> None:
         room = len(self._slots)
         if room <= len(self.table):
-            self._slots = longer(self._slots, max(2 * room, len(self.table) + 1))
+            self._slots = longer(self._slots, room_for(len(self.table) + 1, room))
             self._slots[room:] = NO_SLOT

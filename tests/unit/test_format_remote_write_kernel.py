@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from streams.normalise.formats.key_table import UNKNOWN, KeyTable
+from streams.normalise.formats.key_table import ROOM, UNKNOWN, KeyTable
 from streams.normalise.formats.remote_write_kernel import read_columns
 from streams.normalise.formats.staleness import STALE
 from tests.unit.prometheus_messages import V1, request, series
@@ -99,6 +99,20 @@ def test_keys_of_every_length_are_told_apart() -> None:
 
     assert [table.add(key) for key in keys] == list(range(len(keys)))
     assert [table.add(key) for key in keys] == list(range(len(keys)))
+
+
+@pytest.mark.parametrize("count", [1_000, 1_025, 40_000, 131_073])
+def test_a_table_is_at_most_half_full_and_has_little_room_that_is_empty(count: int) -> None:
+    table = KeyTable(seed=1)
+    data = np.arange(count, dtype=np.uint64).view(np.uint8)
+    starts = np.arange(0, 8 * count, 8)
+    for first in range(0, count, 1_000):
+        rows = slice(first, first + 1_000)
+        table.add_all(data, starts[rows], starts[rows] + 8)
+
+    assert table.find(data, starts, starts + 8).tolist() == list(range(count))
+    assert len(table) == count <= len(table.arrays.hashes) <= max(ROOM, 5 * count // 4 + 1_000)
+    assert 2 * count <= len(table.arrays.table) <= max(2 * ROOM, 4 * count + 4_000)
 
 
 def test_long_keys_are_told_apart_and_take_no_more_room() -> None:

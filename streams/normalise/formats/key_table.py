@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.arrays import longer
+from models.arrays import longer, room_for
 from models.compiled import compiled_bare
 from streams.normalise.formats.wire_kernel import Int, word_at
 
@@ -43,7 +43,7 @@ class KeyTable:
     def __init__(self, seed: int) -> None:
         """`seed`: SEED_BITS that nobody can guess who chooses keys."""
         hashes = np.zeros((ROOM, 2), np.uint64)
-        self.arrays = Arrays(_placed(hashes, 0), hashes, (np.uint64(seed & _WORD), np.uint64(seed >> 64)))
+        self.arrays = Arrays(_placed(hashes, 0, 2 * ROOM), hashes, (np.uint64(seed & _WORD), np.uint64(seed >> 64)))
         self._size = 0
 
     def __len__(self) -> int:
@@ -73,19 +73,18 @@ class KeyTable:
         return self.arrays._replace(seed=(np.uint64(low), np.uint64(high)))
 
     def _make_room(self, keys: int) -> None:
-        """Double what may be full, so that adding stays cheap on the whole."""
-        hashes = self.arrays.hashes
-        if self._size + keys > len(hashes):
-            room = len(hashes)
-            while room < self._size + keys:
-                room *= 2
-            hashes = longer(hashes, room)
-            self.arrays = Arrays(_placed(hashes, self._size), hashes, self.arrays.seed)
+        """Enlarge what may be full."""
+        count, (table, hashes, seed) = self._size + keys, self.arrays
+        if count > len(hashes):
+            hashes = longer(hashes, room_for(count, len(hashes)))
+        if 2 * count > len(table):
+            table = _placed(hashes, self._size, 2 * count)
+        self.arrays = Arrays(table, hashes, seed)
 
 
-def _placed(hashes: NDArray[np.uint64], size: int) -> NDArray[np.int32]:
-    """Return a table of the first so many slots, with room for all."""
-    table = np.full(2 * len(hashes), UNKNOWN, np.int32)
+def _placed(hashes: NDArray[np.uint64], size: int, places: int) -> NDArray[np.int32]:
+    """Return a table of the first so many slots, with at least so many places."""
+    table = np.full(1 << (places - 1).bit_length(), UNKNOWN, np.int32)
     _insert(table, hashes, 0, size)
     return table
 
