@@ -22,11 +22,13 @@ from bench.meter import follow
 from bench.throughput import WITHIN_S, folded, normalised
 from cli import runfile
 from cli.demo.stack import Stack
-from models.detection.leaks import MINUTE_MS, Course
+from models.detection.leaks import MINUTE_MS, Course, Leaks
 from models.detection.usual import Reading, learn, usual
-from models.surprise.drift import DAY, kept, plain
+from models.surprise.drift import DAY
+from models.surprise.kept import Kept, kept, plain
 from models.surprise.rule import rule_of
 from models.surprise.season_kernel import HOUR_MS
+from schemas.base import derive_id
 from schemas.config.score import ScoreRule
 from schemas.kinds import Direction, Kind
 
@@ -67,21 +69,26 @@ def _figure(name: str, value: float, plan: Plan, notes: str = "") -> Figure:
 
 def seasoned(metrics: int = METRICS, days: int = DAYS) -> float:
     """Return how many bytes detect keeps of a metric of a service once it has found a day's season in it."""
-    courses = [Course("checkout", Kind.LATENCY, f"metric-{number}", "seconds", Direction.UP) for number in range(metrics)]
-    config = ScoreRule()
+    leaks = Leaks()
+    for number in range(metrics):
+        metric = f"metric-{number}"
+        leaks.courses[derive_id("lea", metric)] = Course("checkout", Kind.LATENCY, metric, "seconds", Direction.UP)
+    config, courses = ScoreRule(), list(leaks.courses.values())
     rule = rule_of(config)
     for minute in range(days * DAY * 60):
         value = math.sin(2 * math.pi * minute / (DAY * 60)) + 0.01 * (minute % 7)
         learn([Reading(one.seen, value, rule) for one in courses], minute * MINUTE_MS)
         if (minute + 1) % 60 == 0:
             for one in courses:
-                one.leak.take(minute // 60, value, config)
+                leak = one.leak.open()
+                leak.take(minute // 60, value, config)
+                one.leak = Kept(leak)
     assert usual(courses[0].seen, days * DAY * HOUR_MS, 0.0, -1.0) is not None, "no season was found"
-    image = msgspec.msgpack.encode(courses, enc_hook=plain)
+    image = msgspec.msgpack.encode(leaks, enc_hook=plain)
     tracemalloc.start()
     try:
-        restored = msgspec.msgpack.decode(image, type=list[Course], dec_hook=kept)
-        return tracemalloc.get_traced_memory()[0] / len(restored)
+        restored = msgspec.msgpack.decode(image, type=Leaks, dec_hook=kept)
+        return tracemalloc.get_traced_memory()[0] / len(restored.courses)
     finally:
         tracemalloc.stop()
 

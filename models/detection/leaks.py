@@ -7,6 +7,7 @@ leak of one percent an hour leaves a night to look.
 
 from __future__ import annotations
 
+from sys import intern
 from typing import NamedTuple
 
 import msgspec
@@ -19,6 +20,7 @@ from models.detection.series.registry import Registry
 from models.detection.series.tables import NONE
 from models.detection.usual import Reading, Seen, learn, set_back, usual
 from models.surprise.drift import LEAST, WEEK, Leak
+from models.surprise.kept import Kept
 from models.surprise.past import DRIFTED, DRIFTS
 from models.surprise.rule import Rule, rule_of
 from models.surprise.season_kernel import HOUR_MS
@@ -42,16 +44,13 @@ class Course(msgspec.Struct, gc=False):
     hour: int = -1  # since 1970
     total: float = 0.0
     count: int = 0
-    leak: Leak = msgspec.field(default_factory=Leak)
+    leak: Kept = msgspec.field(default_factory=Kept)
     told: int | None = None  # ms: people were told of a leak that was found then
     series: int = 0  # of which it is the mean
     seen: Seen = msgspec.field(default_factory=Seen)  # minute by minute
 
-    @property
-    def bad(self) -> bool:
-        """Tell whether it moves where its metric should not go."""
-        both = self.direction not in {Direction.UP, Direction.DOWN}  # as the band takes it
-        return both or (self.direction is Direction.UP) == self.leak.rises
+    def __post_init__(self) -> None:
+        self.service, self.metric, self.unit = map(intern, (self.service, self.metric, self.unit))  # many have the same
 
 
 class Leaks(msgspec.Struct):
@@ -123,6 +122,7 @@ class Turn(NamedTuple):
     """A leak that is to be told of, or has ended: when it was found, and the end of the hour that decided, in ms."""
 
     course: Course
+    leak: Leak
     begins: bool
     since: int
     at: int
@@ -185,15 +185,23 @@ def _take(course: Course, hour: int, mean: float, registry: Registry) -> Turn | 
 
 
 def _hourly(course: Course, registry: Registry) -> Turn | None:
-    event = course.leak.take(course.hour, course.total / course.count, registry.config.score.of(course.metric))
+    leak = course.leak.open()
+    event = leak.take(course.hour, course.total / course.count, registry.config.score.of(course.metric))
+    course.leak = Kept(leak)
     end = (course.hour + 1) * HOUR_MS
-    if event == DRIFTS and course.leak.sure and course.bad:
+    if event == DRIFTS and leak.sure and _is_bad(leak, course.direction):
         course.told = end
-        return Turn(course, True, end, end)
+        return Turn(course, leak, True, end, end)
     if event == DRIFTED and (since := course.told) is not None:
         course.told = None
-        return Turn(course, False, since, end)
+        return Turn(course, leak, False, since, end)
     return None
+
+
+def _is_bad(leak: Leak, direction: Direction) -> bool:
+    """Tell whether a metric of this direction moves where it should not go."""
+    both = direction not in {Direction.UP, Direction.DOWN}  # as the band takes it
+    return both or (direction is Direction.UP) == leak.rises
 
 
 def _make_room(leaks: Leaks, wanted: set[str], most: int, hour: int) -> int:
@@ -209,7 +217,7 @@ def _make_room(leaks: Leaks, wanted: set[str], most: int, hour: int) -> int:
 
 def notice(turn: Turn) -> Notice:
     """Say it to people: how it is, how it was a day and a week before."""
-    course, leak = turn.course, turn.course.leak
+    course, leak = turn.course, turn.leak
     before = [f"{value:.6g} {when} before" for value, when in ((leak.day, "a day"), (leak.week, "a week")) if value is not None]
     end = f"{'rises' if leak.rises else 'falls'} slowly" if turn.begins else "is as before, or this is the new normal"
     return Notice(

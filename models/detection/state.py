@@ -23,7 +23,7 @@ from models.detection.series.row_index import RowIndex
 from models.detection.series.tables import NONE
 from models.detection.silence import ActiveClock
 from models.detection.sources import Source, Sources
-from models.surprise.drift import kept, plain
+from models.surprise.kept import kept, plain
 from schemas.config.detect import DetectConfig
 from schemas.kinds import Direction, Kind
 from schemas.samples import SeriesDef

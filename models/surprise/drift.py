@@ -45,20 +45,6 @@ def page_hinkley() -> Any:
     return PageHinkley
 
 
-def plain(value: Any) -> list[float]:
-    """Return what a snapshot holds of what is kept here in a form of its own: means as a list. Raises NotImplementedError for another."""
-    if isinstance(value, array):
-        return value.tolist()
-    raise NotImplementedError(type(value))
-
-
-def kept(form: type, value: list[float]) -> Means:
-    """Return what `plain` gave as it is kept; in four bytes a number: a list takes eight times as much."""
-    if form is not array:
-        raise NotImplementedError(form)
-    return array("f", value)
-
-
 @dataclass(frozen=True)
 class Drift:
     """From the end of hour `found` until the end of hour `over`, ms; `over` is None while it lasts."""

@@ -14,7 +14,7 @@ from models.correlation.members import renewed
 from models.detection.leaks import pull_back
 from models.detection.state import restore, snapshot
 from models.detection.usual import LAYOUT, Reading, Seen, learn, usual
-from models.surprise.drift import plain
+from models.surprise.kept import plain
 from models.surprise.past import PAST
 from models.surprise.rule import rule_of
 from schemas.config.detect import DetectConfig

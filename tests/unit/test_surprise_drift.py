@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from array import array
-
-import msgspec
 import numpy as np
 from river.drift import PageHinkley
 
-from models.surprise.drift import HOUR_MS, Leak, Sums, drifts, kept, plain
+from models.surprise.drift import HOUR_MS, Sums, drifts
 from schemas.config.score import ScoreRule
 
 MINUTE_MS = 60_000
@@ -48,13 +45,6 @@ def test_hours_with_few_points_have_no_mean() -> None:
     at = np.arange(24 * 28) * HOUR_MS
     assert not drifts(at, np.arange(len(at), dtype=float), CONFIG)
     assert not drifts(np.zeros(0, np.int64), np.zeros(0), CONFIG)
-
-
-def test_the_means_of_a_snapshot_of_any_width_are_kept_in_four_bytes_each() -> None:
-    means = [100.25, np.nan, -0.5]
-    found = msgspec.msgpack.decode(msgspec.msgpack.encode(Leak(means=array("d", means)), enc_hook=plain), type=Leak, dec_hook=kept).means
-    assert found.itemsize == 4
-    np.testing.assert_array_equal(found, means)
 
 
 def test_what_is_kept_of_the_test_goes_on_as_rivers_own_would() -> None:
