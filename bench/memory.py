@@ -1,6 +1,6 @@
 """How much memory a series costs: the roles' resident memory with few and with many series, after the same number of samples.
 
-It is read for some seconds once all is folded, and the least counts: a snapshot that is being taken is no state.
+It is read for some seconds once all is folded and all code is loaded, and the least counts: a snapshot that is being taken is no state.
 What is usual at this time of other days is known of a metric of a service, over all its series: that is measured by itself.
 """
 
@@ -22,6 +22,7 @@ from bench.meter import follow
 from bench.throughput import WITHIN_S, folded, normalised
 from cli import runfile
 from cli.demo.stack import Stack
+from cli.wiring import LATER_S
 from models.detection.leaks import MINUTE_MS, Course, Leaks
 from models.detection.usual import Reading, learn, usual
 from models.surprise.drift import DAY
@@ -34,7 +35,8 @@ from schemas.kinds import Direction, Kind
 
 ROLES = ("normalise", "detect")
 FEW = 1_000
-READ_FOR_S, READ_EVERY_S = 15.0, 0.5
+SETTLE_S = LATER_S + 5.0  # then each role has loaded what it loads once it has caught up: some 45 MB, that no series takes
+READ_FOR_S, READ_EVERY_S = 15.0, 0.1
 METRICS, DAYS = 20, 14  # whose season is found
 SEASONED = "and its season, of a metric with one series"
 GOALS = (
@@ -99,6 +101,7 @@ def _resident(series: int, rounds: int, plan: Plan) -> dict[str, int]:
         Load(ours.bootstrap, series).history(rounds)
         with ours.roles(*ROLES) as stack:
             follow(lambda: min(normalised(stack), folded(stack)), series * rounds, WITHIN_S)
+            time.sleep(SETTLE_S)
             readings = list(_readings(stack))
             return {role: min(one[role] for one in readings) for role in ROLES}
 

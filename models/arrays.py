@@ -16,20 +16,20 @@ _LEAST_MAPPED = 65_536  # bytes, of some tens of pages: what is smaller shares t
 
 def longer(array: NDArray[Value], room: int) -> NDArray[Value]:
     """Return an array with zeros behind it, which take no memory until something is written there."""
-    found = np.zeros((room, *array.shape[1:]), array.dtype)
+    found = mapped((room, *array.shape[1:]), array.dtype)
     found[: len(array)] = array
     return found
 
 
 def mapped(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-    """Return an array on pages of its own, whose values are any: what was never written takes no memory, and all goes back with the array.
+    """Return zeros on pages of their own: what was never written takes no memory, and all goes back with the array.
 
     An allocator would give it pages that were in use before, and keep those that it leaves between what is still in use.
     """
     kind = np.dtype(dtype)
     size = math.prod(shape) * kind.itemsize
     if size < _LEAST_MAPPED:
-        return np.empty(shape, kind)
+        return np.zeros(shape, kind)
     pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     return np.frombuffer(pages, kind).reshape(shape)
 

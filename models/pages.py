@@ -70,6 +70,11 @@ class Pages(MutableMapping[int, T], Generic[T]):
             self._shut[page] = _shut(texts)
         self._count = len(packed)
 
+    def keep_anew(self) -> None:
+        """Keep all values as `pack` gives them now; what they were filled with may be of another release."""
+        for row, value in list(self.pairs()):
+            self[row] = value
+
     def pairs(self) -> Iterator[tuple[int, T]]:
         """Return what `items` does; it opens each page once."""
         for row, text in self.packed():

@@ -81,7 +81,7 @@ def _explain(registry: Registry, rows: Ints, active: int, limits: Floats) -> tup
     np.maximum.at(newest, named, insts.heard[: insts.used][services != NONE])
     whole = active - insts.heard[inst] > limits
     replaced = active - newest[services[inst]] <= limits
-    down = ~whole & (insts.up[inst] < 0.5)
+    down = ~whole & insts.down[inst]
     gone = np.where(whole, replaced, ~down & (insts.begun[inst] >= units.heard[rows]))
     return whole, gone, down
 

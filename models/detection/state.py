@@ -19,6 +19,7 @@ from models.detection.rows import Waiting
 from models.detection.series.define import register
 from models.detection.series.dormant import sleep
 from models.detection.series.registry import Registry, definitions, empty, give_slot, key_of_name, placed
+from models.detection.series.restarts import HALF_UP
 from models.detection.series.row_index import RowIndex
 from models.detection.series.tables import NONE
 from models.detection.silence import ActiveClock
@@ -29,9 +30,10 @@ from schemas.kinds import Direction, Kind
 from schemas.samples import SeriesDef
 
 _TABLES = ("raws", "units", "hists", "insts", "slots", "pasts", "tallies")
-# Of a snapshot: in 6 the newest values were wider; in 5 rings and times were, and each instance had room for restarts; in 4 no service had
-# a past of its own, in 3 columns were wider, before that an image was not packed.
-FORMAT = 7
+# Of a snapshot: in 7 definitions said twice what they say once now, and `up` was a number; in 6 the newest values were wider; in 5 rings
+# and times were, and each instance had room for restarts; in 4 no service had a past of its own, in 3 columns were wider, before that an
+# image was not packed.
+FORMAT = 8
 _COLUMNS_FORMAT = 3
 _COLUMNS_READ = {2, _COLUMNS_FORMAT}  # the columns say themselves how wide they are
 _PACKED = b"\x28\xb5\x2f\xfd"  # how a Zstandard frame begins, and no image does
@@ -156,6 +158,8 @@ def restore(data: bytes | None, config: DetectConfig) -> DetectState:
     registry.defs = defs
     registry.metas.fill(image.metas)
     registry.names.fill(image.names)
+    if "up" in image.tables["insts"]:
+        _take_less(registry, image.tables["insts"])
     names = list(registry.names.pairs())
     insts = np.array([inst for inst, _ in names], np.int64)
     registry.places = RowIndex.of(np.array([key_of_name(*name) for _, name in names], np.uint64), insts)
@@ -189,6 +193,14 @@ def _move_tallies(registry: Registry, packed: dict[str, Any]) -> None:
     for name in ("request_n", "error_n", "since", "resets", "falls"):
         dtype, shape, data = packed[name]
         getattr(tallies, name)[: len(rows)] = np.frombuffer(data, dtype).reshape(shape)[rows]
+
+
+def _take_less(registry: Registry, packed: dict[str, Any]) -> None:
+    """Keep in less what was kept up to format 7."""
+    dtype, _, data = packed["up"]
+    registry.insts.down[:] = np.frombuffer(data, dtype) < HALF_UP
+    registry.defs.keep_anew()
+    registry.metas.keep_anew()
 
 
 def _let_go_of_orphans(registry: Registry) -> None:

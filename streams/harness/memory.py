@@ -44,6 +44,10 @@ class Freed:
         self._trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         self._at = -EVERY_S
 
+    def due(self) -> bool:
+        """Tell whether it was not done just before."""
+        return time.monotonic() - self._at >= EVERY_S
+
     def give_back(self) -> None:
         """Give back what is free now, unless that was done just before."""
         now = time.monotonic()

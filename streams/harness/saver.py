@@ -54,6 +54,8 @@ class Saver:
         self._every_s = every_s
         self._saving = asyncio.Lock()
         self._freed = Freed()
+        self._owed = False  # what a snapshot took, to the system
+        self._giving: asyncio.Future[None] | None = None  # nobody waits for it
         self._admin: AdminClient | None = None
         self._cost_s: dict[int, float] = {}
         self._saved_at: dict[int, float] = {}
@@ -109,6 +111,13 @@ class Saver:
             metrics.SNAPSHOT_SECONDS.labels(self._stage.name).observe(time.perf_counter() - begun)
             await self._trim(part.partition, len(records), len(data))
             self._last[part.partition] = (offset, first)
+            self._owed = True
+
+    def give_back(self) -> None:
+        """Begin to give back what the snapshots before took, where some were: not often, and not before the last of them is let go."""
+        if self._owed and self._freed.due():
+            self._owed = False
+            self._giving = asyncio.ensure_future(asyncio.to_thread(self._freed.give_back))
 
     def _packing(self, part: Part) -> asyncio.Future[tuple[bytes, float]]:
         """Return what gives the state as it is now in bytes, and the seconds that this takes beside the folding."""
@@ -121,7 +130,6 @@ class Saver:
     def _timed(self, pack: Callable[[], bytes]) -> tuple[bytes, float]:
         begun = time.perf_counter()
         data = pack()
-        self._freed.give_back()
         return data, time.perf_counter() - begun
 
     async def _write(self, partition: int, records: Sequence[tuple[bytes, bytes]]) -> int:

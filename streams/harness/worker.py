@@ -263,6 +263,7 @@ class StageWorker:
             for part in list(self.parts.values()):
                 if self._saver.due(part, time.monotonic(), len(self.parts)):
                     await self._saver.save(part)
+            self._saver.give_back()
 
     async def _assigned(self, _app: Any, tps: Any, **_: Any) -> None:
         """Say what is ours once its state is recovered: between this and `partition_opened` the stage stands still."""

@@ -36,7 +36,9 @@ def before(state: DetectState) -> bytes:
     image = msgspec.msgpack.decode(unpack(snapshot(state)), strict=False)
     slots, insts, own = registry.slots, registry.insts, registry.insts.restarts[: registry.insts.used] != NONE
     tables = image["tables"]
-    del tables["tallies"], tables["slots"]["newest"], tables["slots"]["gaps"], tables["insts"]["tally"]
+    del tables["tallies"], tables["slots"]["newest"], tables["slots"]["gaps"], tables["insts"]["tally"], tables["insts"]["down"]
+    tables["insts"]["up"] = column(np.where(insts.down[: insts.used], 0.0, 1.0))
+    image["defs"], image["metas"] = dict(registry.defs), dict(registry.metas)
     tables["slots"] |= {"ring": column(slots.ring[: slots.used].astype(np.float64)), "times": column(times_of(slots))}
     for name in ("z", "peak", "seen", "hits", "calms"):
         values = getattr(slots, name)[: slots.used]

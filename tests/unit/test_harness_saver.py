@@ -184,3 +184,29 @@ def test_a_snapshot_in_a_slot_of_a_later_release_is_read_and_tidied_up() -> None
     assert found is not None
     assert (found.offset, found.data) == (7, b"later")
     assert set(superseded(table, 0, 1)) == set(table)
+
+
+async def test_what_a_snapshot_took_is_given_back_once_it_is_written_and_not_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, while_saving = [100.0], list[bool]()
+    monkeypatch.setattr("streams.harness.memory.time.monotonic", lambda: now[0])
+    worker = worker_of(echo(), tmp_path)
+    saver = worker._saver
+    worker.parts[0] = mine = part([], -1)
+    monkeypatch.setattr(saver._freed, "_trim", lambda _: while_saving.append(saver._saving.locked()))
+
+    async def given_back() -> None:
+        saver.give_back()
+        if saver._giving is not None:
+            await saver._giving
+
+    await given_back()
+    assert while_saving == [], "nothing was saved"
+    for offset in range(3):
+        await worker._take(message(offset))
+        await saver.save(mine)
+        await given_back()
+    assert while_saving == [False], "not often"
+    now[0] += 11.0
+    await given_back()
+    await given_back()
+    assert while_saving == [False, False], "what the last one took, too; and once"

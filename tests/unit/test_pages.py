@@ -13,7 +13,7 @@ from models import pages
 from models.detection.series.registry import definitions
 from models.pages import ROWS, Pages
 from schemas.kinds import Direction, Kind, MetricType
-from schemas.samples import SeriesDef
+from schemas.samples import SeriesDef, pack_series, unpack_series
 
 ODD = SeriesDef(
     2**64 - 1, "cart", "cart-1", "http_seconds", Kind.LATENCY, MetricType.HISTOGRAM, "seconds", Direction.UP, 7, "bucket", 0.25,
@@ -63,6 +63,22 @@ def test_there_is_no_other_row(row: object) -> None:
         kept[row]  # type: ignore[index]
 
 
+@pytest.mark.parametrize("found", [ODD, PLAIN])
+def test_a_definition_that_was_kept_in_full_reads_the_same(found: SeriesDef) -> None:
+    full = msgspec.msgpack.encode(found)
+    assert unpack_series(full) == unpack_series(pack_series(found)) == found
+    assert type(unpack_series(full)) is SeriesDef
+
+
+WORDS = st.sampled_from(["cart", "cart:1", "up", ""]) | st.text(max_size=3)
+
+
+@given(WORDS, WORDS, WORDS, st.dictionaries(st.text(max_size=3), WORDS, max_size=5), st.integers(0, 3))
+def test_what_a_definition_says_twice_comes_back(service: str, instance: str, metric: str, labels: dict[str, str], group: int) -> None:
+    found = msgspec.structs.replace(PLAIN, id=2, service=service, instance=instance, metric=metric, labels=labels, group=group)
+    assert unpack_series(pack_series(found)) == found
+
+
 class Image(msgspec.Struct):
     defs: msgspec.Raw
     rest: msgspec.Raw
@@ -86,7 +102,8 @@ def test_definitions_come_out_as_they_were() -> None:
     kept = definitions()
     kept[3], kept[0] = ODD, PLAIN
     assert (kept[3], kept[0], list(kept), len(kept)) == (ODD, PLAIN, [0, 3], 2)
-    assert msgspec.msgpack.encode(kept.image()) == msgspec.msgpack.encode({0: PLAIN, 3: ODD})
+    image = msgspec.msgpack.decode(kept.image(), type=dict[int, msgspec.Raw])
+    assert {row: bytes(one) for row, one in image.items()} == {0: pack_series(PLAIN), 3: pack_series(ODD)}
     again = definitions()
     again.fill(msgspec.msgpack.encode(kept.image()))
     assert again == kept == {0: PLAIN, 3: ODD}

@@ -38,10 +38,16 @@ class Meta(msgspec.Struct, frozen=True, gc=False):
     floor: str = ""  # the unit whose absolute floor judges it: of a rate that of what is counted
 
 
+class _Lean(Meta, frozen=True, gc=False):
+    """It as it is kept; one that is kept in full reads the same."""
+
+    series: str | int  # type: ignore[assignment]
+
+
 Name = tuple[str, str]  # of an instance: its service and itself
 
 _packer = msgspec.msgpack.Encoder()
-_meta_unpacker, _name_unpacker = msgspec.msgpack.Decoder(Meta), msgspec.msgpack.Decoder(Name)
+_meta_unpacker, _name_unpacker = msgspec.msgpack.Decoder(_Lean), msgspec.msgpack.Decoder(Name)
 
 
 def definitions() -> Pages[SeriesDef]:
@@ -49,7 +55,17 @@ def definitions() -> Pages[SeriesDef]:
 
 
 def _metas() -> Pages[Meta]:
-    return Pages(_packer.encode, _meta_unpacker.decode)
+    return Pages(_pack_meta, _unpack_meta)
+
+
+def _pack_meta(meta: Meta) -> bytes:
+    """Return it as it is kept: hexadecimal digits take twice the room."""
+    return _packer.encode(msgspec.structs.asdict(meta) | {"series": int(meta.series, 16)})
+
+
+def _unpack_meta(data: bytes) -> Meta:
+    lean = _meta_unpacker.decode(data)
+    return Meta(**msgspec.structs.asdict(lean) | {"series": lean.series if isinstance(lean.series, str) else f"{lean.series:016x}"})
 
 
 def _names() -> Pages[Name]:

@@ -9,6 +9,7 @@ from models.detection.packed import Ints
 from models.detection.series.points import point
 from models.detection.series.tables import BUCKET, COUNTER, EVENTS, NONE
 
+HALF_UP = 0.5  # what is up says 1, what is not 0
 MOST = 0.5  # of an instance's counters that begin anew together: the process did, not one counter's owner
 
 
@@ -37,7 +38,7 @@ def note_restarts(tables: Any, folded: Any, active: int, touched: Ints, marks: A
             continue
         inst = tables.insts[unit.inst]
         if unit.up:
-            inst.up = one.value
+            inst.down = one.value < HALF_UP
         if inst.restarts == NONE:
             continue
         tally = tables.tallies[inst.tally]

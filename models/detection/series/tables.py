@@ -91,7 +91,7 @@ class Insts(Packed):
     units: Numbers = column(np.int32)  # how many it has
     counted: Bools = column(np.bool_)  # has a counter of requests: otherwise histograms count them
     disjoint: Bools = column(np.bool_)  # one metric tells errors from requests by a label: together they are all requests
-    up: Floats = column(np.float64, fill=1.0)  # newest
+    down: Bools = column(np.bool_)  # as its newest `up` says
     tally: Numbers = column(np.int32, fill=NONE)  # row; of those with `restarts`
     begun: Ints = column(np.int64, fill=NEVER)  # active clock of the newest reset
     heard: Ints = column(np.int64, fill=NEVER)
