@@ -13,7 +13,7 @@ from api.present import reading
 from models.correlation.members import renewed
 from models.detection.leaks import pull_back
 from models.detection.state import restore, snapshot
-from models.detection.usual import LAYOUT, Reading, Seen, learn, usual
+from models.detection.usual import LAYOUT, Reading, Seen, _packed, _table, learn, usual
 from models.surprise.kept import plain
 from models.surprise.past import PAST
 from models.surprise.rule import rule_of
@@ -228,3 +228,10 @@ def test_what_is_improbable_beyond_counting_ends_nothing(freedom: float) -> None
         value = 1e12 if minute == 299 else float(np.sin(minute))
         learn([Reading(seen, value, rule)], BEGIN + minute * MINUTE_MS)
     assert seen.past
+
+
+def test_whatever_a_past_holds_comes_back() -> None:
+    records = np.random.default_rng(1).integers(0, 256, (3, PAST.itemsize), np.uint8).view(PAST).reshape(-1)
+    found = _table([Seen(past) for past in _packed(records)])
+    assert found.tobytes() == records.tobytes()
+    assert _table([]).shape == (0,)
