@@ -20,7 +20,7 @@ WAITS = np.dtype([*_WIDE, *_NARROW], align=True)  # of a row that waits
 COLUMNS = WAITS.names or ()
 _KEPT = {name: np.dtype(np.float64 if name == "value" else np.int64) for name in COLUMNS}  # in a snapshot
 
-WINDOWS = 1024  # a power of two, that have a list of their own; what is further ahead waits in one
+WINDOWS = 16_384  # a power of two, that have a list of their own; what is further ahead waits in one, and is gone through again and again
 _LEAST_ROOM = 1024
 _MOSTLY_EMPTY = 4  # times as much room as rows
 OFFSET_BITS = 47  # of a place in a source: a log of a million records a second has so many offsets for four years
