@@ -76,3 +76,16 @@ def test_rows_that_come_together_lie_together_again_and_again() -> None:
         give_back(waiting.links, waiting.shelf[0], places)
         sort(waiting.room, places)
         assert taken(waiting.room, places)["raw"].tolist() == list(range(8))
+
+
+def test_sources_may_be_four_hours_apart_before_rows_are_gone_through_again() -> None:
+    """What is further ahead than windows have lists is in one, which is gone through each time that the windows have moved on by as many."""
+    waiting, row = Waiting(), np.zeros(1, ROW)
+    waiting.ready(0, 2)
+    none = int(waiting.shelf["far"][0])
+    row["window"] = 4 * 3600  # of a second each
+    put(waiting.room, waiting.links, waiting.heads, waiting.shelf[0], row[0])
+    assert waiting.shelf["far"][0] == none
+    row["window"] = WINDOWS
+    put(waiting.room, waiting.links, waiting.heads, waiting.shelf[0], row[0])
+    assert waiting.shelf["far"][0] != none
