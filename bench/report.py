@@ -39,7 +39,7 @@ ABOUT = {
     "processes": "Each role alone over the backlog, with one process and with two; the broker runs on the same cores.",
     "latency": "From the stamp of the raw record whose arrival decided to the stamp of the anomaly on its log.",
     "memory": "Resident memory with many series less that with few, over the number of series, after as many samples; the least of "
-    f"{memory.READ_FOR_S:.0f} s after the last.",
+    f"{memory.READ_FOR_S:.0f} s, which begin {memory.SETTLE_S:.0f} s after the last: all code is loaded then.",
     "recovery": "From SIGKILL of detect until the watermark of its slowest partition is where it stands otherwise.",
     "cost": "CPU time of the folds alone, in one process, without Kafka.",
     "score": "The score of `airra detect`, of one series and of a thousand, in one process; and what it keeps of a series.",

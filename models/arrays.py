@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 Value = TypeVar("Value", bound=np.generic)
 
-_LEAST_MAPPED = 65_536  # bytes, of some tens of pages: what is smaller shares them
+_LEAST_MAPPED = 65_536  # bytes: 16 pages; what is smaller shares them
 
 
 def longer(array: NDArray[Value], room: int) -> NDArray[Value]:

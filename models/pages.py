@@ -37,9 +37,9 @@ class Pages(MutableMapping[int, T], Generic[T]):
     def __setitem__(self, row: int, value: T) -> None:
         page, place = divmod(row, ROWS)
         self._reach(page)
-        texts = self._texts(page)
+        texts, text = self._texts(page), self._pack(value)
         self._count += texts[place] is None
-        texts[place] = self._pack(value)
+        texts[place] = text
         self._changed.add(page)
 
     def __delitem__(self, row: int) -> None:
@@ -72,7 +72,7 @@ class Pages(MutableMapping[int, T], Generic[T]):
 
     def keep_anew(self) -> None:
         """Keep all values as `pack` gives them now; what they were filled with may be of another release."""
-        for row, value in list(self.pairs()):
+        for row, value in self.pairs():
             self[row] = value
 
     def pairs(self) -> Iterator[tuple[int, T]]:

@@ -7,7 +7,6 @@ leak of one percent an hour leaves a night to look.
 
 from __future__ import annotations
 
-from sys import intern
 from typing import NamedTuple
 
 import msgspec
@@ -48,9 +47,6 @@ class Course(msgspec.Struct, gc=False):
     told: int | None = None  # ms: people were told of a leak that was found then
     series: int = 0  # of which it is the mean
     seen: Seen = msgspec.field(default_factory=Seen)  # minute by minute
-
-    def __post_init__(self) -> None:
-        self.service, self.metric, self.unit = map(intern, (self.service, self.metric, self.unit))  # many have the same
 
 
 class Leaks(msgspec.Struct):

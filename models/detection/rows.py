@@ -41,7 +41,7 @@ class Waiting:
 
     @property
     def rows(self) -> Any:
-        """Copies of the rows, in an order that says nothing of the places they had."""
+        """Copies of the rows, by source and offset: the places they had decide only between rows of one record."""
         taken = self._taken()
         place = (self.room["source"][taken].astype(np.int64) << OFFSET_BITS) + self.room["offset"][taken]
         return self.room[taken[np.argsort(place, kind="stable")]]  # which is soon done where much is in order already

@@ -30,9 +30,9 @@ from schemas.kinds import Direction, Kind
 from schemas.samples import SeriesDef
 
 _TABLES = ("raws", "units", "hists", "insts", "slots", "pasts", "tallies")
-# Of a snapshot: in 7 definitions said twice what they say once now, and `up` was a number; in 6 the newest values were wider; in 5 rings
-# and times were, and each instance had room for restarts; in 4 no service had a past of its own, in 3 columns were wider, before that an
-# image was not packed.
+# Of a snapshot: in 7 definitions said twice what they say once, ids were text where series are named, and `up` was a number; in 6 the
+# newest values were wider; in 5 rings and times were, and each instance had room for restarts; in 4 no service had a past of its own, in 3
+# columns were wider, before that an image was not packed.
 FORMAT = 8
 _COLUMNS_FORMAT = 3
 _COLUMNS_READ = {2, _COLUMNS_FORMAT}  # the columns say themselves how wide they are
@@ -87,7 +87,10 @@ def snapshot(state: DetectState) -> bytes:
 
 
 def capture(state: DetectState) -> Callable[[], bytes]:
-    """Return what gives the state in bytes, as it is now: to compress it takes twice as long as to copy it."""
+    """Return what gives the state in bytes, as it is now: to compress it takes twice as long as to copy it.
+
+    What a backlog needed is given back before, and nothing waits to be sorted: the state says what it said.
+    """
     units = state.registry.units
     registry, sources, clock, waiting = state.registry, state.sources, state.clock, state.waiting
     waiting.trim()

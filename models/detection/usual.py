@@ -26,6 +26,7 @@ PERIODS = 2  # of a season, before it is told of: one may have been an exception
 LAYOUT = hashlib.blake2b(f"lz4 planes {PAST.descr}".encode(), digest_size=8).digest()  # before what is kept: of another one nothing is read
 _FIELDS: Any = PAST.fields
 _PROFILES, _BYTES = slice(_FIELDS["hour"][1], _FIELDS["level"][1]), 4  # where they stand in a record; of one number
+_NUMBERS = (_PROFILES.stop - _PROFILES.start) // _BYTES
 _SEASONS = {HOUR: Season.HOUR, DAY: Season.DAY, WEEK: Season.WEEK}
 
 
@@ -88,7 +89,7 @@ def set_back(seen: Seen, than: int) -> None:
 
 def _table(seen: Sequence[Seen]) -> Any:
     """Return the pasts, each a row; of another layout than this release's, or one that is broken, nothing is known."""
-    return _by_plane(b"".join(_opened(one.past) for one in seen), back=True).view(PAST).reshape(-1)
+    return _turned(b"".join(_opened(one.past) for one in seen), (_BYTES, _NUMBERS)).view(PAST).reshape(-1)
 
 
 def _opened(past: bytes) -> bytes:
@@ -103,21 +104,24 @@ def _opened(past: bytes) -> bytes:
 
 def _packed(table: Any) -> list[bytes]:
     """Return each row as it is kept: of a table at once, for to take a record apart row by row copies it a field at a time."""
-    size, data = PAST.itemsize, _by_plane(table.tobytes()).tobytes()
+    size, data = PAST.itemsize, _by_plane(table)
     return [LAYOUT + bytes(cramjam.lz4.compress_block(data[place : place + size])) for place in range(0, len(data), size)]
 
 
-def _by_plane(records: bytes, *, back: bool = False) -> NDArray[np.uint8]:
-    """Return the records' bytes, in their profiles the first of each number, then the second of each; or `back`.
+def _by_plane(table: Any) -> bytes:
+    """Return the records, of their profiles the first byte of each number, then the second of each.
 
     Signs and exponents, which are much alike, lie together then.
     """
+    return _turned(table.tobytes(), (_NUMBERS, _BYTES)).tobytes()
+
+
+def _turned(records: bytes, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return the records, a row each, in whose profiles, of this shape, rows and columns have changed places."""
     rows = np.frombuffer(records, np.uint8).reshape(-1, PAST.itemsize).copy()
     profiles = rows[:, _PROFILES]
-    numbers = profiles.shape[1] // _BYTES
-    shape = (_BYTES, numbers) if back else (numbers, _BYTES)
     profiles[:] = profiles.reshape(len(rows), *shape).transpose(0, 2, 1).reshape(profiles.shape)
     return rows
 
 
-_NOTHING = _by_plane(empty(1).tobytes()).tobytes()
+_NOTHING = _by_plane(empty(1))  # as it is kept

@@ -111,7 +111,7 @@ class Saver:
             metrics.SNAPSHOT_SECONDS.labels(self._stage.name).observe(time.perf_counter() - begun)
             await self._trim(part.partition, len(records), len(data))
             self._last[part.partition] = (offset, first)
-            self._owed = True
+            self._owed = self._stage.capture is not None  # another takes little
 
     def give_back(self) -> None:
         """Begin to give back what the snapshots before took, where some were: not often, and not before the last of them is let go."""

@@ -103,7 +103,7 @@ class Normaliser:
     def _loop(self, stop: threading.Event, readiness: Readiness) -> None:
         self._look(readiness)
         if self._metrics:
-            load(self._mapping)  # while the group forms; nothing is fetched before the first call of consume
+            load(self._mapping)  # while the group forms: this consumer fetches nothing before it is first asked
         looked = committed = time.monotonic()
         while not stop.is_set():
             messages = self._consumer.consume(BATCH_RECORDS, BATCH_WAIT_S)

@@ -172,7 +172,7 @@ class Core:
 
 
 def load(mapping: MetricsMapping) -> None:
-    """Load what the first sample would: numba, and what is compiled.
+    """Load what the first sample of prometheus-kafka-adapter would: what is compiled. Batches load theirs with the first of them.
 
     It stays for good. While messages are fetched at the same time it would stand between them, and pages that hold both are not given back.
     """

@@ -63,6 +63,7 @@ def test_a_snapshot_of_the_format_before_goes_on_as_it_would_have(cut: int) -> N
     told(state, records[:cut])
     old = restore(before(state), CONFIG)
     assert snapshot(old) == snapshot(restore(snapshot(state), CONFIG))
+    assert old.registry.insts.down.any() == (cut == 90)
     rest = told(state, records[cut:])
     assert told(old, records[cut:]) == rest
     assert any(one.anomalous for one in read(rest) if hasattr(one, "anomalous"))

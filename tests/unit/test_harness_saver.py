@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -189,7 +190,9 @@ def test_a_snapshot_in_a_slot_of_a_later_release_is_read_and_tidied_up() -> None
 async def test_what_a_snapshot_took_is_given_back_once_it_is_written_and_not_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now, while_saving = [100.0], list[bool]()
     monkeypatch.setattr("streams.harness.memory.time.monotonic", lambda: now[0])
-    worker = worker_of(echo(), tmp_path)
+    stage = echo()
+    large = replace(stage, capture=lambda state: partial(stage.snapshot, state))
+    worker = worker_of(large, tmp_path)
     saver = worker._saver
     worker.parts[0] = mine = part([], -1)
     monkeypatch.setattr(saver._freed, "_trim", lambda _: while_saving.append(saver._saving.locked()))
@@ -210,3 +213,17 @@ async def test_what_a_snapshot_took_is_given_back_once_it_is_written_and_not_oft
     await given_back()
     await given_back()
     assert while_saving == [False, False], "what the last one took, too; and once"
+
+
+async def test_while_a_worker_runs_what_its_snapshots_took_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.harness.worker.SNAPSHOT_LOOK_S", 0.0)
+    stage, given = echo(), asyncio.Event()
+    worker = worker_of(replace(stage, capture=lambda state: partial(stage.snapshot, state)), tmp_path)
+    worker.parts[0] = part([], -1)
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(worker._saver._freed, "_trim", lambda _: loop.call_soon_threadsafe(given.set))
+    await worker._take(message(0))
+    saving = asyncio.create_task(worker._save_loop())
+    await asyncio.wait_for(given.wait(), WITHIN_S)
+    saving.cancel()
+    assert worker.parts[0].saved == 0

@@ -247,12 +247,15 @@ class Consuming:
     stop: threading.Event
     given: list[weakref.ref[Poisoned]] = field(default_factory=list)
     held: list[int] = field(default_factory=list)
+    loaded: list[MetricsMapping] = field(default_factory=list)
+    loaded_before: list[int] = field(default_factory=list)
 
     def list_topics(self, timeout: float) -> ClusterMetadata:
         return ClusterMetadata()
 
     def consume(self, count: int, timeout: float) -> list[Poisoned]:
         self.held.append(sum(one() is not None for one in self.given))
+        self.loaded_before.append(len(self.loaded))
         if not self.batches:
             self.stop.set()
             return []
@@ -263,10 +266,10 @@ class Consuming:
 
 def test_a_batch_of_messages_is_let_go_before_the_next_is_made(normaliser: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two at once take twice the memory, and Python keeps for good what it once took."""
-    loaded: list[MetricsMapping] = []
-    monkeypatch.setattr(consumer, "load", loaded.append)
     stop = threading.Event()
     normaliser._consumer = consuming = Consuming([[Poisoned(7), Poisoned(8)], [Poisoned(9)]], stop)
+    monkeypatch.setattr(consumer, "load", consuming.loaded.append)
     normaliser._loop(stop, Readiness())
     assert consuming.held == [0, 0, 0]
-    assert loaded == [MAPPING], "before anything is fetched"
+    assert consuming.loaded == [MAPPING]
+    assert consuming.loaded_before == [1, 1, 1], "before anything is fetched"

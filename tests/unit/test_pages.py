@@ -144,3 +144,14 @@ def test_ten_thousand_definitions_take_little() -> None:
     finally:
         tracemalloc.stop()
     assert each < 80, "an object takes 700 bytes, its MessagePack 250"
+
+
+def test_a_value_that_cannot_be_packed_changes_nothing() -> None:
+    kept = texts()
+    kept[0] = "a"
+    with pytest.raises(UnicodeEncodeError):
+        kept[1] = "\ud800"
+    filled = texts()
+    filled.fill(kept.image())
+    assert filled == kept == {0: "a"}
+    assert len(kept) == 1
